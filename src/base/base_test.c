@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/jsonw.h"
+#include "base/strtab.h"
+#include "base/u64map.h"
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* A wrong or moved id would put a wrong name on a frame. */
+static void strtab_ids_stay(void **state)
+{
+	(void)state;
+	struct strtab t;
+	assert_int_equal(strtab_init(&t, NULL), 0);
+	char s[32];
+	for (uint32_t i = 1; i <= 50000; i++) {
+		int n = snprintf(s, sizeof(s), "name-%u", i);
+		struct str_id id;
+		assert_int_equal(strtab_intern(&t, slice_of(s, (size_t)n), &id), 0);
+		assert_int_equal(id.v, i);
+	}
+	for (uint32_t i = 1; i <= 50000; i++) {
+		(void)snprintf(s, sizeof(s), "name-%u", i);
+		struct str_id id;
+		assert_int_equal(strtab_intern_str(&t, s, &id), 0);
+		assert_int_equal(id.v, i);
+		assert_string_equal(strtab_cstr(&t, id), s);
+	}
+	struct str_id empty, with_nul, cut;
+	assert_int_equal(strtab_intern(&t, slice_of("", 0), &empty), 0);
+	assert_int_equal(empty.v, 0);
+	assert_int_equal(strtab_intern(&t, slice_of("a\0b", 3), &with_nul), 0);
+	assert_int_equal(strtab_intern(&t, slice_of("a", 1), &cut), 0);
+	assert_int_not_equal(with_nul.v, cut.v);
+	strtab_done(&t);
+}
+
+/* Hostile input must end in -ENOBUFS with all memory given back. */
+static void budget_is_kept(void **state)
+{
+	(void)state;
+	struct membudget b = membudget_of(100000);
+	struct strtab t;
+	assert_int_equal(strtab_init(&t, &b), 0);
+	int r = 0;
+	for (int i = 0; r == 0; i++) {
+		char s[64];
+		(void)snprintf(s, sizeof(s), "a rather long string %d", i);
+		struct str_id id;
+		r = strtab_intern_str(&t, s, &id);
+		assert_true(b.used <= b.max);
+	}
+	assert_int_equal(r, -ENOBUFS);
+	/* What was interned before is still whole. */
+	assert_string_equal(strtab_cstr(&t, (struct str_id){ 1 }), "a rather long string 0");
+	strtab_done(&t);
+	assert_int_equal(b.used, 0);
+
+	struct u64map m;
+	u64map_init(&m, &b);
+	uint32_t *v;
+	for (uint64_t k = 0; (v = u64map_put(&m, k)); k++)
+		*v = (uint32_t)k + 1;
+	assert_true(b.used <= b.max);
+	for (uint64_t k = 0; k < m.n; k++)
+		assert_int_equal(u64map_get(&m, k), k + 1);
+	assert_int_equal(u64map_get(&m, 1ULL << 60), 0);
+	u64map_done(&m);
+	assert_int_equal(b.used, 0);
+}
+
+static void arena_cap_is_sticky(void **state)
+{
+	(void)state;
+	struct arena a;
+	arena_init(&a, 1 << 20);
+	char *s = arena_strndup(&a, "hello", 5);
+	assert_non_null(s);
+	assert_non_null(arena_alloc(&a, 200000));
+	assert_non_null(arena_alloc(&a, 16));
+	assert_null(arena_alloc(&a, 2 << 20));
+	assert_null(arena_alloc(&a, SIZE_MAX));
+	assert_true(a.failed);
+	assert_string_equal(s, "hello");
+	arena_reset(&a);
+	assert_false(a.failed);
+	assert_non_null(arena_alloc(&a, 16));
+	arena_done(&a);
+	assert_int_equal(a.used, 0);
+}
+
+static void json_is_valid_whatever_the_name(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	struct jsonw w = { .out = &b };
+	jsonw_object(&w, NULL);
+	jsonw_str(&w, "n", slice_of("a\"\\\n\x01\xff\xc3\xa4\xed\xa0\x80", 11));
+	jsonw_array(&w, "v");
+	jsonw_f64(&w, NULL, 1.5);
+	jsonw_f64(&w, NULL, (double)NAN);
+	jsonw_i64(&w, NULL, INT64_MIN);
+	jsonw_end(&w, ']');
+	jsonw_bool(&w, "b", true);
+	jsonw_end(&w, '}');
+	buf_add_byte(&b, 0);
+	assert_false(b.failed);
+	assert_string_equal((char *)b.data, "{\"n\":\"a\\\"\\\\\\u000a\\u0001\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd"
+					    "\xef\xbf\xbd\xef\xbf\xbd\",\"v\":[1.5,null,-9223372036854775808],"
+					    "\"b\":true}");
+}
+
+static void buf_stops_at_its_maximum(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf b = buf_of(1000);
+	for (int i = 0; i < 200; i++)
+		buf_printf(&b, "%010d", i);
+	assert_true(b.failed);
+	assert_int_equal(b.n, 1000);
+}
+
+/* Existing results are not overwritten; a failed write leaves nothing. */
+static void files_are_whole_or_absent(void **state)
+{
+	(void)state;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/tmp/wick-base-test-%d", (int)getpid());
+	struct error err;
+	assert_int_equal(file_write(path, slice_str("one"), false, &err), 0);
+	assert_int_equal(file_write(path, slice_str("two"), false, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "--force"));
+	assert_int_equal(file_write(path, slice_str("three"), true, &err), 0);
+	_cleanup_(buf_done) struct buf b = buf_of(5);
+	assert_int_equal(file_read(path, &b, &err), 0);
+	assert_int_equal(b.n, 5);
+	_cleanup_(buf_done) struct buf small = buf_of(4);
+	assert_int_equal(file_read(path, &small, &err), -E2BIG);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(file_read("/tmp", &b, &err), -EISDIR);
+	assert_true(file_write("/nonexistent/x", slice_str("x"), false, &err) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(strtab_ids_stay),
+		cmocka_unit_test(budget_is_kept),
+		cmocka_unit_test(arena_cap_is_sticky),
+		cmocka_unit_test(json_is_valid_whatever_the_name),
+		cmocka_unit_test(buf_stops_at_its_maximum),
+		cmocka_unit_test(files_are_whole_or_absent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

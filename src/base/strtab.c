@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/strtab.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+int strtab_init(struct strtab *t, struct membudget *budget)
+{
+	*t = (struct strtab){ .budget = budget };
+	int r = vec_reserve(budget, &t->offset, 1);
+	if (r < 0)
+		return r;
+	t->offset.data[t->offset.n++] = 0;
+	struct str_id none;
+	r = strtab_intern(t, slice_of("", 0), &none);
+	if (r < 0)
+		strtab_done(t);
+	return r;
+}
+
+static size_t slots_size(const struct strtab *t)
+{
+	return t->mask ? ((size_t)t->mask + 1) * sizeof(*t->slots) : 0;
+}
+
+void strtab_done(struct strtab *t)
+{
+	vec_done(t->budget, &t->bytes);
+	vec_done(t->budget, &t->offset);
+	vec_done(t->budget, &t->hash);
+	membudget_release(t->budget, slots_size(t));
+	free(t->slots);
+	*t = (struct strtab){ .budget = t->budget };
+}
+
+struct slice strtab_get(const struct strtab *t, struct str_id id)
+{
+	assert(id.v < strtab_count(t));
+	uint32_t from = t->offset.data[id.v];
+	return slice_of(t->bytes.data + from, t->offset.data[id.v + 1] - from - 1);
+}
+
+/* Slot that holds `s`, or the empty one where it belongs. Slots keep id + 1. */
+static uint32_t *probe(const struct strtab *t, struct slice s, uint32_t hash)
+{
+	uint32_t i = hash & t->mask;
+	while (t->slots[i]) {
+		uint32_t id = t->slots[i] - 1;
+		if (t->hash.data[id] == hash && slice_eq(strtab_get(t, (struct str_id){ id }), s))
+			break;
+		i = (i + 1) & t->mask;
+	}
+	return &t->slots[i];
+}
+
+static int grow(struct strtab *t)
+{
+	uint64_t n_slots = t->mask ? ((uint64_t)t->mask + 1) * 2 : 64;
+	if (n_slots > (uint64_t)1 << 31)
+		return -ENOBUFS;
+	size_t size = (size_t)n_slots * sizeof(*t->slots);
+	if (!membudget_charge(t->budget, size))
+		return -ENOBUFS;
+	uint32_t *slots = calloc((size_t)n_slots, sizeof(*slots));
+	if (!slots) {
+		membudget_release(t->budget, size);
+		return -ENOMEM;
+	}
+	uint32_t mask = (uint32_t)(n_slots - 1);
+	for (uint32_t id = 0; id < t->hash.n; id++) {
+		uint32_t i = t->hash.data[id] & mask;
+		while (slots[i])
+			i = (i + 1) & mask;
+		slots[i] = id + 1;
+	}
+	membudget_release(t->budget, slots_size(t));
+	free(t->slots);
+	t->slots = slots;
+	t->mask = mask;
+	return 0;
+}
+
+struct str_id strtab_find(const struct strtab *t, struct slice s, bool *ret_found)
+{
+	uint32_t slot = t->slots ? *probe(t, s, (uint32_t)XXH3_64bits(s.data, s.size)) : 0;
+	*ret_found = slot != 0;
+	return (struct str_id){ slot ? slot - 1 : 0 };
+}
+
+int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret)
+{
+	uint32_t hash = (uint32_t)XXH3_64bits(s.data, s.size);
+	if (t->slots) {
+		uint32_t *slot = probe(t, s, hash);
+		if (*slot) {
+			ret->v = *slot - 1;
+			return 0;
+		}
+	}
+	if (s.size >= VEC_MAX)
+		return -ENOBUFS;
+	int r = (uint64_t)t->hash.n * 4 >= (uint64_t)t->mask * 3 ? grow(t) : 0;
+	if (r == 0)
+		r = vec_reserve(t->budget, &t->bytes, (uint32_t)s.size + 1);
+	if (r == 0)
+		r = vec_reserve(t->budget, &t->offset, 1);
+	if (r == 0)
+		r = vec_reserve(t->budget, &t->hash, 1);
+	if (r < 0)
+		return r;
+	uint32_t id = t->hash.n;
+	uint32_t *slot = probe(t, s, hash);
+	if (s.size)
+		memcpy(t->bytes.data + t->bytes.n, s.data, s.size);
+	t->bytes.data[t->bytes.n + s.size] = 0;
+	t->bytes.n += (uint32_t)s.size + 1;
+	t->offset.data[t->offset.n++] = t->bytes.n;
+	t->hash.data[t->hash.n++] = hash;
+	*slot = id + 1;
+	ret->v = id;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strtab.h: interned strings.
+ *
+ *   bytes:  \0 m a i n \0 l i b c . s o . 6 \0 ...
+ *   offset: [0]=0 [1]=1 [2]=6 ...        [n] = end
+ *   slots:  hash -> id, open addressing
+ *
+ * Ids are dense and stay valid for the table's life; id 0 is "". Each string
+ * is followed by a NUL, but may hold NULs itself: sizes count. Pointers move
+ * when the table grows: keep ids, not pointers. */
+#pragma once
+
+#include "base/membudget.h"
+#include "base/slice.h"
+
+struct str_id {
+	uint32_t v;
+};
+
+struct strtab {
+	VEC(uint8_t) bytes;
+	VEC(uint32_t) offset; /* n = number of strings + 1 */
+	VEC(uint32_t) hash;   /* one per string */
+	uint32_t *slots;
+	uint32_t mask;
+	struct membudget *budget;
+};
+
+int strtab_init(struct strtab *t, struct membudget *budget) must_check;
+void strtab_done(struct strtab *t);
+
+int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret) must_check;
+static inline int must_check strtab_intern_str(struct strtab *t, const char *s, struct str_id *ret)
+{
+	return strtab_intern(t, slice_str(s), ret);
+}
+
+/* Id of `s`, or 0 with found = false when it was never interned. */
+struct str_id strtab_find(const struct strtab *t, struct slice s, bool *ret_found);
+
+static inline uint32_t strtab_count(const struct strtab *t)
+{
+	return t->offset.n ? t->offset.n - 1 : 0;
+}
+
+/* Asserts that `id` came from this table. */
+struct slice strtab_get(const struct strtab *t, struct str_id id);
+static inline const char *strtab_cstr(const struct strtab *t, struct str_id id)
+{
+	return (const char *)strtab_get(t, id).data;
+}

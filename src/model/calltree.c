@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/calltree.h"
+
+#include "base/saturate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* Nodes in order of arrival: parent before child, children unsorted. */
+struct calltree_builder {
+	VEC(uint32_t) parent;
+	VEC(uint32_t) func; /* the three have one n */
+	VEC(int64_t) self;
+	struct u64map node_ids; /* parent << 32 | func */
+
+	VEC(struct tree_func) funcs;
+	struct u64map func_ids; /* by row hash */
+	struct strtab names;
+	struct membudget *budget;
+};
+
+static int add_func(struct calltree_builder *b, const struct tree_func *row, uint32_t *ret)
+{
+	int r = vec_reserve(b->budget, &b->funcs, 1);
+	if (r < 0)
+		return r;
+	for (uint64_t key = XXH3_64bits(row, sizeof(*row));; key++) {
+		uint32_t *id = u64map_put(&b->func_ids, key);
+		if (!id)
+			return -ENOBUFS;
+		if (*id == 0) {
+			*ret = b->funcs.n;
+			*id = b->funcs.n + 1;
+			b->funcs.data[b->funcs.n++] = *row;
+			return 0;
+		}
+		if (memcmp(&b->funcs.data[*id - 1], row, sizeof(*row)) == 0) {
+			*ret = *id - 1;
+			return 0;
+		}
+	}
+}
+
+static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, uint32_t *ret)
+{
+	int r = vec_reserve(b->budget, &b->parent, 1);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->func, 1);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->self, 1);
+	if (r < 0)
+		return r;
+	uint32_t *id = u64map_put(&b->node_ids, (uint64_t)parent << 32 | func);
+	if (!id)
+		return -ENOBUFS;
+	if (*id == 0) {
+		*id = b->parent.n;
+		b->parent.data[b->parent.n++] = parent;
+		b->func.data[b->func.n++] = func;
+		b->self.data[b->self.n++] = 0;
+	}
+	*ret = *id;
+	return 0;
+}
+
+static int builder_init(struct calltree_builder *b)
+{
+	struct tree_func all = { .named = 1, .kind = FRAME_SYNTHETIC };
+	uint32_t func;
+	int r = strtab_init(&b->names, b->budget);
+	if (r == 0)
+		r = strtab_intern_str(&b->names, "all", &all.name);
+	if (r == 0)
+		r = add_func(b, &all, &func);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->parent, 1);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->func, 1);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->self, 1);
+	if (r < 0)
+		return r;
+	b->parent.data[b->parent.n++] = 0;
+	b->func.data[b->func.n++] = func;
+	b->self.data[b->self.n++] = 0;
+	return 0;
+}
+
+static void builder_done(struct calltree_builder *b)
+{
+	vec_done(b->budget, &b->parent);
+	vec_done(b->budget, &b->func);
+	vec_done(b->budget, &b->self);
+	vec_done(b->budget, &b->funcs);
+	u64map_done(&b->node_ids);
+	u64map_done(&b->func_ids);
+	strtab_done(&b->names);
+}
+
+struct calltree_builder *calltree_builder_new(struct membudget *budget)
+{
+	struct calltree_builder *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	b->budget = budget;
+	u64map_init(&b->node_ids, budget);
+	u64map_init(&b->func_ids, budget);
+	if (builder_init(b) < 0)
+		calltree_builder_free(&b);
+	return b;
+}
+
+void calltree_builder_free(struct calltree_builder **b)
+{
+	if (!*b)
+		return;
+	builder_done(*b);
+	free(*b);
+	*b = NULL;
+}
+
+/* The tree function of one frame of `d`. */
+static int func_of_frame(struct calltree_builder *b, const struct dict *d, struct frame_id id, uint32_t *ret)
+{
+	const struct frame *f = &d->frames.data[id.v];
+	const struct function *fn = &d->functions.data[f->function.v];
+	struct tree_func row = { .kind = f->kind, .named = fn->name.v || fn->system_name.v };
+	char made_up[FRAME_NAME_SIZE];
+	int r = strtab_intern(&b->names, dict_frame_name(d, id, made_up), &row.name);
+	if (r == 0)
+		r = strtab_intern(&b->names, strtab_get(&d->strings, fn->file), &row.file);
+	if (r == 0)
+		r = strtab_intern(&b->names, strtab_get(&d->strings, d->mappings.data[f->mapping.v].path), &row.module);
+	if (r == 0)
+		r = add_func(b, &row, ret);
+	return r;
+}
+
+static int add_group(struct calltree_builder *b, struct slice group, uint32_t *ret)
+{
+	struct tree_func row = { .kind = FRAME_SYNTHETIC, .named = 1 };
+	uint32_t func;
+	int r = strtab_intern(&b->names, group, &row.name);
+	if (r == 0)
+		r = add_func(b, &row, &func);
+	if (r == 0)
+		r = add_node(b, 0, func, ret);
+	return r;
+}
+
+int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group)
+{
+	uint32_t n = dict_n_nodes(d);
+	/* The values 1.. are tree ids + 1, 0 = not needed, 1 = needed. */
+	_cleanup_(free_ptr) uint32_t *node_map = calloc(n, sizeof(*node_map));
+	_cleanup_(free_ptr) uint32_t *frame_map = calloc(d->frames.n, sizeof(*frame_map));
+	if (!node_map || !frame_map)
+		return -ENOMEM;
+	for (uint32_t i = n - 1; i > 0; i--) {
+		if (self[i])
+			node_map[i] = 1;
+		if (node_map[i])
+			node_map[d->node_parent.data[i].v] = 1;
+	}
+	if (!node_map[0] && !self[0])
+		return 0;
+	uint32_t root = 0;
+	int r = group.size ? add_group(b, group, &root) : 0;
+	node_map[0] = root + 1;
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		uint32_t tree_node = root;
+		if (i > 0) {
+			if (!node_map[i])
+				continue;
+			struct frame_id frame = d->node_frame.data[i];
+			uint32_t func;
+			if (!frame_map[frame.v]) {
+				r = func_of_frame(b, d, frame, &func);
+				if (r < 0)
+					break;
+				frame_map[frame.v] = func + 1;
+			}
+			r = add_node(b, node_map[d->node_parent.data[i].v] - 1, frame_map[frame.v] - 1, &tree_node);
+			if (r < 0)
+				break;
+			node_map[i] = tree_node + 1;
+		}
+		b->self.data[tree_node] = i64_add_saturating(b->self.data[tree_node], self[i]);
+	}
+	return r;
+}
+
+/* Everything finish needs beside the builder, n nodes each. */
+struct sorter {
+	const struct calltree_builder *b;
+	int64_t *total;
+	uint32_t *first; /* children of i: child[first[i] .. first[i + 1]) */
+	uint32_t *child;
+	uint32_t *cursor; /* next child to visit */
+	uint32_t *new_id;
+};
+
+static void sorter_done(struct sorter *s)
+{
+	free(s->total);
+	free(s->first);
+	free(s->child);
+	free(s->cursor);
+	free(s->new_id);
+}
+
+static int compare_child(const void *a, const void *b, void *arg)
+{
+	const struct sorter *s = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	if (s->total[x] != s->total[y])
+		return s->total[x] > s->total[y] ? -1 : 1;
+	const struct strtab *names = &s->b->names;
+	uint32_t fx = s->b->func.data[x], fy = s->b->func.data[y];
+	int c = strcmp(strtab_cstr(names, s->b->funcs.data[fx].name), strtab_cstr(names, s->b->funcs.data[fy].name));
+	if (c)
+		return c;
+	return fx < fy ? -1 : fx > fy;
+}
+
+static int sorter_init(struct sorter *s, const struct calltree_builder *b)
+{
+	uint32_t n = b->parent.n;
+	*s = (struct sorter){
+		.b = b,
+		.total = malloc((size_t)n * sizeof(int64_t)),
+		.first = calloc((size_t)n + 2, sizeof(uint32_t)),
+		.child = malloc((size_t)n * sizeof(uint32_t)),
+		.cursor = malloc((size_t)n * sizeof(uint32_t)),
+		.new_id = malloc((size_t)n * sizeof(uint32_t)),
+	};
+	if (!s->total || !s->first || !s->child || !s->cursor || !s->new_id)
+		return -ENOMEM;
+	memcpy(s->total, b->self.data, (size_t)n * sizeof(int64_t));
+	for (uint32_t i = n - 1; i > 0; i--) {
+		uint32_t parent = b->parent.data[i];
+		s->total[parent] = i64_add_saturating(s->total[parent], s->total[i]);
+		s->first[parent + 2]++;
+	}
+	for (uint32_t i = 2; i <= n; i++)
+		s->first[i] += s->first[i - 1];
+	/* first[p + 1] is the fill cursor of p and ends as the start of p + 1. */
+	for (uint32_t i = 1; i < n; i++)
+		s->child[s->first[b->parent.data[i] + 1]++] = i;
+	for (uint32_t i = 0; i < n; i++)
+		if (s->first[i + 1] - s->first[i] > 1)
+			qsort_r(s->child + s->first[i], s->first[i + 1] - s->first[i], sizeof(uint32_t), compare_child,
+				s);
+	memcpy(s->cursor, s->first, (size_t)n * sizeof(uint32_t));
+	return 0;
+}
+
+static size_t columns_size(uint32_t n)
+{
+	return (size_t)n * (5 * sizeof(uint32_t) + 2 * sizeof(int64_t));
+}
+
+static int columns_alloc(struct calltree *t, uint32_t n)
+{
+	if (!membudget_charge(t->budget, columns_size(n)))
+		return -ENOBUFS;
+	t->cap = n;
+	t->parent = malloc((size_t)n * sizeof(uint32_t));
+	t->func = malloc((size_t)n * sizeof(uint32_t));
+	t->end = malloc((size_t)n * sizeof(uint32_t));
+	t->depth = malloc((size_t)n * sizeof(uint32_t));
+	t->pruned = calloc(n, sizeof(uint32_t));
+	t->self = malloc((size_t)n * sizeof(int64_t));
+	t->total = malloc((size_t)n * sizeof(int64_t));
+	return t->parent && t->func && t->end && t->depth && t->pruned && t->self && t->total ? 0 : -ENOMEM;
+}
+
+/* Writes the nodes in preorder: down to the next unvisited child, up when
+ * there is none left. */
+static void emit_preorder(struct calltree *t, struct sorter *s)
+{
+	const struct calltree_builder *b = s->b;
+	uint32_t at = 0; /* builder's node */
+	for (;;) {
+		uint32_t i = t->n++;
+		uint32_t parent = at ? s->new_id[b->parent.data[at]] : 0;
+		s->new_id[at] = i;
+		t->parent[i] = parent;
+		t->func[i] = b->func.data[at];
+		t->depth[i] = at ? t->depth[parent] + 1 : 0;
+		t->self[i] = b->self.data[at];
+		t->total[i] = s->total[at];
+		while (s->cursor[at] == s->first[at + 1]) {
+			t->end[s->new_id[at]] = t->n;
+			if (at == 0)
+				return;
+			at = b->parent.data[at];
+		}
+		at = s->child[s->cursor[at]++];
+	}
+}
+
+int calltree_finish(struct calltree_builder *b, struct calltree *ret)
+{
+	_cleanup_(sorter_done) struct sorter s;
+	int r = sorter_init(&s, b);
+	_cleanup_(calltree_done) struct calltree t = { .budget = b->budget };
+	if (r == 0)
+		r = columns_alloc(&t, b->parent.n);
+	if (r < 0)
+		return r;
+	emit_preorder(&t, &s);
+	/* The functions and names move over; the builder starts anew. */
+	t.funcs = b->funcs.data;
+	t.n_funcs = b->funcs.n;
+	t.funcs_cap = b->funcs.cap;
+	t.names = b->names;
+	b->funcs.data = NULL;
+	b->funcs.n = b->funcs.cap = 0;
+	b->names = (struct strtab){ .budget = b->budget };
+	builder_done(b);
+	*ret = t;
+	t = (struct calltree){ .budget = b->budget };
+	return builder_init(b);
+}
+
+void calltree_done(struct calltree *t)
+{
+	free(t->parent);
+	free(t->func);
+	free(t->end);
+	free(t->depth);
+	free(t->pruned);
+	free(t->self);
+	free(t->total);
+	membudget_release(t->budget, columns_size(t->cap));
+	vec_free(t->budget, (void **)&t->funcs, &t->funcs_cap, sizeof(*t->funcs));
+	struct membudget *budget = t->budget;
+	strtab_done(&t->names);
+	*t = (struct calltree){ .budget = budget, .names.budget = budget };
+}
+
+/* Nodes left when every subtree of total <= threshold is folded. */
+static uint64_t count_kept(const struct calltree *t, int64_t threshold)
+{
+	uint64_t kept = 1;
+	for (uint32_t i = 1; i < t->n;) {
+		if (t->total[i] > threshold) {
+			kept++;
+			i++;
+		} else {
+			/* One box for this child and all the smaller ones behind it. */
+			kept++;
+			i = t->end[t->parent[i]];
+		}
+	}
+	return kept;
+}
+
+/* Smallest threshold that fits. Totals fall from parent to child and from
+ * sibling to sibling, so what is kept hangs together. */
+static int64_t prune_threshold(const struct calltree *t, uint32_t max_nodes)
+{
+	int64_t low = 0, high = t->total[0] > 0 ? t->total[0] : 0;
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+		if (count_kept(t, middle) <= max_nodes)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Appends node `from` of `t` to `out`, or, when it is not above the
+ * threshold, one box for it and all its smaller siblings. Returns the next
+ * node to look at. */
+static uint32_t prune_step(const struct calltree *t, int64_t threshold, uint32_t from, const uint32_t *new_id,
+			   struct calltree *out)
+{
+	uint32_t n = out->n++;
+	out->parent[n] = new_id[t->parent[from]];
+	out->depth[n] = t->depth[from];
+	if (t->total[from] > threshold) {
+		out->func[n] = t->func[from];
+		out->self[n] = t->self[from];
+		out->total[n] = t->total[from];
+		out->pruned[n] = t->pruned[from];
+		return from + 1;
+	}
+	uint32_t to = t->end[t->parent[from]];
+	out->func[n] = TREE_FUNC_PRUNED;
+	out->total[n] = 0;
+	for (uint32_t i = from; i < to; i = t->end[i])
+		out->total[n] = i64_add_saturating(out->total[n], t->total[i]);
+	out->self[n] = out->total[n];
+	for (uint32_t i = from; i < to; i++)
+		out->pruned[n] += t->pruned[i] ? t->pruned[i] : 1;
+	return to;
+}
+
+static void columns_swap(struct calltree *a, struct calltree *b)
+{
+	struct calltree old = *a;
+	*a = *b;
+	a->funcs = old.funcs;
+	a->n_funcs = old.n_funcs;
+	a->funcs_cap = old.funcs_cap;
+	a->names = old.names;
+	*b = old;
+	b->funcs = NULL;
+	b->funcs_cap = 0;
+	b->names = (struct strtab){ .budget = old.budget };
+}
+
+int calltree_prune(struct calltree *t, uint32_t max_nodes)
+{
+	if (max_nodes < 2)
+		max_nodes = 2;
+	if (t->n <= max_nodes)
+		return 0;
+	int64_t threshold = prune_threshold(t, max_nodes);
+	_cleanup_(free_ptr) uint32_t *new_id = malloc((size_t)t->n * sizeof(*new_id));
+	_cleanup_(calltree_done) struct calltree out = { .budget = t->budget, .names.budget = t->budget };
+	if (!new_id)
+		return -ENOMEM;
+	int r = columns_alloc(&out, (uint32_t)count_kept(t, threshold));
+	if (r < 0)
+		return r;
+	out.n = 1;
+	out.parent[0] = out.depth[0] = 0;
+	out.func[0] = t->func[0];
+	out.self[0] = t->self[0];
+	out.total[0] = t->total[0];
+	new_id[0] = 0;
+	for (uint32_t i = 1; i < t->n;) {
+		new_id[i] = out.n;
+		i = prune_step(t, threshold, i, new_id, &out);
+	}
+	for (uint32_t i = 0; i < out.n; i++) {
+		out.end[i] = i + 1;
+		out.n_pruned += out.pruned[i];
+	}
+	for (uint32_t i = out.n - 1; i > 0; i--)
+		if (out.end[out.parent[i]] < out.end[i])
+			out.end[out.parent[i]] = out.end[i];
+	columns_swap(t, &out);
+	return 0;
+}

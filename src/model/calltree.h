@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* calltree.h: the merged call tree of one value type, function by function.
+ *
+ *            all                preorder:  i     0    1    2   3    4
+ *        main    thread                    func  all  main a   b    thread
+ *       a    b                             end   5    4    3   4    5
+ *
+ * Nodes stand in preorder, children by falling total (then by name), so a
+ * node's subtree is [i, end[i]) and parent[i] < i. A tree owns its names: it
+ * outlives the dicts it was built from and may cross threads once finished.
+ *
+ * Two frames are one function when name, file, module and kind are equal;
+ * line and address do not matter. */
+#pragma once
+
+#include "model/dict.h"
+
+#define TREE_FUNC_PRUNED UINT32_MAX
+
+struct tree_func {
+	struct str_id name, file, module; /* in calltree.names; module = path of the binary */
+	uint32_t kind;			  /* enum frame_kind */
+	uint32_t named;			  /* 0: name was made up from module and address */
+};
+
+struct calltree {
+	uint32_t n;		/* nodes; 0 = root, named "all" */
+	uint32_t *parent;
+	uint32_t *func;		/* index into funcs, or TREE_FUNC_PRUNED */
+	uint32_t *end;		/* one past the subtree */
+	uint32_t *depth;	/* root = 0 */
+	int64_t *self, *total;
+	uint32_t *pruned;	/* nodes folded into this TREE_FUNC_PRUNED node */
+
+	uint32_t n_funcs;
+	struct tree_func *funcs; /* funcs[0] = "all" */
+	struct strtab names;
+	uint32_t n_pruned;
+	struct membudget *budget;
+	uint32_t cap, funcs_cap;
+};
+
+/* Collects stacks from any number of dicts. */
+struct calltree_builder;
+
+struct calltree_builder *calltree_builder_new(struct membudget *budget); /* NULL: no memory */
+void calltree_builder_free(struct calltree_builder **b);		 /* for _cleanup_ */
+
+/* Adds self[node] for every node of `d`, below a frame named `group` (kind
+ * FRAME_SYNTHETIC) when group.size > 0. Negative values are allowed (diffs). */
+int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group) must_check;
+
+/* Sorts and seals; the builder is empty afterwards. Stacks that only ever got
+ * the value 0 are not in the tree. `ret` needs calltree_done(). */
+int calltree_finish(struct calltree_builder *b, struct calltree *ret) must_check;
+void calltree_done(struct calltree *t);
+
+/* Folds the smallest subtrees until at most `max_nodes` remain: below each
+ * parent one TREE_FUNC_PRUNED node (last child, self = the folded total)
+ * stands for them. Never drops value: totals are unchanged. */
+int calltree_prune(struct calltree *t, uint32_t max_nodes) must_check;
+
+static inline struct slice calltree_name(const struct calltree *t, uint32_t node)
+{
+	if (t->func[node] == TREE_FUNC_PRUNED)
+		return slice_str("(pruned)");
+	return strtab_get(&t->names, t->funcs[t->func[node]].name);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "model/calltree.h"
+#include "model/flame.h"
+#include "model/toptable.h"
+
+#include <errno.h>
+
+/* Adds "a;b;c" (root first) with a value to self[]. */
+static void stack(struct dict *d, int64_t *self, const char *folded, int64_t value)
+{
+	struct node_id node = { 0 };
+	for (const char *s = folded; *s;) {
+		size_t n = strcspn(s, ";");
+		struct frame_id frame;
+		assert_int_equal(dict_named_frame(d, slice_of(s, n), FRAME_USER, &frame), 0);
+		assert_int_equal(dict_node(d, node, frame, &node), 0);
+		s += n + (s[n] == ';');
+	}
+	self[node.v] += value;
+}
+
+static uint32_t find(const struct calltree *t, const char *name)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (slice_eq(calltree_name(t, i), slice_str(name)))
+			return i;
+	fail_msg("no node %s", name);
+	return 0;
+}
+
+/* Every invariant calltree.h promises, for any tree. */
+static void check(const struct calltree *t)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		assert_true(t->end[i] > i && t->end[i] <= t->n);
+		int64_t sum = t->self[i];
+		uint32_t last = 0;
+		for (uint32_t c = i + 1; c < t->end[i]; c = t->end[c]) {
+			assert_int_equal(t->parent[c], i);
+			assert_int_equal(t->depth[c], t->depth[i] + 1);
+			if (last && t->func[c] != TREE_FUNC_PRUNED)
+				assert_true(t->total[last] >= t->total[c]);
+			sum += t->total[c];
+			last = c;
+		}
+		assert_int_equal(sum, t->total[i]);
+	}
+}
+
+static void totals_and_order(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[64] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	stack(&d, self, "thread", 5);
+	stack(&d, self, "main;a", 10);
+	stack(&d, self, "main;b", 10);
+	stack(&d, self, "main;b;a", 7);
+	stack(&d, self, "main", 1);
+	stack(&d, self, "never;here", 0);
+	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	_cleanup_(calltree_done) struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	check(&t);
+	assert_int_equal(t.n, 6);
+	assert_int_equal(t.total[0], 33);
+	assert_int_equal(find(&t, "main"), 1);
+	assert_int_equal(find(&t, "b"), 2);
+	assert_int_equal(t.total[2], 17);
+	dict_done(&d);
+}
+
+/* A function that calls itself must not count twice in its own total. */
+static void recursion_counts_once(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[64] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	stack(&d, self, "main;f;g;f", 3);
+	stack(&d, self, "main;f;f;f", 4);
+	stack(&d, self, "main;g", 2);
+	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	_cleanup_(calltree_done) struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	check(&t);
+	_cleanup_(free_ptr) struct top_row *rows = NULL;
+	uint32_t n;
+	assert_int_equal(top_compute(&t, TOP_BY_TOTAL, &rows, &n), 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(strtab_cstr(&t.names, t.funcs[rows[0].func].name), "main");
+	assert_int_equal(rows[0].total, 9);
+	assert_string_equal(strtab_cstr(&t.names, t.funcs[rows[1].func].name), "f");
+	assert_int_equal(rows[1].total, 7);
+	assert_int_equal(rows[1].self, 7);
+	assert_int_equal(rows[2].total, 5);
+	assert_int_equal(rows[2].self, 2);
+	dict_done(&d);
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+/* Folding may hide detail, never value. */
+static void pruning_keeps_the_value(void **state)
+{
+	(void)state;
+	struct dict d;
+	uint32_t seed = 42;
+	_cleanup_(free_ptr) int64_t *self = calloc(200000, sizeof(int64_t));
+	assert_int_equal(dict_init(&d, NULL), 0);
+	for (int i = 0; i < 5000; i++) {
+		char folded[256] = "";
+		size_t n = 0;
+		uint32_t depth = 1 + next_random(&seed) % 20;
+		for (uint32_t k = 0; k < depth; k++)
+			n += (size_t)snprintf(folded + n, sizeof(folded) - n, "f%u;", next_random(&seed) % 5);
+		stack(&d, self, folded, 1 + next_random(&seed) % 100);
+	}
+	for (uint32_t max = 1; max < 20000; max = max * 3 + 1) {
+		_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("one")), 0);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("two")), 0);
+		_cleanup_(calltree_done) struct calltree t;
+		assert_int_equal(calltree_finish(b, &t), 0);
+		check(&t);
+		int64_t total = t.total[0];
+		uint32_t n = t.n;
+		assert_int_equal(calltree_prune(&t, max), 0);
+		check(&t);
+		assert_true(t.n <= (max < 2 ? 2 : max));
+		assert_int_equal(t.total[0], total);
+		uint32_t whole = 0;
+		for (uint32_t i = 0; i < t.n; i++)
+			whole += t.pruned[i] ? t.pruned[i] : 1;
+		assert_int_equal(whole, n);
+		/* Twice is the same as once with the smaller limit. */
+		assert_int_equal(calltree_prune(&t, 2), 0);
+		check(&t);
+		assert_int_equal(t.total[0], total);
+		assert_int_equal(t.n_pruned, n - 1);
+	}
+	dict_done(&d);
+}
+
+static void groups_are_a_first_level(void **state)
+{
+	(void)state;
+	struct dict d, other;
+	int64_t self[16] = { 0 }, self2[16] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	assert_int_equal(dict_init(&other, NULL), 0);
+	stack(&d, self, "main;a", 1);
+	stack(&other, self2, "x;main", 4);
+	struct membudget budget = membudget_of(1 << 20);
+	{
+		_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(&budget);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("api")), 0);
+		assert_int_equal(calltree_add(b, &other, self2, slice_str("db")), 0);
+		_cleanup_(calltree_done) struct calltree t;
+		assert_int_equal(calltree_finish(b, &t), 0);
+		check(&t);
+		assert_int_equal(find(&t, "db"), 1);
+		assert_int_equal(t.total[find(&t, "api")], 1);
+		assert_int_equal(t.funcs[t.func[1]].kind, FRAME_SYNTHETIC);
+	}
+	assert_int_equal(budget.used, 0);
+	dict_done(&d);
+	dict_done(&other);
+}
+
+static void layout_fills_the_width(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[16] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	stack(&d, self, "a", 60);
+	stack(&d, self, "b;c", 30);
+	stack(&d, self, "b;d", 9);
+	stack(&d, self, "e;f;g", 1);
+	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	_cleanup_(calltree_done) struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	_cleanup_(flame_done) struct flame f;
+	assert_int_equal(flame_layout(&t, 0, 1000, 20, &f), 0);
+	assert_int_equal(f.n, 5);
+	assert_int_equal(f.n_left_out, 3);
+	for (uint32_t i = 0; i < f.n; i++) {
+		struct slice name = calltree_name(&t, f.boxes[i].node);
+		if (slice_eq(name, slice_str("c"))) {
+			assert_true(f.boxes[i].x == 600 && f.boxes[i].width == 300);
+			assert_int_equal(f.boxes[i].depth, 2);
+		}
+		if (slice_eq(name, slice_str("d")))
+			assert_true(f.boxes[i].x == 900 && f.boxes[i].width == 90);
+	}
+	_cleanup_(flame_done) struct flame zoomed;
+	assert_int_equal(flame_layout(&t, find(&t, "b"), 390, 0, &zoomed), 0);
+	assert_int_equal(zoomed.n, 3);
+	assert_true(zoomed.boxes[0].width == 390 && zoomed.boxes[1].width == 300 && zoomed.boxes[2].x == 300);
+	dict_done(&d);
+}
+
+/* A million deep is legal input; the stack of this thread is not. */
+static void deep_trees_need_no_stack(void **state)
+{
+	(void)state;
+	struct dict d;
+	uint32_t depth = 300000;
+	assert_int_equal(dict_init(&d, NULL), 0);
+	struct frame_id frame;
+	struct node_id node = { 0 };
+	assert_int_equal(dict_named_frame(&d, slice_str("f"), FRAME_USER, &frame), 0);
+	for (uint32_t i = 0; i < depth; i++)
+		assert_int_equal(dict_node(&d, node, frame, &node), 0);
+	_cleanup_(free_ptr) int64_t *self = calloc(depth + 1, sizeof(*self));
+	self[node.v] = 1;
+	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	_cleanup_(calltree_done) struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	assert_int_equal(t.n, depth + 1);
+	_cleanup_(flame_done) struct flame f;
+	assert_int_equal(flame_layout(&t, 0, 100, 1, &f), 0);
+	assert_int_equal(f.max_depth, depth);
+	_cleanup_(free_ptr) struct top_row *rows = NULL;
+	uint32_t n;
+	assert_int_equal(top_compute(&t, TOP_BY_TOTAL, &rows, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(rows[0].total, 1);
+	dict_done(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(totals_and_order),	    cmocka_unit_test(recursion_counts_once),
+		cmocka_unit_test(pruning_keeps_the_value),  cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(layout_fills_the_width),   cmocka_unit_test(deep_trees_need_no_stack),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/dict.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+int dict_init(struct dict *d, struct membudget *budget)
+{
+	*d = (struct dict){ .budget = budget };
+	u64map_init(&d->function_ids, budget);
+	u64map_init(&d->mapping_ids, budget);
+	u64map_init(&d->frame_ids, budget);
+	u64map_init(&d->node_ids, budget);
+	int r = strtab_init(&d->strings, budget);
+	if (r == 0)
+		r = vec_reserve(budget, &d->functions, 1);
+	if (r == 0)
+		r = vec_reserve(budget, &d->mappings, 1);
+	if (r == 0)
+		r = vec_reserve(budget, &d->frames, 1);
+	if (r == 0)
+		r = vec_reserve(budget, &d->node_parent, 1);
+	if (r == 0)
+		r = vec_reserve(budget, &d->node_frame, 1);
+	if (r < 0) {
+		dict_done(d);
+		return r;
+	}
+	d->functions.data[d->functions.n++] = (struct function){ 0 };
+	d->mappings.data[d->mappings.n++] = (struct mapping){ 0 };
+	d->frames.data[d->frames.n++] = (struct frame){ 0 };
+	d->node_parent.data[d->node_parent.n++] = (struct node_id){ 0 };
+	d->node_frame.data[d->node_frame.n++] = (struct frame_id){ 0 };
+	return 0;
+}
+
+void dict_done(struct dict *d)
+{
+	strtab_done(&d->strings);
+	vec_done(d->budget, &d->functions);
+	vec_done(d->budget, &d->mappings);
+	vec_done(d->budget, &d->frames);
+	vec_done(d->budget, &d->node_parent);
+	vec_done(d->budget, &d->node_frame);
+	u64map_done(&d->function_ids);
+	u64map_done(&d->mapping_ids);
+	u64map_done(&d->frame_ids);
+	u64map_done(&d->node_ids);
+}
+
+/* Rows are plain bytes without hidden padding: equality is memcmp. */
+_Static_assert(sizeof(struct function) == 16, "struct function has padding");
+_Static_assert(sizeof(struct mapping) == 40, "struct mapping has padding");
+_Static_assert(sizeof(struct frame) == 32, "struct frame has padding");
+
+/* Finds `row` among `rows` by its hash or makes room for it as row n.
+ * Two rows with one 64-bit hash are told apart by trying hash + 1, + 2 ...
+ * Returns 1 when found, 0 when added as *ret (the caller stores the row). */
+static int row_intern(struct u64map *ids, const void *rows, uint32_t n, const void *row, size_t size, uint32_t *ret)
+{
+	for (uint64_t key = XXH3_64bits(row, size);; key++) {
+		uint32_t *id = u64map_put(ids, key);
+		if (!id)
+			return -ENOBUFS;
+		if (*id == 0) {
+			*id = n;
+			*ret = n;
+			return 0;
+		}
+		if (memcmp((const char *)rows + (size_t)*id * size, row, size) == 0) {
+			*ret = *id;
+			return 1;
+		}
+	}
+}
+
+int dict_function(struct dict *d, const struct function *row, struct func_id *ret)
+{
+	uint32_t n_strings = strtab_count(&d->strings);
+	assert(row->name.v < n_strings && row->system_name.v < n_strings && row->file.v < n_strings);
+	int r = vec_reserve(d->budget, &d->functions, 1);
+	if (r < 0)
+		return r;
+	uint32_t id;
+	r = row_intern(&d->function_ids, d->functions.data, d->functions.n, row, sizeof(*row), &id);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		d->functions.data[d->functions.n++] = *row;
+	ret->v = id;
+	return 0;
+}
+
+int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *ret)
+{
+	uint32_t n_strings = strtab_count(&d->strings);
+	assert(row->path.v < n_strings && row->build_id.v < n_strings);
+	struct mapping clean = *row;
+	clean.pad = 0;
+	int r = vec_reserve(d->budget, &d->mappings, 1);
+	if (r < 0)
+		return r;
+	uint32_t id;
+	r = row_intern(&d->mapping_ids, d->mappings.data, d->mappings.n, &clean, sizeof(clean), &id);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		d->mappings.data[d->mappings.n++] = clean;
+	ret->v = id;
+	return 0;
+}
+
+int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret)
+{
+	assert(row->function.v < d->functions.n && row->mapping.v < d->mappings.n);
+	struct frame clean = *row;
+	clean.pad = 0;
+	clean.pad2 = 0;
+	int r = vec_reserve(d->budget, &d->frames, 1);
+	if (r < 0)
+		return r;
+	uint32_t id;
+	r = row_intern(&d->frame_ids, d->frames.data, d->frames.n, &clean, sizeof(clean), &id);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		d->frames.data[d->frames.n++] = clean;
+	ret->v = id;
+	return 0;
+}
+
+int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret)
+{
+	assert(parent.v < d->node_parent.n && frame.v < d->frames.n);
+	int r = vec_reserve(d->budget, &d->node_parent, 1);
+	if (r == 0)
+		r = vec_reserve(d->budget, &d->node_frame, 1);
+	if (r < 0)
+		return r;
+	uint32_t *id = u64map_put(&d->node_ids, (uint64_t)parent.v << 32 | frame.v);
+	if (!id)
+		return -ENOBUFS;
+	if (*id == 0) {
+		*id = d->node_parent.n;
+		d->node_parent.data[d->node_parent.n++] = parent;
+		d->node_frame.data[d->node_frame.n++] = frame;
+	}
+	ret->v = *id;
+	return 0;
+}
+
+int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret)
+{
+	struct function function = { 0 };
+	struct frame frame = { .kind = (uint8_t)kind };
+	int r = strtab_intern(&d->strings, name, &function.name);
+	if (r == 0)
+		r = dict_function(d, &function, &frame.function);
+	if (r == 0)
+		r = dict_frame(d, &frame, ret);
+	return r;
+}
+
+/* Old id -> new id for one table, 0 -> 0. */
+struct remap {
+	uint32_t *strings, *functions, *mappings, *frames;
+};
+
+static void remap_done(struct remap *m)
+{
+	free(m->strings);
+	free(m->functions);
+	free(m->mappings);
+	free(m->frames);
+}
+
+static int import_tables(struct dict *dst, const struct dict *src, struct remap *m)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < strtab_count(&src->strings); i++) {
+		struct str_id id;
+		r = strtab_intern(&dst->strings, strtab_get(&src->strings, (struct str_id){ i }), &id);
+		if (r == 0)
+			m->strings[i] = id.v;
+	}
+	for (uint32_t i = 1; r == 0 && i < src->functions.n; i++) {
+		struct function row = src->functions.data[i];
+		row.name.v = m->strings[row.name.v];
+		row.system_name.v = m->strings[row.system_name.v];
+		row.file.v = m->strings[row.file.v];
+		struct func_id id;
+		r = dict_function(dst, &row, &id);
+		if (r == 0)
+			m->functions[i] = id.v;
+	}
+	for (uint32_t i = 1; r == 0 && i < src->mappings.n; i++) {
+		struct mapping row = src->mappings.data[i];
+		row.path.v = m->strings[row.path.v];
+		row.build_id.v = m->strings[row.build_id.v];
+		struct mapping_id id;
+		r = dict_mapping(dst, &row, &id);
+		if (r == 0)
+			m->mappings[i] = id.v;
+	}
+	for (uint32_t i = 1; r == 0 && i < src->frames.n; i++) {
+		struct frame row = src->frames.data[i];
+		row.function.v = m->functions[row.function.v];
+		row.mapping.v = m->mappings[row.mapping.v];
+		struct frame_id id;
+		r = dict_frame(dst, &row, &id);
+		if (r == 0)
+			m->frames[i] = id.v;
+	}
+	return r;
+}
+
+int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map)
+{
+	_cleanup_(remap_done) struct remap m = {
+		.strings = calloc(strtab_count(&src->strings), sizeof(uint32_t)),
+		.functions = calloc(src->functions.n, sizeof(uint32_t)),
+		.mappings = calloc(src->mappings.n, sizeof(uint32_t)),
+		.frames = calloc(src->frames.n, sizeof(uint32_t)),
+	};
+	if (!m.strings || !m.functions || !m.mappings || !m.frames)
+		return -ENOMEM;
+	int r = import_tables(dst, src, &m);
+	node_map[0].v = 0;
+	for (uint32_t i = 1; r == 0 && i < dict_n_nodes(src); i++) {
+		struct frame_id frame = { m.frames[src->node_frame.data[i].v] };
+		r = dict_node(dst, node_map[src->node_parent.data[i].v], frame, &node_map[i]);
+	}
+	return r;
+}
+
+static struct slice basename_of(struct slice path)
+{
+	size_t from = path.size;
+	while (from > 0 && path.data[from - 1] != '/')
+		from--;
+	return slice_of(path.data + from, path.size - from);
+}
+
+struct slice dict_frame_name(const struct dict *d, struct frame_id frame, char buf[static FRAME_NAME_SIZE])
+{
+	assert(frame.v < d->frames.n);
+	const struct frame *f = &d->frames.data[frame.v];
+	struct slice name = strtab_get(&d->strings, d->functions.data[f->function.v].name);
+	if (name.size)
+		return name;
+	name = strtab_get(&d->strings, d->functions.data[f->function.v].system_name);
+	if (name.size)
+		return name;
+	struct slice module = basename_of(strtab_get(&d->strings, d->mappings.data[f->mapping.v].path));
+	int n;
+	if (module.size && f->address)
+		n = snprintf(buf, FRAME_NAME_SIZE, "%.*s+0x%" PRIx64, (int)(module.size > 255 ? 255 : module.size),
+			     (const char *)module.data, f->address);
+	else if (module.size)
+		n = snprintf(buf, FRAME_NAME_SIZE, "[%.*s]", (int)(module.size > 255 ? 255 : module.size),
+			     (const char *)module.data);
+	else if (f->address)
+		n = snprintf(buf, FRAME_NAME_SIZE, "0x%" PRIx64, f->address);
+	else
+		n = snprintf(buf, FRAME_NAME_SIZE, "[unknown]");
+	return slice_of(buf, n < 0 ? 0 : (size_t)n);
+}
+
+enum frame_kind frame_kind_of_path(struct slice path)
+{
+	if (slice_has_prefix(path, "[kernel") || slice_has_prefix(path, "[guest.kernel"))
+		return FRAME_KERNEL;
+	if (slice_has_prefix(path, "[jit") || slice_has_prefix(path, "/tmp/perf-"))
+		return FRAME_JIT;
+	return FRAME_USER;
+}

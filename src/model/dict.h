@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dict.h: everything a call stack is made of, as columns of 32-bit ids.
+ *
+ *   strings     interned bytes
+ *   functions   { name, system_name, file, start_line }
+ *   mappings    { start, limit, offset, path, build_id, flags }
+ *   frames      { function, mapping, line, address, kind, confidence, flags }
+ *   nodes       { parent, frame }     parent < child: the call tree in
+ *                                     topological order
+ *
+ * Rows are interned: equal rows have one id. Id 0 of every table is "none";
+ * node 0 is the root. Because a parent always precedes its children, totals
+ * are one backward sweep: total[parent[i]] += total[i].
+ *
+ * A frame without a function keeps its mapping and address, so that it can
+ * be named later. Mapping.start/limit/offset and frame.address are as in
+ * pprof: virtual addresses of the process that was sampled, unless the
+ * producer normalised them (the agent does: address is the ELF's own virtual
+ * address, start = 0, so that windows of different processes merge).
+ *
+ * Not thread-safe. All memory is charged to the budget. */
+#pragma once
+
+#include "base/error.h"
+#include "base/strtab.h"
+#include "base/u64map.h"
+
+struct func_id {
+	uint32_t v;
+};
+struct mapping_id {
+	uint32_t v;
+};
+struct frame_id {
+	uint32_t v;
+};
+struct node_id {
+	uint32_t v;
+};
+
+struct function {
+	struct str_id name, system_name, file;
+	uint32_t start_line;
+};
+
+enum mapping_flags {
+	MAPPING_HAS_FUNCTIONS = 1 << 0,
+	MAPPING_HAS_FILENAMES = 1 << 1,
+	MAPPING_HAS_LINES = 1 << 2,
+	MAPPING_HAS_INLINES = 1 << 3,
+};
+
+struct mapping {
+	uint64_t start, limit, offset;
+	struct str_id path, build_id; /* build_id in lower-case hex */
+	uint32_t flags;
+	uint32_t pad;
+};
+
+enum frame_kind {
+	FRAME_UNKNOWN,
+	FRAME_USER,
+	FRAME_KERNEL,
+	FRAME_PYTHON,
+	FRAME_JS,
+	FRAME_JVM,
+	FRAME_GO,
+	FRAME_JIT,
+	FRAME_SYNTHETIC, /* put there by wick: a grouping label, "[process gone]" */
+};
+
+enum frame_flags {
+	FRAME_INLINED = 1 << 0,	  /* into the frame of its parent node; same address */
+	FRAME_IS_FOLDED = 1 << 1, /* pprof Location.is_folded */
+};
+
+struct frame {
+	struct func_id function;
+	struct mapping_id mapping;
+	uint64_t address;
+	uint32_t line;
+	uint8_t kind, confidence, flags, pad;
+	uint32_t column;
+	uint32_t pad2;
+};
+
+struct dict {
+	struct strtab strings;
+	VEC(struct function) functions;
+	VEC(struct mapping) mappings;
+	VEC(struct frame) frames;
+	VEC(struct node_id) node_parent;
+	VEC(struct frame_id) node_frame; /* same n as node_parent */
+
+	struct u64map function_ids, mapping_ids, frame_ids; /* by row hash */
+	struct u64map node_ids;				    /* by parent << 32 | frame */
+	struct membudget *budget;
+};
+
+int dict_init(struct dict *d, struct membudget *budget) must_check;
+void dict_done(struct dict *d);
+
+static inline uint32_t dict_n_nodes(const struct dict *d)
+{
+	return d->node_parent.n;
+}
+
+/* Interning: the id of an equal row, or a new one. Ids inside the row must
+ * come from this dict (asserted). 0, -ENOBUFS or -ENOMEM. */
+int dict_function(struct dict *d, const struct function *row, struct func_id *ret) must_check;
+int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *ret) must_check;
+int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret) must_check;
+int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret) must_check;
+
+/* A frame that is only a name (folded input, synthetic rows). */
+int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret) must_check;
+
+/* Adds all of `src` to `dst`. node_map[src node] = dst node, in an array of
+ * dict_n_nodes(src) that the caller provides. `dst` may have grown on error. */
+int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map) must_check;
+
+/* What a person reads for this frame: the function's name, else
+ * "libc.so.6+0x1234" (basename of the mapping), else "0x1234", else
+ * "[unknown]". `buf` holds the made-up ones; the slice points there or into
+ * the dict. */
+#define FRAME_NAME_SIZE 320
+struct slice dict_frame_name(const struct dict *d, struct frame_id frame, char buf[static FRAME_NAME_SIZE]);
+
+/* FRAME_KERNEL for "[kernel...", FRAME_JIT for "[jit]" and perf maps, else
+ * FRAME_USER: what a pprof mapping says of its frames. */
+enum frame_kind frame_kind_of_path(struct slice mapping_path);
