@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* build.mjs: TypeScript in, files to embed out. Node >= 18.15 and npm only.
+ *
+ *   node build.mjs --out DIR [--depfile FILE] [--tests]
+ *
+ *   DIR/index.html            the page, names the two hashed files
+ *   DIR/app.<hash>.js .css
+ *   DIR/favicon.svg
+ *   DIR/manifest.json         what tools/embed.py turns into web_assets[]
+ *   DIR/viewer.html           one file, all inline, with @@WICK_*@@ in it
+ *   DIR/test/*.mjs            with --tests: the tests, bundled for node
+ *
+ * Packages are installed into node_modules beside this file when they are
+ * missing or the lock changed. The caller holds a lock (meson.build: flock),
+ * so that two build folders do not install at once. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const WEB = dirname(fileURLToPath(import.meta.url));
+const TARGET = ['chrome100', 'firefox100', 'safari15.4'];
+
+function fail(message) {
+	console.error(`web/build.mjs: ${message}`);
+	process.exit(1);
+}
+
+function options(argv) {
+	const ret = { out: '', depfile: '', tests: false };
+	for (let i = 0; i < argv.length; i++) {
+		if (argv[i] === '--out') ret.out = resolve(argv[++i] ?? '');
+		else if (argv[i] === '--depfile') ret.depfile = resolve(argv[++i] ?? '');
+		else if (argv[i] === '--tests') ret.tests = true;
+		else fail(`unknown argument ${argv[i]}`);
+	}
+	if (!ret.out) fail('usage: node build.mjs --out DIR [--depfile FILE] [--tests]');
+	return ret;
+}
+
+/* `dev` also installs what only tests and lint need. */
+function install_packages(dev) {
+	const lock = readFileSync(join(WEB, 'package-lock.json'));
+	const stamp_path = join(WEB, 'node_modules', '.wick-installed');
+	const hash = createHash('sha256').update(lock).digest('hex');
+	const have = existsSync(stamp_path) ? readFileSync(stamp_path, 'utf8') : '';
+	if (have === `${hash} dev` || (!dev && have === `${hash} build`)) return;
+	const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...(dev ? [] : ['--omit=dev'])];
+	try {
+		execFileSync('npm', args, { cwd: WEB, stdio: ['ignore', 2, 2] });
+	} catch (e) {
+		if (e.code === 'ENOENT') fail('npm is missing: apt install npm (or nodejs with npm from nodejs.org)');
+		fail(`npm ci failed; it needs the npm registry (or a mirror set in ~/.npmrc) once`);
+	}
+	writeFileSync(stamp_path, `${hash} ${dev ? 'dev' : 'build'}`);
+}
+
+function hash_of(bytes) {
+	return createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+}
+
+async function bundle(esbuild, entry, out, more) {
+	const result = await esbuild.build({
+		entryPoints: [join(WEB, entry)],
+		bundle: true,
+		write: false,
+		metafile: true,
+		outdir: out,
+		absWorkingDir: WEB,
+		target: TARGET,
+		jsx: 'automatic',
+		jsxImportSource: 'preact',
+		charset: 'ascii',
+		legalComments: 'none',
+		logLevel: 'warning',
+		...more,
+	});
+	const file = (suffix) => result.outputFiles.find((f) => f.path.endsWith(suffix))?.text ?? '';
+	return { js: file('.js') || file('.mjs'), css: file('.css'), inputs: Object.keys(result.metafile.inputs) };
+}
+
+function write_page(out, app) {
+	const js = `app.${hash_of(app.js)}.js`;
+	const css = `app.${hash_of(app.css)}.css`;
+	const html = readFileSync(join(WEB, 'src/index.html'), 'utf8').replace('@@JS@@', `/${js}`).replace('@@CSS@@', `/${css}`);
+	for (const old of readdirSync(out)) if (/^app\.[0-9a-f]+\.(js|css)$/.test(old)) rmSync(join(out, old));
+	const assets = [
+		{ path: '/', file: 'index.html', type: 'text/html; charset=utf-8', text: html },
+		{ path: `/${js}`, file: js, type: 'text/javascript; charset=utf-8', text: app.js },
+		{ path: `/${css}`, file: css, type: 'text/css; charset=utf-8', text: app.css },
+		{ path: '/favicon.svg', file: 'favicon.svg', type: 'image/svg+xml', text: readFileSync(join(WEB, 'src/favicon.svg'), 'utf8') },
+	];
+	for (const a of assets) writeFileSync(join(out, a.file), a.text);
+	const rows = assets.map((a) => ({ path: a.path, file: a.file, type: a.type, etag: `"${hash_of(a.text)}"` }));
+	writeFileSync(join(out, 'manifest.json'), JSON.stringify(rows, null, '\t') + '\n');
+}
+
+/* A replacement given as a function is inserted as it is; "</script" and the
+ * placeholders' own text must not occur in what is put inline. */
+function write_viewer(out, viewer) {
+	if (/<\/(script|style)/i.test(viewer.js + viewer.css) || /@@WICK/.test(viewer.js)) fail('viewer code would end its own tag');
+	const html = readFileSync(join(WEB, 'src/viewer.html'), 'utf8')
+		.replace('@@CSS@@', () => viewer.css)
+		.replace('@@JS@@', () => viewer.js);
+	writeFileSync(join(out, 'viewer.html'), html);
+}
+
+async function write_tests(esbuild, out) {
+	mkdirSync(join(out, 'test'), { recursive: true });
+	const inputs = [];
+	for (const name of readdirSync(join(WEB, 'test')).filter((n) => n.endsWith('.test.ts'))) {
+		const built = await bundle(esbuild, `test/${name}`, out, {
+			format: 'esm', platform: 'node', target: 'node18', external: ['playwright-core', 'esbuild'],
+			define: { WEB_DIR: JSON.stringify(WEB), DIST_DIR: JSON.stringify(out) },
+		});
+		writeFileSync(join(out, 'test', name.replace(/\.ts$/, '.mjs')), built.js);
+		inputs.push(...built.inputs);
+	}
+	return inputs;
+}
+
+async function main() {
+	const [major, minor] = process.versions.node.split('.').map(Number);
+	if (major < 18 || (major === 18 && minor < 15)) fail(`node ${process.versions.node} is too old: 18.15 or newer is needed`);
+	const opt = options(process.argv.slice(2));
+	install_packages(opt.tests);
+	const esbuild = createRequire(import.meta.url)('esbuild');
+
+	mkdirSync(opt.out, { recursive: true });
+	const app = await bundle(esbuild, 'src/views/main.tsx', opt.out, { minify: true, format: 'esm' });
+	const viewer = await bundle(esbuild, 'src/views/viewer.tsx', opt.out, { minify: true, format: 'iife' });
+	write_page(opt.out, app);
+	write_viewer(opt.out, viewer);
+	const inputs = [...app.inputs, ...viewer.inputs, 'src/index.html', 'src/viewer.html', 'src/favicon.svg',
+		'package-lock.json', 'build.mjs'];
+	if (opt.tests) inputs.push(...(await write_tests(esbuild, opt.out)));
+
+	if (opt.depfile) {
+		const names = [...new Set(inputs)].map((i) => join(WEB, i).replace(/ /g, '\\ '));
+		writeFileSync(opt.depfile, `${relative(process.cwd(), join(opt.out, 'manifest.json'))}: ${names.join(' ')}\n`);
+	}
+}
+
+await main();

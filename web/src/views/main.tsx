@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+import { render } from 'preact';
+import '../style.css';
+
+render(<h1>wick</h1>, document.getElementById('app')!);
