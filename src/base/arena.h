@@ -16,8 +16,8 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	size_t used;	/* bytes taken from the system */
-	size_t max;	/* cap on `used` */
+	size_t used; /* bytes taken from the system */
+	size_t max;  /* cap on `used` */
 	bool failed;
 };
 

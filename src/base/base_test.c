@@ -97,7 +97,8 @@ static void arena_cap_is_sticky(void **state)
 static void json_is_valid_whatever_the_name(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	struct jsonw w = { .out = &b };
 	jsonw_object(&w, NULL);
 	jsonw_str(&w, "n", slice_of("a\"\\\n\x01\xff\xc3\xa4\xed\xa0\x80", 11));
@@ -118,7 +119,8 @@ static void json_is_valid_whatever_the_name(void **state)
 static void buf_stops_at_its_maximum(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1000);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1000);
 	for (int i = 0; i < 200; i++)
 		buf_printf(&b, "%010d", i);
 	assert_true(b.failed);
@@ -136,10 +138,12 @@ static void files_are_whole_or_absent(void **state)
 	assert_int_equal(file_write(path, slice_str("two"), false, &err), -EEXIST);
 	assert_non_null(strstr(err.text, "--force"));
 	assert_int_equal(file_write(path, slice_str("three"), true, &err), 0);
-	_cleanup_(buf_done) struct buf b = buf_of(5);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(5);
 	assert_int_equal(file_read(path, &b, &err), 0);
 	assert_int_equal(b.n, 5);
-	_cleanup_(buf_done) struct buf small = buf_of(4);
+	_cleanup_(buf_done)
+	struct buf small = buf_of(4);
 	assert_int_equal(file_read(path, &small, &err), -E2BIG);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(file_read("/tmp", &b, &err), -EISDIR);
@@ -149,12 +153,9 @@ static void files_are_whole_or_absent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strtab_ids_stay),
-		cmocka_unit_test(budget_is_kept),
-		cmocka_unit_test(arena_cap_is_sticky),
-		cmocka_unit_test(json_is_valid_whatever_the_name),
-		cmocka_unit_test(buf_stops_at_its_maximum),
-		cmocka_unit_test(files_are_whole_or_absent),
+		cmocka_unit_test(strtab_ids_stay),	    cmocka_unit_test(budget_is_kept),
+		cmocka_unit_test(arena_cap_is_sticky),	    cmocka_unit_test(json_is_valid_whatever_the_name),
+		cmocka_unit_test(buf_stops_at_its_maximum), cmocka_unit_test(files_are_whole_or_absent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
-#define must_check __attribute__((warn_unused_result))
+#define _cleanup_(f)	       __attribute__((cleanup(f)))
+#define must_check	       __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

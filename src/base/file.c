@@ -26,7 +26,8 @@ int fd_write_all(int fd, const void *data, size_t size)
 int file_read(const char *path, struct buf *out, struct error *err)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
-	_cleanup_(close_fd) int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(err, -errno, "%s: %s", path, strerror(errno));
 	struct stat st;
@@ -86,7 +87,8 @@ int file_write(const char *path, struct slice data, bool force, struct error *er
 		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
 	if (exists && !S_ISREG(st.st_mode)) {
 		/* A device or pipe is written, never replaced. */
-		_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+		_cleanup_(close_fd)
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
 		int r = fd < 0 ? -errno : fd_write_all(fd, data.data, data.size);
 		return r < 0 ? error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
 	}
@@ -94,7 +96,8 @@ int file_write(const char *path, struct slice data, bool force, struct error *er
 	int n = snprintf(temporary, sizeof(temporary), "%s.tmp-%d", path, (int)getpid());
 	if (n < 0 || (size_t)n >= sizeof(temporary))
 		return error_set(err, -ENAMETOOLONG, "%s: name too long", path);
-	_cleanup_(close_fd) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	_cleanup_(close_fd)
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return error_set(err, -errno, "%s: %s", path, strerror(errno));
 	int r = write_temporary(temporary, path, fd, data, force, err);

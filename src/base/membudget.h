@@ -46,7 +46,6 @@ void vec_free(struct membudget *b, void **data, uint32_t *cap, size_t elem_size)
 	((uint64_t)(v)->n + (uint64_t)(more) <= (v)->cap                                                               \
 		 ? 0                                                                                                   \
 		 : vec_grow(b, (void **)&(v)->data, &(v)->cap,                                                         \
-			    (uint64_t)(v)->n + (uint64_t)(more) > VEC_MAX ? UINT32_MAX                                 \
-									  : (uint32_t)((v)->n + (more)),               \
+			    (uint64_t)(v)->n + (uint64_t)(more) > VEC_MAX ? UINT32_MAX : (uint32_t)((v)->n + (more)),  \
 			    VEC_MAX, sizeof(*(v)->data)))
 #define vec_done(b, v) ((v)->n = 0, vec_free(b, (void **)&(v)->data, &(v)->cap, sizeof(*(v)->data)))

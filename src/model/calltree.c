@@ -155,8 +155,10 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 {
 	uint32_t n = dict_n_nodes(d);
 	/* The values 1.. are tree ids + 1, 0 = not needed, 1 = needed. */
-	_cleanup_(free_ptr) uint32_t *node_map = calloc(n, sizeof(*node_map));
-	_cleanup_(free_ptr) uint32_t *frame_map = calloc(d->frames.n, sizeof(*frame_map));
+	_cleanup_(free_ptr)
+	uint32_t *node_map = calloc(n, sizeof(*node_map));
+	_cleanup_(free_ptr)
+	uint32_t *frame_map = calloc(d->frames.n, sizeof(*frame_map));
 	if (!node_map || !frame_map)
 		return -ENOMEM;
 	for (uint32_t i = n - 1; i > 0; i--) {
@@ -305,9 +307,11 @@ static void emit_preorder(struct calltree *t, struct sorter *s)
 
 int calltree_finish(struct calltree_builder *b, struct calltree *ret)
 {
-	_cleanup_(sorter_done) struct sorter s;
+	_cleanup_(sorter_done)
+	struct sorter s;
 	int r = sorter_init(&s, b);
-	_cleanup_(calltree_done) struct calltree t = { .budget = b->budget };
+	_cleanup_(calltree_done)
+	struct calltree t = { .budget = b->budget };
 	if (r == 0)
 		r = columns_alloc(&t, b->parent.n);
 	if (r < 0)
@@ -423,8 +427,10 @@ int calltree_prune(struct calltree *t, uint32_t max_nodes)
 	if (t->n <= max_nodes)
 		return 0;
 	int64_t threshold = prune_threshold(t, max_nodes);
-	_cleanup_(free_ptr) uint32_t *new_id = malloc((size_t)t->n * sizeof(*new_id));
-	_cleanup_(calltree_done) struct calltree out = { .budget = t->budget, .names.budget = t->budget };
+	_cleanup_(free_ptr)
+	uint32_t *new_id = malloc((size_t)t->n * sizeof(*new_id));
+	_cleanup_(calltree_done)
+	struct calltree out = { .budget = t->budget, .names.budget = t->budget };
 	if (!new_id)
 		return -ENOMEM;
 	int r = columns_alloc(&out, (uint32_t)count_kept(t, threshold));

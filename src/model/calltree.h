@@ -24,13 +24,13 @@ struct tree_func {
 };
 
 struct calltree {
-	uint32_t n;		/* nodes; 0 = root, named "all" */
+	uint32_t n; /* nodes; 0 = root, named "all" */
 	uint32_t *parent;
-	uint32_t *func;		/* index into funcs, or TREE_FUNC_PRUNED */
-	uint32_t *end;		/* one past the subtree */
-	uint32_t *depth;	/* root = 0 */
+	uint32_t *func;	 /* index into funcs, or TREE_FUNC_PRUNED */
+	uint32_t *end;	 /* one past the subtree */
+	uint32_t *depth; /* root = 0 */
 	int64_t *self, *total;
-	uint32_t *pruned;	/* nodes folded into this TREE_FUNC_PRUNED node */
+	uint32_t *pruned; /* nodes folded into this TREE_FUNC_PRUNED node */
 
 	uint32_t n_funcs;
 	struct tree_func *funcs; /* funcs[0] = "all" */

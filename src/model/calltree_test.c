@@ -61,9 +61,11 @@ static void totals_and_order(void **state)
 	stack(&d, self, "main;b;a", 7);
 	stack(&d, self, "main", 1);
 	stack(&d, self, "never;here", 0);
-	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
 	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
 	check(&t);
 	assert_int_equal(t.n, 6);
@@ -84,12 +86,15 @@ static void recursion_counts_once(void **state)
 	stack(&d, self, "main;f;g;f", 3);
 	stack(&d, self, "main;f;f;f", 4);
 	stack(&d, self, "main;g", 2);
-	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
 	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
 	check(&t);
-	_cleanup_(free_ptr) struct top_row *rows = NULL;
+	_cleanup_(free_ptr)
+	struct top_row *rows = NULL;
 	uint32_t n;
 	assert_int_equal(top_compute(&t, TOP_BY_TOTAL, &rows, &n), 0);
 	assert_int_equal(n, 3);
@@ -117,7 +122,8 @@ static void pruning_keeps_the_value(void **state)
 	(void)state;
 	struct dict d;
 	uint32_t seed = 42;
-	_cleanup_(free_ptr) int64_t *self = calloc(200000, sizeof(int64_t));
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(200000, sizeof(int64_t));
 	assert_int_equal(dict_init(&d, NULL), 0);
 	for (int i = 0; i < 5000; i++) {
 		char folded[256] = "";
@@ -128,10 +134,12 @@ static void pruning_keeps_the_value(void **state)
 		stack(&d, self, folded, 1 + next_random(&seed) % 100);
 	}
 	for (uint32_t max = 1; max < 20000; max = max * 3 + 1) {
-		_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+		_cleanup_(calltree_builder_free)
+		struct calltree_builder *b = calltree_builder_new(NULL);
 		assert_int_equal(calltree_add(b, &d, self, slice_str("one")), 0);
 		assert_int_equal(calltree_add(b, &d, self, slice_str("two")), 0);
-		_cleanup_(calltree_done) struct calltree t;
+		_cleanup_(calltree_done)
+		struct calltree t;
 		assert_int_equal(calltree_finish(b, &t), 0);
 		check(&t);
 		int64_t total = t.total[0];
@@ -164,10 +172,12 @@ static void groups_are_a_first_level(void **state)
 	stack(&other, self2, "x;main", 4);
 	struct membudget budget = membudget_of(1 << 20);
 	{
-		_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(&budget);
+		_cleanup_(calltree_builder_free)
+		struct calltree_builder *b = calltree_builder_new(&budget);
 		assert_int_equal(calltree_add(b, &d, self, slice_str("api")), 0);
 		assert_int_equal(calltree_add(b, &other, self2, slice_str("db")), 0);
-		_cleanup_(calltree_done) struct calltree t;
+		_cleanup_(calltree_done)
+		struct calltree t;
 		assert_int_equal(calltree_finish(b, &t), 0);
 		check(&t);
 		assert_int_equal(find(&t, "db"), 1);
@@ -189,11 +199,14 @@ static void layout_fills_the_width(void **state)
 	stack(&d, self, "b;c", 30);
 	stack(&d, self, "b;d", 9);
 	stack(&d, self, "e;f;g", 1);
-	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
 	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
-	_cleanup_(flame_done) struct flame f;
+	_cleanup_(flame_done)
+	struct flame f;
 	assert_int_equal(flame_layout(&t, 0, 1000, 20, &f), 0);
 	assert_int_equal(f.n, 5);
 	assert_int_equal(f.n_left_out, 3);
@@ -206,7 +219,8 @@ static void layout_fills_the_width(void **state)
 		if (slice_eq(name, slice_str("d")))
 			assert_true(f.boxes[i].x == 900 && f.boxes[i].width == 90);
 	}
-	_cleanup_(flame_done) struct flame zoomed;
+	_cleanup_(flame_done)
+	struct flame zoomed;
 	assert_int_equal(flame_layout(&t, find(&t, "b"), 390, 0, &zoomed), 0);
 	assert_int_equal(zoomed.n, 3);
 	assert_true(zoomed.boxes[0].width == 390 && zoomed.boxes[1].width == 300 && zoomed.boxes[2].x == 300);
@@ -225,17 +239,22 @@ static void deep_trees_need_no_stack(void **state)
 	assert_int_equal(dict_named_frame(&d, slice_str("f"), FRAME_USER, &frame), 0);
 	for (uint32_t i = 0; i < depth; i++)
 		assert_int_equal(dict_node(&d, node, frame, &node), 0);
-	_cleanup_(free_ptr) int64_t *self = calloc(depth + 1, sizeof(*self));
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(depth + 1, sizeof(*self));
 	self[node.v] = 1;
-	_cleanup_(calltree_builder_free) struct calltree_builder *b = calltree_builder_new(NULL);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
 	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
 	assert_int_equal(t.n, depth + 1);
-	_cleanup_(flame_done) struct flame f;
+	_cleanup_(flame_done)
+	struct flame f;
 	assert_int_equal(flame_layout(&t, 0, 100, 1, &f), 0);
 	assert_int_equal(f.max_depth, depth);
-	_cleanup_(free_ptr) struct top_row *rows = NULL;
+	_cleanup_(free_ptr)
+	struct top_row *rows = NULL;
 	uint32_t n;
 	assert_int_equal(top_compute(&t, TOP_BY_TOTAL, &rows, &n), 0);
 	assert_int_equal(n, 1);
@@ -246,9 +265,9 @@ static void deep_trees_need_no_stack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(totals_and_order),	    cmocka_unit_test(recursion_counts_once),
-		cmocka_unit_test(pruning_keeps_the_value),  cmocka_unit_test(groups_are_a_first_level),
-		cmocka_unit_test(layout_fills_the_width),   cmocka_unit_test(deep_trees_need_no_stack),
+		cmocka_unit_test(totals_and_order),	   cmocka_unit_test(recursion_counts_once),
+		cmocka_unit_test(pruning_keeps_the_value), cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(layout_fills_the_width),  cmocka_unit_test(deep_trees_need_no_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,8 @@ static int import_tables(struct dict *dst, const struct dict *src, struct remap 
 
 int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map)
 {
-	_cleanup_(remap_done) struct remap m = {
+	_cleanup_(remap_done)
+	struct remap m = {
 		.strings = calloc(strtab_count(&src->strings), sizeof(uint32_t)),
 		.functions = calloc(src->functions.n, sizeof(uint32_t)),
 		.mappings = calloc(src->mappings.n, sizeof(uint32_t)),

@@ -10,8 +10,10 @@ int flame_layout(const struct calltree *t, uint32_t root, double width, double m
 		if (t->depth[i] > max_depth)
 			max_depth = t->depth[i];
 	/* cursor[d]: where the next box of depth d begins. */
-	_cleanup_(free_ptr) double *cursor = calloc((size_t)max_depth + 2, sizeof(*cursor));
-	_cleanup_(flame_done) struct flame f = { 0 };
+	_cleanup_(free_ptr)
+	double *cursor = calloc((size_t)max_depth + 2, sizeof(*cursor));
+	_cleanup_(flame_done)
+	struct flame f = { 0 };
 	f.boxes = malloc((size_t)(t->end[root] - root) * sizeof(*f.boxes));
 	if (!cursor || !f.boxes)
 		return -ENOMEM;

@@ -185,8 +185,10 @@ int profile_compact(struct profile *p)
 	uint32_t n = p->node.n;
 	if (n == 0)
 		return 0;
-	_cleanup_(free_ptr) struct row_order *order = malloc((size_t)n * sizeof(*order));
-	_cleanup_(free_ptr) int64_t *sums = malloc((size_t)n * sizeof(*sums));
+	_cleanup_(free_ptr)
+	struct row_order *order = malloc((size_t)n * sizeof(*order));
+	_cleanup_(free_ptr)
+	int64_t *sums = malloc((size_t)n * sizeof(*sums));
 	if (!order || !sums)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
@@ -339,8 +341,10 @@ int profile_merge(struct profile *dst, const struct profile *src, struct error *
 		list_types(src, want, sizeof(want));
 		return error_set(err, -EINVAL, "cannot merge profiles of different types: (%s) and (%s)", have, want);
 	}
-	_cleanup_(free_ptr) struct node_id *nodes = calloc(dict_n_nodes(&src->dict), sizeof(*nodes));
-	_cleanup_(free_ptr) struct labels_id *labels = calloc(src->labels_off.n, sizeof(*labels));
+	_cleanup_(free_ptr)
+	struct node_id *nodes = calloc(dict_n_nodes(&src->dict), sizeof(*nodes));
+	_cleanup_(free_ptr)
+	struct labels_id *labels = calloc(src->labels_off.n, sizeof(*labels));
 	if (!nodes || !labels)
 		r = -ENOMEM;
 	if (r == 0)

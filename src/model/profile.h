@@ -13,7 +13,7 @@
 #include "model/dict.h"
 
 #define PROFILE_MAX_TYPES 32
-#define LABELS_MAX 64 /* labels of one sample */
+#define LABELS_MAX	  64 /* labels of one sample */
 
 struct labels_id {
 	uint32_t v;
@@ -40,7 +40,7 @@ struct profile {
 	VEC(struct labels_id) labels;
 	VEC(int64_t) value[PROFILE_MAX_TYPES]; /* n as node.n for the first n_types */
 
-	VEC(struct label) label; /* all sets, one behind the other */
+	VEC(struct label) label;  /* all sets, one behind the other */
 	VEC(uint32_t) labels_off; /* set i: label[off[i] .. off[i+1]) */
 	struct u64map labels_ids; /* by hash */
 
@@ -67,7 +67,8 @@ int profile_labels(struct profile *p, struct label *set, uint32_t n, struct labe
 const struct label *profile_label_set(const struct profile *p, struct labels_id id, uint32_t *ret_n);
 
 /* `values` has n_types entries. */
-int profile_add_sample(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values) must_check;
+int profile_add_sample(struct profile *p, struct node_id node, struct labels_id labels,
+		       const int64_t *values) must_check;
 
 static inline uint32_t profile_n_samples(const struct profile *p)
 {

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "model/profile.h"
+#include "model/quantity.h"
 #include "model/window_info.h"
 
 #include <errno.h>
@@ -94,7 +95,8 @@ static void merge_adds_up(void **state)
 	assert_int_equal(sum(&both, 1), 70);
 	assert_int_equal(both.time_ns, 500);
 	assert_int_equal(both.duration_ns, 600);
-	_cleanup_(free_ptr) int64_t *self = calloc(dict_n_nodes(&both.dict), sizeof(*self));
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(dict_n_nodes(&both.dict), sizeof(*self));
 	profile_node_values(&both, 1, self);
 	assert_int_equal(self[stack(&both, "f").v], 30);
 
@@ -123,8 +125,7 @@ static void types_are_found_by_name(void **state)
 	assert_int_equal(profile_find_type(&p, "cpu:nanoseconds", &t, &err), 0);
 	assert_int_equal(t, 1);
 	assert_int_equal(profile_find_type(&p, "heap", &t, &err), -ENOENT);
-	assert_string_equal(err.text,
-			    "no sample type \"heap\"; the profile has samples:count, cpu:nanoseconds");
+	assert_string_equal(err.text, "no sample type \"heap\"; the profile has samples:count, cpu:nanoseconds");
 	assert_int_equal(strtab_intern_str(&p.dict.strings, "samples", &p.default_type), 0);
 	assert_int_equal(profile_default_type(&p), 0);
 	profile_done(&p);
@@ -156,7 +157,8 @@ static void window_lines_survive(void **state)
 	(void)state;
 	struct window_info w = { .source = "bpf:cpu-clock", .n_cpus = 2, .rate_hz = 100, .n_samples = 1999 };
 	w.lost[LOSS_ring_full] = 3;
-	_cleanup_(buf_done) struct buf b = buf_of(4096);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(4096);
 	window_info_format(&w, &b);
 	struct window_info back;
 	assert_true(window_info_parse(slice_of(b.data, b.n), &back));
@@ -197,12 +199,37 @@ static void every_budget_fails_cleanly(void **state)
 	}
 }
 
+static void values_read_well(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t value;
+		const char *unit, *text;
+	} cases[] = {
+		{ 1234567890, "nanoseconds", "1.23 s" },
+		{ 999, "nanoseconds", "999 ns" },
+		{ 90000, "milliseconds", "1.50 min" },
+		{ 0, "nanoseconds", "0 ns" },
+		{ 1536, "bytes", "1.50 KiB" },
+		{ 1234567, "count", "1,234,567" },
+		{ -1234, "count", "-1,234" },
+		{ 12, "", "12" },
+		{ INT64_MIN, "frobs", "-9,223,372,036,854,775,808 frob" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[QUANTITY_SIZE];
+		quantity_format(cases[i].value, cases[i].unit, text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_rows_are_one),	     cmocka_unit_test(merge_adds_up),
-		cmocka_unit_test(types_are_found_by_name),   cmocka_unit_test(nameless_frames_say_where),
-		cmocka_unit_test(window_lines_survive),	     cmocka_unit_test(every_budget_fails_cleanly),
+		cmocka_unit_test(equal_rows_are_one),	   cmocka_unit_test(merge_adds_up),
+		cmocka_unit_test(types_are_found_by_name), cmocka_unit_test(nameless_frames_say_where),
+		cmocka_unit_test(window_lines_survive),	   cmocka_unit_test(every_budget_fails_cleanly),
+		cmocka_unit_test(values_read_well),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

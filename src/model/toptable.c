@@ -28,9 +28,11 @@ static int compare_row(const void *a, const void *b, void *arg)
 
 int top_compute(const struct calltree *t, enum top_order by, struct top_row **ret, uint32_t *ret_n)
 {
-	_cleanup_(free_ptr) struct top_row *rows = calloc(t->n_funcs, sizeof(*rows));
+	_cleanup_(free_ptr)
+	struct top_row *rows = calloc(t->n_funcs, sizeof(*rows));
 	/* Preorder: while i < open_until[f], an ancestor of i is f already. */
-	_cleanup_(free_ptr) uint32_t *open_until = calloc(t->n_funcs, sizeof(*open_until));
+	_cleanup_(free_ptr)
+	uint32_t *open_until = calloc(t->n_funcs, sizeof(*open_until));
 	if (!rows || !open_until)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < t->n; i++) {

@@ -18,8 +18,8 @@ enum loss {
 };
 
 struct window_info {
-	char source[32];  /* "bpf:cycles", "bpf:cpu-clock", "perf:cpu-clock" ... */
-	uint32_t n_cpus;  /* online CPUs of the host; 0 = unknown */
+	char source[32]; /* "bpf:cycles", "bpf:cpu-clock", "perf:cpu-clock" ... */
+	uint32_t n_cpus; /* online CPUs of the host; 0 = unknown */
 	uint32_t rate_hz;
 	uint64_t n_samples;
 	uint64_t lost[N_LOSSES];

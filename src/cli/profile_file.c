@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/profile_file.h"
+
+#include "base/file.h"
+#include "base/jsonw.h"
+#include "format/detect.h"
+#include "format/folded.h"
+#include "format/html.h"
+#include "format/limits.h"
+#include "format/pprof.h"
+#include "format/slab.h"
+#include "format/svg.h"
+#include "web/viewer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OUTPUT_MAX ((size_t)4 << 30)
+
+enum output { OUTPUT_NONE, OUTPUT_PPROF_GZ, OUTPUT_PPROF, OUTPUT_FOLDED, OUTPUT_SVG, OUTPUT_HTML, OUTPUT_SLAB };
+
+static const struct {
+	const char *suffix;
+	enum output output;
+} suffixes[] = {
+	{ ".pb.gz", OUTPUT_PPROF_GZ }, { ".pprof", OUTPUT_PPROF_GZ }, { ".prof", OUTPUT_PPROF_GZ },
+	{ ".pb", OUTPUT_PPROF },       { ".folded", OUTPUT_FOLDED },  { ".collapsed", OUTPUT_FOLDED },
+	{ ".txt", OUTPUT_FOLDED },     { ".svg", OUTPUT_SVG },	      { ".html", OUTPUT_HTML },
+	{ ".slab", OUTPUT_SLAB },
+};
+
+static enum output output_of(const char *path)
+{
+	size_t n = strlen(path);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		size_t k = strlen(suffixes[i].suffix);
+		if (n > k && strcmp(path + n - k, suffixes[i].suffix) == 0)
+			return suffixes[i].output;
+	}
+	return OUTPUT_NONE;
+}
+
+int profile_load(const char *path, struct profile *p, struct error *err)
+{
+	_cleanup_(buf_done)
+	struct buf bytes = buf_of(format_limits_default.input_size);
+	int r = file_read(path, &bytes, err);
+	if (r < 0)
+		return r;
+	r = profile_init(p, NULL);
+	if (r < 0)
+		return error_set(err, r, "out of memory");
+	r = format_decode(slice_of(bytes.data, bytes.n), &format_limits_default, p, NULL, err);
+	if (r < 0) {
+		error_prefix(err, "%s", path);
+		profile_done(p);
+	}
+	return r;
+}
+
+int profile_check_output(const char *path, bool force, struct error *err)
+{
+	if (output_of(path) == OUTPUT_NONE)
+		return error_set(err, -EINVAL,
+				 "%s: the end of the name says no format; known: .pb.gz .pprof .prof .pb .folded "
+				 ".collapsed .txt .svg .html .slab",
+				 path);
+	if (!force && access(path, F_OK) == 0)
+		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
+	return 0;
+}
+
+int profile_calltree(const struct profile *p, uint32_t type, struct calltree *ret)
+{
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(dict_n_nodes(&p->dict), sizeof(*self));
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	if (!self || !b)
+		return -ENOMEM;
+	profile_node_values(p, type, self);
+	int r = calltree_add(b, &p->dict, self, slice_of("", 0));
+	return r < 0 ? r : calltree_finish(b, ret);
+}
+
+static const char *type_name(const struct profile *p, uint32_t type)
+{
+	return strtab_cstr(&p->dict.strings, p->types[type].type);
+}
+
+static const char *type_unit(const struct profile *p, uint32_t type)
+{
+	return strtab_cstr(&p->dict.strings, p->types[type].unit);
+}
+
+static int render_slab(const struct profile *p, uint32_t type, const struct calltree *t, struct buf *out)
+{
+	struct slab_meta meta = { .type = slice_str(type_name(p, type)), .unit = slice_str(type_unit(p, type)) };
+	return slab_encode(t, &meta, out);
+}
+
+static int render_tree(const struct profile *p, uint32_t type, enum output output, const char *title, struct buf *out)
+{
+	_cleanup_(calltree_done)
+	struct calltree t = { 0 };
+	int r = profile_calltree(p, type, &t);
+	if (r < 0)
+		return r;
+	if (output == OUTPUT_SVG) {
+		struct svg_options options = { .title = title, .unit = type_unit(p, type) };
+		return svg_render(&t, &options, out);
+	}
+	if (output == OUTPUT_SLAB)
+		return render_slab(p, type, &t, out);
+	_cleanup_(buf_done)
+	struct buf slab = buf_of(OUTPUT_MAX);
+	r = render_slab(p, type, &t, &slab);
+	if (r < 0)
+		return r;
+	return html_render(slice_of(web_viewer_html, web_viewer_html_size), title, slice_of(slab.data, slab.n), out);
+}
+
+static int render(const struct profile *p, enum output output, const char *path, uint32_t type, struct buf *out)
+{
+	switch (output) {
+	case OUTPUT_PPROF_GZ:
+		return pprof_encode_gz(p, out);
+	case OUTPUT_PPROF:
+		return pprof_encode(p, out);
+	case OUTPUT_FOLDED:
+		return folded_encode(p, type, out);
+	default:
+		break;
+	}
+	const char *slash = strrchr(path, '/');
+	char title[512];
+	(void)snprintf(title, sizeof(title), "%s (%s)", slash ? slash + 1 : path, type_name(p, type));
+	return render_tree(p, type, output, title, out);
+}
+
+int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err)
+{
+	int r = profile_check_output(path, force, err);
+	if (r < 0)
+		return r;
+	enum output output = output_of(path);
+	uint32_t t = profile_default_type(p);
+	if (type)
+		r = profile_find_type(p, type, &t, err);
+	if (r < 0)
+		return r;
+	if (p->n_types == 0 && output != OUTPUT_PPROF && output != OUTPUT_PPROF_GZ)
+		return error_set(err, -EBADMSG, "%s: the profile has no sample types, so there is nothing to show",
+				 path);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(OUTPUT_MAX);
+	r = render(p, output, path, t, &out);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", path, strerror(-r));
+	return file_write(path, slice_of(out.data, out.n), force, err);
+}

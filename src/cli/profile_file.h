@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* profile_file.h: profiles from and to files, the formats of docs/cli.md. */
+#pragma once
+
+#include "model/calltree.h"
+#include "model/profile.h"
+
+/* Reads a file ("-" = stdin) of any format wick knows, told by content. `p`
+ * is initialised here and needs profile_done() when 0 is returned. */
+int profile_load(const char *path, struct profile *p, struct error *err) must_check;
+
+/* -EINVAL when the end of the name says no format; messages list those known. */
+int profile_check_output(const char *path, bool force, struct error *err) must_check;
+
+/* Writes in the format of the name. `type`: the sample type that one-type
+ * formats show, NULL = the profile's default. */
+int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err) must_check;
+
+/* The call tree of one sample type. `ret` needs calltree_done(). */
+int profile_calltree(const struct profile *p, uint32_t type, struct calltree *ret) must_check;
