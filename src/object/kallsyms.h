@@ -58,9 +58,9 @@ int kallsyms_lookup(struct kallsyms *k, const uint64_t *addrs, uint32_t n, struc
  * change the number of symbols. `now_ns` is clock_mono_ns(). */
 bool kallsyms_refresh_due(const struct kallsyms *k, int64_t now_ns);
 
-/* Reads the text again; on failure the old index stays. Ranges cached before
- * are void: kallsyms_generation() changes, and goes into the object id under
- * which a symcache keeps them. */
+/* Reads the text again; on failure the old index stays. Where symbols
+ * changed, kallsyms_generation() does too and ranges cached before are void:
+ * it belongs into the object id under which a symcache keeps them. */
 int kallsyms_refresh(struct kallsyms *k, int64_t now_ns, struct error *err) must_check;
 uint32_t kallsyms_generation(const struct kallsyms *k);
 

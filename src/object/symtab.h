@@ -6,7 +6,7 @@
  *   answers                     f2   -   f3
  *
  * No table is kept: a pass reads the symbol table in windows and holds some
- * 100 bytes per address asked for, so its memory follows the batch and never
+ * 200 bytes per address asked for, so its memory follows the batch and never
  * the file. Names are read at the end, for the winners only.
  *
  * .symtab is used, or .dynsym where that has been stripped. At one address
@@ -16,15 +16,15 @@
  *      weak, then the fewest leading underscores, then the first by name;
  *   2. a function of size 0 that starts before it with no other function's
  *      boundary in between (hand-written assembly);
- *   3. and 4. the same for untyped symbols in executable segments, except
- *      the mapping symbols of arm64 ($x, $d).
+ *   3. and 4. the same for untyped symbols in executable segments (on arm64
+ *      not the local ones, which are its mapping symbols $x and $d).
  * A symbol version behind "@" is not part of the name. */
 #pragma once
 
 #include "object/elf.h"
 #include "object/symrange.h"
 
-#define SYMTAB_MAX_BATCH 16384
+#define SYMTAB_MAX_BATCH 4096
 #define SYMTAB_MAX_SIZE ((uint64_t)256 << 20) /* of one symbol table */
 
 /* Answers for `n` ELF virtual addresses in rising order (repeats allowed). A

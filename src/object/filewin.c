@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object/filewin.h"
+
+#include <errno.h>
+
+int filewin_init(struct filewin *w, int fd, uint64_t size, uint32_t cap)
+{
+	*w = (struct filewin){ .fd = fd, .size = size, .cap = cap, .moves_left = UINT32_MAX,
+			      .data = malloc(cap) };
+	return w->data ? 0 : -ENOMEM;
+}
+
+void filewin_done(struct filewin *w)
+{
+	free(w->data);
+	*w = (struct filewin){ .fd = -1 };
+}
+
+/* Fills the window from `off` with at least `least` bytes. */
+static int window_move(struct filewin *w, uint64_t off, uint32_t least)
+{
+	if (w->moves_left == 0)
+		return -E2BIG;
+	w->moves_left--;
+	uint64_t left = w->size - off;
+	uint32_t want = left < w->cap ? (uint32_t)left : w->cap;
+	w->off = off;
+	w->n = 0;
+	while (w->n < want) {
+		ssize_t r = pread(w->fd, w->data + w->n, want - w->n, (off_t)(off + w->n));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		w->n += (uint32_t)r;
+	}
+	return w->n < least ? -ENODATA : 0;
+}
+
+const void *filewin_at(struct filewin *w, uint64_t off, uint32_t size)
+{
+	if (w->error || size > w->cap || off > w->size || size > w->size - off)
+		return NULL;
+	if (off < w->off || off - w->off > w->n || size > w->n - (off - w->off)) {
+		w->error = window_move(w, off, size);
+		if (w->error)
+			return NULL;
+	}
+	return w->data + (off - w->off);
+}
