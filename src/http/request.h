@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request.h: what http.c and answer.c share; not for others. */
+#pragma once
+
+#include "http/http.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct http_server {
+	struct MHD_Daemon *daemon;
+	struct http_options options;
+	bool is_loopback;
+	uint16_t port;
+	_Atomic size_t bodies_used;
+	_Atomic uint64_t n_requests, n_client_errors, n_server_errors, n_refused_bodies, n_foreign;
+};
+
+struct http_request {
+	struct http_server *server;
+	struct MHD_Connection *connection;
+	const struct http_route *route; /* NULL: the fallback's */
+	const char *path;
+	struct buf body;
+	size_t body_charged;
+	int64_t started_ns;
+	bool body_too_large, body_refused;
+	bool dispatched;
+
+	/* The answer, queued when the handler or http_resume() is through. */
+	struct MHD_Response *response;
+	unsigned status;
+};

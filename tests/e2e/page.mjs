@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// page.mjs: the whole chain as a user meets it. `wick up` on this machine, an
+// example program with a known answer, the real page in headless Chromium.
+// Usage: page.mjs BUILD_DIR. Prints TAP; the screenshots are left in
+// BUILD_DIR/e2e.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+
+const build = resolve(process.argv[2] ?? "build");
+const source = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
+const SERVICE = "example-fp";
+const HOTTEST = "parse_request";
+const artifacts = join(build, "e2e");
+const children = [];
+let n = 0;
+let failed = 0;
+
+function result(name, error) {
+  n++;
+  if (error) {
+    failed++;
+    for (const line of String(error.stack ?? error).split("\n")) console.log(`# ${line}`);
+  }
+  console.log(`${error ? "not ok" : "ok"} ${n} - ${name}`);
+}
+
+async function step(name, body) {
+  try {
+    await body();
+    result(name);
+  } catch (error) {
+    result(name, error);
+    throw error;
+  }
+}
+
+function check(condition, text) {
+  if (!condition) throw new Error(text);
+}
+
+function skipAll(reason) {
+  console.log(`1..0 # SKIP ${reason}`);
+  process.exit(0);
+}
+
+function onPath(name) {
+  return (process.env.PATH ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, name))
+    .find((file) => existsSync(file));
+}
+
+function start(command, args) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  return child;
+}
+
+async function firstLine(child) {
+  const lines = createInterface({ input: child.stdout });
+  const [line] = await Promise.race([
+    once(lines, "line"),
+    once(child, "exit").then(([status]) => {
+      throw new Error(`ended with status ${status} before it was ready`);
+    }),
+  ]);
+  return line;
+}
+
+// {name: share of the program's CPU, 0..1} as the example measured it itself.
+function parseTruth(text) {
+  const truth = new Map();
+  for (const [, name, percent] of text.matchAll(/^truth (\S+) self \S+ total (\S+) /gm)) truth.set(name, percent / 100);
+  return truth;
+}
+
+async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill("SIGTERM");
+  await gone;
+}
+
+const chromium = process.env.CHROMIUM ?? onPath("chromium");
+if (!chromium) skipAll("no chromium here");
+const modules = join(source, "web/node_modules/playwright-core");
+if (!existsSync(modules)) skipAll("web/node_modules has no playwright-core");
+if (process.getuid() !== 0) skipAll("sampling all processes needs root");
+
+const { chromium: browserType } = createRequire(import.meta.url)(modules);
+mkdirSync(artifacts, { recursive: true });
+const data = mkdtempSync(join(tmpdir(), "wick-e2e-"));
+const profile = mkdtempSync(join(tmpdir(), "wick-e2e-chromium-"));
+let context;
+
+async function main() {
+  const up = start(join(build, "wick"), ["up", "--listen", "127.0.0.1:0", "--data", data]);
+  const started = Date.now();
+  const url = await firstLine(up);
+  // Long enough for the steps that watch it live; prints its truth at the end.
+  const example = start(join(build, "examples/example-fp"), ["50"]);
+  const exampleEnded = once(example, "exit");
+  let exampleOutput = "";
+  example.stdout.on("data", (chunk) => (exampleOutput += chunk));
+
+  context = await browserType.launchPersistentContext(profile, {
+    executablePath: chromium,
+    headless: true,
+    viewport: { width: 1400, height: 900 },
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  const foreign = [];
+  const errors = [];
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith(url.replace("http", "ws"))) foreign.push(request.url());
+  });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+
+  await step("a live flame graph of all processes within 15 s of the start", async () => {
+    await page.goto(url);
+    await page.waitForFunction(() => (window.__flame?.displayList().length ?? 0) > 3, null, { timeout: 20000 });
+    const seconds = (Date.now() - started) / 1000;
+    console.log(`# first flame graph ${seconds.toFixed(1)} s after the start`);
+    check(seconds <= 15, `took ${seconds.toFixed(1)} s`);
+    await page.screenshot({ path: join(artifacts, "all-services.png") });
+  });
+
+  await step("kernel frames are there with their names", async () => {
+    await page.waitForFunction(
+      () => window.__flame.displayList().some((box) => /^(do_syscall_64|entry_SYSCALL_64|asm_\w+|ret_from_fork\w*|x64_sys_call)/.test(box.name)),
+      null,
+      { timeout: 30000 },
+    );
+  });
+
+  await step("the example's service can be chosen and shows its hottest function", async () => {
+    await page.waitForFunction(
+      (name) => [...document.querySelectorAll("[data-testid=service-select] option")].some((o) => o.value === name),
+      SERVICE,
+      { timeout: 30000 },
+    );
+    await page.getByTestId("service-select").selectOption(SERVICE);
+    await page.waitForFunction((name) => window.__flame.boxAt(name) !== null, HOTTEST, { timeout: 30000 });
+    check(page.url().includes(SERVICE), "the URL does not name the service");
+  });
+
+  await step("zoom by click, live update keeps zoom and selection", async () => {
+    const box = await page.evaluate((name) => window.__flame.boxAt(name), HOTTEST);
+    const canvas = await page.getByTestId("flame-canvas").boundingBox();
+    await page.mouse.click(canvas.x + box.x + box.w / 2, canvas.y + box.y + box.h / 2);
+    await page.waitForFunction((name) => window.__flame.zoomPath().at(-1) === name, HOTTEST, { timeout: 5000 });
+    const before = await page.evaluate(() => window.__flame.total());
+    await page.waitForFunction((old) => window.__flame.total() > old, before, { timeout: 30000 });
+    const zoom = await page.evaluate(() => window.__flame.zoomPath());
+    check(zoom.at(-1) === HOTTEST, `zoom was lost: ${zoom}`);
+    const url2 = page.url();
+    await page.reload();
+    await page.waitForFunction((name) => window.__flame?.zoomPath().at(-1) === name, HOTTEST, { timeout: 10000 });
+    check(page.url() === url2, "the URL changed on reload");
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => window.__flame.zoomPath().length <= 1, null, { timeout: 5000 });
+  });
+
+  await step("search says the matched share", async () => {
+    await page.getByTestId("search-input").fill(HOTTEST);
+    await page.waitForFunction(() => /\d+(\.\d+)?\s*%/.test(document.querySelector("[data-testid=search-share]")?.textContent ?? ""));
+    await page.screenshot({ path: join(artifacts, "search.png") });
+  });
+
+  await step("shares are within 3 points of the truth", async () => {
+    await exampleEnded;
+    const truth = parseTruth(exampleOutput);
+    check(truth.size >= 3, `the example printed ${exampleOutput}`);
+    // The last window is shipped within 10 s of its end.
+    const deadline = Date.now() + 30000;
+    for (;;) {
+      const top = await (await fetch(`${url}/api/v1/top?service=${SERVICE}&from=now-15m&to=now`)).json();
+      const worst = [...truth].map(([name, share]) => {
+        const row = top.functions.find((f) => f.name === name);
+        return [name, Math.abs((row?.total ?? 0) / top.total - share)];
+      });
+      const off = worst.filter(([, distance]) => distance > 0.03);
+      if (off.length === 0) {
+        console.log(`# off by ${worst.map(([name, d]) => `${name} ${(100 * d).toFixed(2)}`).join(", ")} points`);
+        break;
+      }
+      check(Date.now() < deadline, `off: ${JSON.stringify(off)}`);
+      await once(await socketEvents(url), "profiles");
+    }
+    const shown = await page.evaluate((name) => window.__flame.boxAt(name).share, HOTTEST);
+    check(Math.abs(shown - truth.get(HOTTEST)) < 0.03, `the page says ${shown}, the truth is ${truth.get(HOTTEST)}`);
+  });
+
+  await step("no third-party request, no error in the console", async () => {
+    check(foreign.length === 0, `requested ${foreign}`);
+    check(errors.length === 0, errors.join("\n"));
+  });
+
+  await step("Ctrl-C ends both programs in order", async () => {
+    const ended = once(up, "exit");
+    up.kill("SIGINT");
+    const [status] = await ended;
+    check(status === 0, `status ${status}`);
+  });
+}
+
+// An emitter of the live channel's events, so that waiting needs no clock.
+async function socketEvents(url) {
+  const { EventEmitter } = await import("node:events");
+  const emitter = new EventEmitter();
+  const socketPage = await context.newPage();
+  await socketPage.exposeFunction("wickEvent", (text) => {
+    const event = JSON.parse(text);
+    emitter.emit(event.event, event);
+    if (event.event === "profiles") void socketPage.close();
+  });
+  await socketPage.goto(`${url}/health`);
+  await socketPage.evaluate((address) => {
+    window.socket = new WebSocket(address);
+    window.socket.onmessage = (message) => window.wickEvent(message.data);
+  }, `${url.replace("http", "ws")}/api/v1/live`);
+  return emitter;
+}
+
+try {
+  await main();
+} catch (error) {
+  if (failed === 0) result("the test itself", error);
+} finally {
+  await context?.close();
+  for (const child of children) await stop(child);
+  rmSync(data, { recursive: true, force: true });
+  rmSync(profile, { recursive: true, force: true });
+}
+console.log(`1..${n}`);
+process.exit(failed ? 1 : 0);
