@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/detect.h"
+
+#include "base/utf8.h"
+#include "format/folded.h"
+#include "format/inflate.h"
+#include "format/pprof.h"
+#include "format/pprof_wire.h"
+#include "format/protobuf.h"
+
+#include <errno.h>
+
+#define LOOK 4096 /* bytes that tell text from binary */
+
+const char *format_name(enum format f)
+{
+	switch (f) {
+	case FORMAT_PPROF:
+		return "pprof";
+	case FORMAT_FOLDED:
+		return "folded";
+	case FORMAT_UNKNOWN:
+		break;
+	}
+	return "unknown";
+}
+
+static bool is_text(struct slice bytes)
+{
+	size_t n = bytes.size < LOOK ? bytes.size : LOOK;
+	for (size_t i = 0; i < n; i++)
+		if (bytes.data[i] < 0x20 && !memchr("\t\n\r\f\x1b", bytes.data[i], 5))
+			return false;
+	return true;
+}
+
+/* The first line that is not blank ends in a number. */
+static bool looks_folded(struct slice bytes)
+{
+	size_t at = 0;
+	while (at < bytes.size && (bytes.data[at] == '\n' || bytes.data[at] == '\r' || bytes.data[at] == ' '))
+		at++;
+	const uint8_t *end = memchr(bytes.data + at, '\n', bytes.size - at);
+	size_t last = end ? (size_t)(end - bytes.data) : bytes.size;
+	while (last > at && (bytes.data[last - 1] == '\r' || bytes.data[last - 1] == ' '))
+		last--;
+	size_t word = last;
+	while (word > at && ((bytes.data[word - 1] >= '0' && bytes.data[word - 1] <= '9') || bytes.data[word - 1] == '.'))
+		word--;
+	return word < last && word > at + 1 && bytes.data[word - 1] == ' ';
+}
+
+/* A few fields that read as a Profile: known numbers with their wire types.
+ * The very short or odd is left to the decoder's own words. */
+static bool looks_pprof(struct slice bytes)
+{
+	struct pb_reader r = pb_reader_of(bytes);
+	struct pb_field f;
+	for (int i = 0; i < 8; i++) {
+		int k = pb_next(&r, &f);
+		if (k <= 0)
+			return i > 0;
+		bool nested = f.number <= PROFILE_STRING_TABLE || f.number == PROFILE_PERIOD_TYPE;
+		if (f.number < N_PROFILE_FIELDS && f.number != PROFILE_COMMENT &&
+		    f.wire != (uint32_t)(nested ? PB_BYTES : PB_VARINT))
+			return false;
+		if (f.number >= N_PROFILE_FIELDS && i == 0)
+			return false;
+	}
+	return true;
+}
+
+enum format format_detect(struct slice bytes)
+{
+	if (bytes.size == 0)
+		return FORMAT_UNKNOWN;
+	if (is_text(bytes))
+		return looks_folded(bytes) ? FORMAT_FOLDED : FORMAT_UNKNOWN;
+	return looks_pprof(bytes) ? FORMAT_PPROF : FORMAT_UNKNOWN;
+}
+
+static const struct {
+	uint32_t at, size;
+	const char *magic, *name;
+} known[] = {
+	{ 0, 4, "\x89PNG", "PNG" },
+	{ 0, 3, "\xff\xd8\xff", "JPEG" },
+	{ 0, 4, "GIF8", "GIF" },
+	{ 0, 5, "%PDF-", "PDF" },
+	{ 0, 4, "\x7f" "ELF", "an ELF binary" },
+	{ 0, 4, "PK\x03\x04", "a zip archive" },
+	{ 0, 6, "\xfd" "7zXZ", "xz-compressed data" },
+	{ 0, 3, "BZh", "bzip2-compressed data" },
+	{ 0, 2, "\x1f\x8b", "gzip inside gzip" },
+	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd inside another compression" },
+	{ 257, 5, "ustar", "a tar archive" },
+	{ 0, 8, "PERFILE2", "perf.data" },
+	{ 0, 8, "wickslab", "a wick slab" },
+	{ 0, 4, "FLR", "a Java flight recording" },
+	{ 0, 16, "SQLite format 3", "an SQLite database" },
+	{ 0, 4, "<svg", "SVG" },
+	{ 0, 5, "<?xml", "XML" },
+	{ 0, 9, "<!DOCTYPE", "HTML" },
+	{ 0, 9, "<!doctype", "HTML" },
+	{ 0, 5, "<html", "HTML" },
+	{ 0, 2, "#!", "a script" },
+	{ 0, 1, "{", "JSON" },
+	{ 0, 1, "[", "JSON" },
+};
+
+const char *format_looks_like(struct slice bytes)
+{
+	if (bytes.size == 0)
+		return "nothing: it is empty";
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (bytes.size >= known[i].at + known[i].size &&
+		    memcmp(bytes.data + known[i].at, known[i].magic, known[i].size) == 0)
+			return known[i].name;
+	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
+}
+
+int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
+		  struct error *err)
+{
+	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	struct slice plain;
+	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
+	if (r < 0)
+		return r;
+	/* What has been inflated may be larger than what may arrive. */
+	struct format_limits inner = *limits;
+	if (inner.input_size < plain.size)
+		inner.input_size = plain.size;
+	enum format format = format_detect(plain);
+	switch (format) {
+	case FORMAT_PPROF:
+		r = pprof_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_FOLDED:
+		r = folded_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_UNKNOWN:
+		return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",
+				 format_looks_like(plain));
+	}
+	if (r < 0) {
+		if (codec_of(bytes) != CODEC_RAW)
+			error_prefix(err, "decompressed");
+		return error_prefix(err, "%s", format_name(format)), r;
+	}
+	if (ret_format)
+		*ret_format = format;
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* detect.h: what a file is, by what is in it, never by its name. */
+#pragma once
+
+#include "base/buf.h"
+#include "format/limits.h"
+#include "model/profile.h"
+
+enum format {
+	FORMAT_UNKNOWN,
+	FORMAT_PPROF,
+	FORMAT_FOLDED,
+};
+
+/* "pprof", "folded", "unknown" */
+const char *format_name(enum format f);
+
+/* Looks at plain (inflated) bytes. */
+enum format format_detect(struct slice bytes);
+
+/* What unknown bytes look like: "PNG", "an ELF binary", "text", "nothing: it is empty" ... */
+const char *format_looks_like(struct slice bytes);
+
+/* Inflates, detects and decodes into `p` (as for pprof_decode()). -EBADMSG
+ * "not a profile wick knows; looks like PNG". ret_format may be NULL. */
+int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
+		  struct error *err) must_check;

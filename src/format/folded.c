@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/folded.h"
+
+#include "base/saturate.h"
+#include "format/inflate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* Lines mostly repeat the beginning of the line before, so that is where the
+ * walk starts:
+ *
+ *   previous  main;parse;read_file 12     done = { main, parse, read_file }
+ *   this      main;parse;read_line 3      kept = { main, parse } */
+struct done_frame {
+	size_t end; /* offset of the ';' or ' ' behind it */
+	uint32_t node;
+};
+
+struct folded_reader {
+	struct profile *p;
+	const struct format_limits *limits;
+	struct error *err;
+	uint64_t line_number;
+	struct slice previous; /* stack of the line before */
+	VEC(struct done_frame) done;
+};
+
+static void folded_reader_done(struct folded_reader *f)
+{
+	vec_done(f->p->budget, &f->done);
+}
+
+static int fail_memory(const struct folded_reader *f, int code)
+{
+	if (code == -ENOBUFS)
+		return error_set(f->err, code, "line %" PRIu64 ": the profile does not fit into the memory allowed for it",
+				 f->line_number);
+	return error_set(f->err, code, "line %" PRIu64 ": out of memory", f->line_number);
+}
+
+static const struct {
+	char letter;
+	uint8_t kind, flags;
+} annotations[] = {
+	{ 'k', FRAME_KERNEL, 0 },
+	{ 'j', FRAME_JIT, 0 },
+	{ 'i', FRAME_USER, FRAME_INLINED },
+};
+
+/* "read_[k]" -> read, FRAME_KERNEL */
+static struct slice take_annotation(struct slice name, struct frame *frame)
+{
+	frame->kind = FRAME_USER;
+	if (name.size <= 4)
+		return name;
+	const uint8_t *tail = name.data + name.size - 4;
+	if (tail[0] != '_' || tail[1] != '[' || tail[3] != ']')
+		return name;
+	for (size_t i = 0; i < ARRAY_SIZE(annotations); i++)
+		if (tail[2] == annotations[i].letter) {
+			frame->kind = annotations[i].kind;
+			frame->flags = annotations[i].flags;
+			name.size -= 4;
+			break;
+		}
+	return name;
+}
+
+static int push_frame(struct folded_reader *f, struct slice name, size_t end, uint32_t *node)
+{
+	if (f->done.n >= f->limits->depth)
+		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " frames", f->line_number,
+				 f->limits->depth);
+	struct dict *dict = &f->p->dict;
+	struct function function = { 0 };
+	struct frame frame = { 0 };
+	struct frame_id id;
+	struct node_id child = { 0 };
+	name = take_annotation(name, &frame);
+	int r = strtab_intern(&dict->strings, name, &function.name);
+	if (r == 0)
+		r = dict_function(dict, &function, &frame.function);
+	if (r == 0)
+		r = dict_frame(dict, &frame, &id);
+	if (r == 0)
+		r = dict_node(dict, (struct node_id){ *node }, id, &child);
+	if (r == 0)
+		r = vec_reserve(f->p->budget, &f->done, 1);
+	if (r < 0)
+		return fail_memory(f, r);
+	f->done.data[f->done.n++] = (struct done_frame){ end, child.v };
+	*node = child.v;
+	return 0;
+}
+
+static size_t common_prefix(struct slice a, struct slice b)
+{
+	size_t n = a.size < b.size ? a.size : b.size, i = 0;
+	for (; i + 8 <= n; i += 8) {
+		uint64_t x, y;
+		memcpy(&x, a.data + i, 8);
+		memcpy(&y, b.data + i, 8);
+		if (x != y)
+			break;
+	}
+	while (i < n && a.data[i] == b.data[i])
+		i++;
+	return i;
+}
+
+static int walk_stack(struct folded_reader *f, struct slice stack, uint32_t *ret)
+{
+	size_t same = common_prefix(stack, f->previous);
+	/* A frame stays when its ';' is within what is the same. */
+	while (f->done.n && f->done.data[f->done.n - 1].end >= same)
+		f->done.n--;
+	size_t at = f->done.n ? f->done.data[f->done.n - 1].end + 1 : 0;
+	uint32_t node = f->done.n ? f->done.data[f->done.n - 1].node : 0;
+	f->previous = stack;
+	for (;;) {
+		const uint8_t *end = memchr(stack.data + at, ';', stack.size - at);
+		size_t size = end ? (size_t)(end - stack.data) - at : stack.size - at;
+		int r = push_frame(f, slice_of(stack.data + at, size), at + size, &node);
+		if (r < 0)
+			return r;
+		if (!end)
+			break;
+		at += size + 1;
+	}
+	*ret = node;
+	return 0;
+}
+
+static int read_weight(const struct folded_reader *f, struct slice word, int64_t *ret)
+{
+	int64_t weight = 0;
+	for (size_t i = 0; i < word.size; i++) {
+		if (word.data[i] < '0' || word.data[i] > '9')
+			return error_set(f->err, -EBADMSG, "line %" PRIu64 ": weight \"%.*s\" is not a whole number",
+					 f->line_number, word.size > 40 ? 40 : (int)word.size, (const char *)word.data);
+		if (__builtin_mul_overflow(weight, 10, &weight) ||
+		    __builtin_add_overflow(weight, word.data[i] - '0', &weight))
+			return error_set(f->err, -EBADMSG, "line %" PRIu64 ": weight %.*s does not fit into 63 bits",
+					 f->line_number, word.size > 40 ? 40 : (int)word.size, (const char *)word.data);
+	}
+	*ret = weight;
+	return 0;
+}
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static int read_line(struct folded_reader *f, struct slice line)
+{
+	while (line.size && is_blank(line.data[line.size - 1]))
+		line.size--;
+	if (line.size == 0)
+		return 0;
+	size_t word = line.size;
+	while (word > 0 && !is_blank(line.data[word - 1]))
+		word--;
+	size_t stack = word;
+	while (stack > 0 && is_blank(line.data[stack - 1]))
+		stack--;
+	if (stack == 0)
+		return error_set(f->err, -EBADMSG, "line %" PRIu64 ": not \"stack weight\"", f->line_number);
+	if (profile_n_samples(f->p) >= f->limits->n_samples)
+		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " samples", f->line_number,
+				 f->limits->n_samples);
+	int64_t weight;
+	struct node_id node;
+	int r = read_weight(f, slice_of(line.data + word, line.size - word), &weight);
+	if (r == 0)
+		r = walk_stack(f, slice_of(line.data, stack), &node.v);
+	if (r < 0)
+		return r;
+	r = profile_add_sample(f->p, node, (struct labels_id){ 0 }, &weight);
+	return r < 0 ? fail_memory(f, r) : 0;
+}
+
+int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
+{
+	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	struct slice text;
+	int r = inflate_bytes(bytes, limits, &inflated, &text, err);
+	if (r < 0)
+		return r;
+	_cleanup_(folded_reader_done) struct folded_reader f = { .p = p, .limits = limits, .err = err };
+	r = profile_add_type(p, slice_str("samples"), slice_str("count"));
+	if (r < 0)
+		return fail_memory(&f, r);
+	for (size_t at = 0; r == 0 && at < text.size;) {
+		const uint8_t *end = memchr(text.data + at, '\n', text.size - at);
+		size_t size = end ? (size_t)(end - text.data) - at : text.size - at;
+		f.line_number++;
+		r = read_line(&f, slice_of(text.data + at, size));
+		at += size + 1;
+	}
+	if (r == 0 && profile_n_samples(p) == 0)
+		return error_set(err, -ENODATA, "no stack in %" PRIu64 " lines", f.line_number);
+	return r;
+}
+
+/* --- out --- */
+
+/* The text of one frame, made safe for the format. */
+static void put_name(struct buf *out, const struct dict *d, struct frame_id id)
+{
+	const struct frame *frame = &d->frames.data[id.v];
+	char made_up[FRAME_NAME_SIZE];
+	struct slice name = dict_frame_name(d, id, made_up);
+	for (size_t i = 0; i < name.size; i++) {
+		uint8_t c = name.data[i];
+		buf_add_byte(out, c == ';' ? ':' : c == '\n' || c == '\r' ? ' ' : c);
+	}
+	if (frame->kind == FRAME_KERNEL)
+		buf_add_str(out, "_[k]");
+	else if (frame->kind == FRAME_JIT)
+		buf_add_str(out, "_[j]");
+	else if (frame->flags & FRAME_INLINED)
+		buf_add_str(out, "_[i]");
+}
+
+/* The profile again with frames that are nothing but their text: what reads
+ * the same is one node. */
+struct folded_writer {
+	struct dict names;
+	uint32_t *node; /* by node of the profile */
+	int64_t *self;	/* by node of `names` */
+	uint32_t *path;
+};
+
+static void folded_writer_done(struct folded_writer *w)
+{
+	dict_done(&w->names);
+	free(w->node);
+	free(w->self);
+	free(w->path);
+}
+
+static int name_frames(struct folded_writer *w, const struct dict *d, struct frame_id *name_of)
+{
+	_cleanup_(buf_done) struct buf text = buf_of(SIZE_MAX / 2);
+	for (uint32_t i = 1; i < d->frames.n; i++) {
+		text.n = 0;
+		put_name(&text, d, (struct frame_id){ i });
+		if (text.failed)
+			return -ENOMEM;
+		int r = dict_named_frame(&w->names, slice_of(text.data, text.n), FRAME_UNKNOWN, &name_of[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int merge_by_name(struct folded_writer *w, const struct profile *p, uint32_t type)
+{
+	const struct dict *d = &p->dict;
+	uint32_t n = dict_n_nodes(d);
+	_cleanup_(free_ptr) struct frame_id *name_of = calloc(d->frames.n, sizeof(*name_of));
+	_cleanup_(free_ptr) int64_t *self = calloc(n, sizeof(*self));
+	w->node = calloc(n, sizeof(*w->node));
+	w->self = calloc(n, sizeof(*w->self));
+	w->path = calloc(n, sizeof(*w->path));
+	if (!name_of || !self || !w->node || !w->self || !w->path)
+		return -ENOMEM;
+	profile_node_values(p, type, self);
+	int r = name_frames(w, d, name_of);
+	for (uint32_t i = 1; r == 0 && i < n; i++) {
+		struct node_id node;
+		r = dict_node(&w->names, (struct node_id){ w->node[d->node_parent.data[i].v] },
+			      name_of[d->node_frame.data[i].v], &node);
+		if (r == 0)
+			w->node[i] = node.v;
+	}
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		w->self[w->node[i]] = i64_add_saturating(w->self[w->node[i]], self[i]);
+	return r;
+}
+
+static void put_stack(struct folded_writer *w, uint32_t leaf, struct buf *out)
+{
+	const struct dict *d = &w->names;
+	uint32_t n = 0;
+	for (uint32_t node = leaf; node; node = d->node_parent.data[node].v)
+		w->path[n++] = node;
+	while (n-- > 0) {
+		char none[FRAME_NAME_SIZE];
+		struct slice name = dict_frame_name(d, d->node_frame.data[w->path[n]], none);
+		buf_add(out, name.data, name.size);
+		buf_add_byte(out, n ? ';' : ' ');
+	}
+	buf_printf(out, "%" PRId64 "\n", w->self[leaf]);
+}
+
+int folded_encode(const struct profile *p, uint32_t type, struct buf *out)
+{
+	_cleanup_(folded_writer_done) struct folded_writer w = { 0 };
+	int r = dict_init(&w.names, p->budget);
+	if (r == 0)
+		r = merge_by_name(&w, p, type);
+	if (r < 0)
+		return r;
+	if (w.self[0])
+		buf_printf(out, "[unknown] %" PRId64 "\n", w.self[0]);
+	for (uint32_t i = 1; i < dict_n_nodes(&w.names) && !out->failed; i++)
+		if (w.self[i])
+			put_stack(&w, i, out);
+	return out->failed ? -E2BIG : 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* folded.h: one stack per line, as stackcollapse scripts write it.
+ *
+ *   java;start_thread;GCTaskThread::run;read;sys_read_[k] 42
+ *   root first, names may hold spaces; the last word is the weight
+ *
+ * `_[k]` kernel, `_[j]` JIT compiled and `_[i]` inlined are taken off the
+ * name and put back on the way out. What the line format cannot say (files,
+ * lines, addresses, labels, further types) is lost on the way out; so are
+ * ';' and line breaks within names (written as ':' and ' '). */
+#pragma once
+
+#include "base/buf.h"
+#include "format/limits.h"
+#include "model/profile.h"
+
+/* Type samples:count, one sample per line. `p` as for pprof_decode(); input
+ * may be compressed. Weights are whole numbers >= 0: "1.5" is refused.
+ * Messages read "line 3: ...". */
+int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
+		  struct error *err) must_check;
+
+/* Appends the values of one type, equal stacks summed, in the order in which
+ * stacks first appear. Stacks of value 0 are left out; what has no stack at
+ * all is a frame "[unknown]". -E2BIG past out->max, -ENOBUFS, -ENOMEM. */
+int folded_encode(const struct profile *p, uint32_t type, struct buf *out) must_check;

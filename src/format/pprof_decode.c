@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two walks over the top level. The first takes strings and numbers and notes
+ * where each other kind of row begins and ends; the second goes over those
+ * stretches in the order of dependence:
+ *
+ *   mappings, functions -> locations -> samples
+ *
+ * so that a row is turned into the model's columns the moment it is read. A
+ * location becomes a code: the id of its frame or, where lines are inlined
+ * into it, PPROF_CHAIN | index of its frames in `chains`. */
+#include "format/pprof.h"
+
+#include "format/inflate.h"
+#include "format/pprof_decoder.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+
+static void decoder_done(struct pprof_decoder *d)
+{
+	struct membudget *budget = d->p->budget;
+	vec_done(budget, &d->strings);
+	vec_done(budget, &d->chains);
+	vec_done(budget, &d->stack);
+	idtable_done(&d->mappings);
+	idtable_done(&d->functions);
+	idtable_done(&d->locations);
+	nodewalk_done(&d->nodes);
+	u64map_done(&d->long_chains);
+}
+
+int pprof_fail(struct pprof_decoder *d, const uint8_t *at, int code, const char *fmt, ...)
+{
+	char what[256];
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	size_t offset = (size_t)(at - d->bytes.data);
+	if (!d->row_name)
+		return error_set(d->err, code, "at byte %zu: %s", offset, what);
+	return error_set(d->err, code, "at byte %zu: %s %" PRIu64 ": %s", offset, d->row_name, d->row, what);
+}
+
+int pprof_fail_memory(struct pprof_decoder *d, const uint8_t *at, int code)
+{
+	if (code == -ENOBUFS)
+		return pprof_fail(d, at, code, "the profile does not fit into the %zu bytes of memory allowed for it",
+			    d->p->budget ? d->p->budget->max : (size_t)UINT32_MAX);
+	return pprof_fail(d, at, code, "out of memory");
+}
+
+int pprof_fail_reader(struct pprof_decoder *d, const struct pb_reader *r, int code)
+{
+	return pprof_fail(d, r->at, code, "%s", r->why);
+}
+
+int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t limit)
+{
+	return pprof_fail(d, at, -E2BIG, "more than %" PRIu64 " %s", limit, what);
+}
+
+int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
+{
+	if (f->wire == (uint32_t)wire)
+		return 0;
+	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire, (int)wire);
+}
+
+int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index, struct str_id *ret)
+{
+	if (index >= d->strings.n)
+		return pprof_fail(d, at, -EBADMSG, "%s: string %" PRIu64 " does not exist", name, index);
+	*ret = d->strings.data[index];
+	return 0;
+}
+
+/* A varint field that names a string. */
+int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	return r < 0 ? r : pprof_string_at(d, f->at, name, f->value, ret);
+}
+
+int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	if (r == 0)
+		*ret = f->value;
+	return r;
+}
+
+/* --- first walk --- */
+
+static int take_string(struct pprof_decoder *d, const struct pb_field *f)
+{
+	if (d->strings.n >= d->limits->n_strings)
+		return pprof_fail_limit(d, f->at, "strings", d->limits->n_strings);
+	if (d->strings.n == 0 && f->bytes.size)
+		return pprof_fail(d, f->at, -EBADMSG, "string 0 is not empty");
+	struct str_id id;
+	int r = strtab_intern(&d->p->dict.strings, f->bytes, &id);
+	if (r == 0)
+		r = vec_reserve(d->p->budget, &d->strings, 1);
+	if (r < 0)
+		return pprof_fail_memory(d, f->at, r);
+	d->strings.data[d->strings.n++] = id;
+	return 0;
+}
+
+static int note_row(struct pprof_decoder *d, const struct pb_field *f, const struct pb_reader *r, uint32_t limit,
+		    const char *plural)
+{
+	struct pprof_section *s = &d->sections[f->number];
+	if (s->n == 0)
+		s->first = (size_t)(f->at - d->bytes.data);
+	s->end = (size_t)(r->at - d->bytes.data);
+	if (s->n++ == limit)
+		return pprof_fail_limit(d, f->at, plural, limit);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	enum pb_wire wire;
+} profile_fields[N_PROFILE_FIELDS] = {
+	[PROFILE_SAMPLE_TYPE] = { "sample_type", PB_BYTES },
+	[PROFILE_SAMPLE] = { "sample", PB_BYTES },
+	[PROFILE_MAPPING] = { "mapping", PB_BYTES },
+	[PROFILE_LOCATION] = { "location", PB_BYTES },
+	[PROFILE_FUNCTION] = { "function", PB_BYTES },
+	[PROFILE_STRING_TABLE] = { "string_table", PB_BYTES },
+	[PROFILE_DROP_FRAMES] = { "drop_frames", PB_VARINT },
+	[PROFILE_KEEP_FRAMES] = { "keep_frames", PB_VARINT },
+	[PROFILE_TIME_NANOS] = { "time_nanos", PB_VARINT },
+	[PROFILE_DURATION_NANOS] = { "duration_nanos", PB_VARINT },
+	[PROFILE_PERIOD_TYPE] = { "period_type", PB_BYTES },
+	[PROFILE_PERIOD] = { "period", PB_VARINT },
+	[PROFILE_COMMENT] = { "comment", PB_VARINT },
+	[PROFILE_DEFAULT_SAMPLE_TYPE] = { "default_sample_type", PB_VARINT },
+	[PROFILE_DOC_URL] = { "doc_url", PB_VARINT },
+};
+
+static int survey_field(struct pprof_decoder *d, const struct pb_field *f, const struct pb_reader *r)
+{
+	if (f->number >= N_PROFILE_FIELDS)
+		return 0;
+	/* Repeated numbers may come packed. */
+	if (f->number != PROFILE_COMMENT || f->wire != PB_BYTES) {
+		int k = pprof_expect_wire(d, f, profile_fields[f->number].wire, profile_fields[f->number].name);
+		if (k < 0)
+			return k;
+	}
+	switch ((enum profile_field)f->number) {
+	case PROFILE_STRING_TABLE:
+		return take_string(d, f);
+	case PROFILE_SAMPLE:
+		return note_row(d, f, r, d->limits->n_samples, "samples");
+	case PROFILE_SAMPLE_TYPE:
+		return note_row(d, f, r, PROFILE_MAX_TYPES, "sample types");
+	case PROFILE_MAPPING:
+		return note_row(d, f, r, d->limits->n_locations, "mappings");
+	case PROFILE_LOCATION:
+		return note_row(d, f, r, d->limits->n_locations, "locations");
+	case PROFILE_FUNCTION:
+		return note_row(d, f, r, d->limits->n_locations, "functions");
+	case PROFILE_COMMENT:
+		return note_row(d, f, r, d->limits->n_comments, "comments");
+	case PROFILE_DROP_FRAMES:
+		d->drop_frames = f->value;
+		return 0;
+	case PROFILE_KEEP_FRAMES:
+		d->keep_frames = f->value;
+		return 0;
+	case PROFILE_TIME_NANOS:
+		d->p->time_ns = (int64_t)f->value;
+		return 0;
+	case PROFILE_DURATION_NANOS:
+		d->p->duration_ns = (int64_t)f->value;
+		return 0;
+	case PROFILE_PERIOD_TYPE:
+		d->period_type = f->bytes;
+		return 0;
+	case PROFILE_PERIOD:
+		d->p->period = (int64_t)f->value;
+		return 0;
+	case PROFILE_DEFAULT_SAMPLE_TYPE:
+		d->default_type = f->value;
+		return 0;
+	case PROFILE_DOC_URL:
+		d->doc_url = f->value;
+		return 0;
+	case N_PROFILE_FIELDS:
+		break;
+	}
+	return 0;
+}
+
+static int survey(struct pprof_decoder *d)
+{
+	struct pb_reader r = pb_reader_of(d->bytes);
+	struct pb_field f;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		k = survey_field(d, &f, &r);
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	if (d->strings.n == 0)
+		return error_set(d->err, -EBADMSG, "not a pprof profile: it has no string table");
+	return 0;
+}
+
+/* --- second walk --- */
+
+/* Calls `row` for each row of one kind. */
+static int each_row(struct pprof_decoder *d, enum profile_field kind, const char *name,
+		    int (*row)(struct pprof_decoder *, const struct pb_field *))
+{
+	const struct pprof_section *s = &d->sections[kind];
+	struct pb_reader r = pb_reader_of(slice_of(d->bytes.data + s->first, s->end - s->first));
+	struct pb_field f;
+	int k;
+	d->row_name = name;
+	d->row = 0;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number != (uint32_t)kind)
+			continue;
+		d->row++;
+		k = row(d, &f);
+		if (k < 0)
+			return k;
+	}
+	d->row_name = NULL;
+	return k < 0 ? pprof_fail_reader(d, &r, k) : 0;
+}
+
+static int read_value_type(struct pprof_decoder *d, struct slice message, struct value_type *ret)
+{
+	struct value_type t = { 0 };
+	struct pb_reader r = pb_reader_nested(message);
+	struct pb_field f;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number == VALUE_TYPE_TYPE)
+			k = pprof_string(d, &f, "type", &t.type);
+		else if (f.number == VALUE_TYPE_UNIT)
+			k = pprof_string(d, &f, "unit", &t.unit);
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	*ret = t;
+	return 0;
+}
+
+static int take_sample_type(struct pprof_decoder *d, const struct pb_field *message)
+{
+	struct value_type t;
+	int r = read_value_type(d, message->bytes, &t);
+	if (r < 0)
+		return r;
+	d->p->types[d->p->n_types++] = t;
+	return 0;
+}
+
+static int add_comment(struct pprof_decoder *d, const uint8_t *at, uint64_t index)
+{
+	struct str_id text;
+	int r = pprof_string_at(d, at, "text", index, &text);
+	if (r < 0)
+		return r;
+	if (d->p->comments.n >= d->limits->n_comments)
+		return pprof_fail_limit(d, at, "comments", d->limits->n_comments);
+	r = vec_reserve(d->p->budget, &d->p->comments, 1);
+	if (r < 0)
+		return pprof_fail_memory(d, at, r);
+	d->p->comments.data[d->p->comments.n++] = text;
+	return 0;
+}
+
+static int take_comment(struct pprof_decoder *d, const struct pb_field *f)
+{
+	if (f->wire == PB_VARINT)
+		return add_comment(d, f->at, f->value);
+	struct pb_reader r = pb_reader_nested(f->bytes);
+	while (r.at < r.end) {
+		const uint8_t *at = r.at;
+		uint64_t index = 0;
+		int k = pb_varint(&r, &index);
+		if (k < 0)
+			return pprof_fail_reader(d, &r, k);
+		k = add_comment(d, at, index);
+		if (k < 0)
+			return k;
+	}
+	return 0;
+}
+
+static int resolve_header(struct pprof_decoder *d)
+{
+	const uint8_t *at = d->bytes.data;
+	struct profile *p = d->p;
+	int r = pprof_string_at(d, at, "drop_frames", d->drop_frames, &p->drop_frames);
+	if (r == 0)
+		r = pprof_string_at(d, at, "keep_frames", d->keep_frames, &p->keep_frames);
+	if (r == 0)
+		r = pprof_string_at(d, at, "default_sample_type", d->default_type, &p->default_type);
+	if (r == 0)
+		r = pprof_string_at(d, at, "doc_url", d->doc_url, &p->doc_url);
+	if (r == 0 && d->period_type.data) {
+		d->row_name = "period_type";
+		d->row = 1;
+		r = read_value_type(d, d->period_type, &p->period_type);
+		d->row_name = NULL;
+	}
+	return r;
+}
+
+static int decode(struct pprof_decoder *d)
+{
+	struct membudget *budget = d->p->budget;
+	u64map_init(&d->long_chains, budget);
+	int r = survey(d);
+	if (r < 0)
+		return r;
+	r = idtable_init(&d->mappings, budget, d->sections[PROFILE_MAPPING].n);
+	if (r == 0)
+		r = idtable_init(&d->functions, budget, d->sections[PROFILE_FUNCTION].n);
+	if (r == 0)
+		r = idtable_init(&d->locations, budget, d->sections[PROFILE_LOCATION].n);
+	if (r == 0)
+		r = nodewalk_init(&d->nodes, &d->p->dict);
+	if (r < 0)
+		return pprof_fail_memory(d, d->bytes.data, r);
+	r = resolve_header(d);
+	if (r == 0)
+		r = each_row(d, PROFILE_SAMPLE_TYPE, "sample_type", take_sample_type);
+	if (r == 0)
+		r = each_row(d, PROFILE_COMMENT, "comment", take_comment);
+	if (r == 0)
+		r = each_row(d, PROFILE_MAPPING, "mapping", pprof_take_mapping);
+	if (r == 0)
+		r = each_row(d, PROFILE_FUNCTION, "function", pprof_take_function);
+	if (r == 0)
+		r = each_row(d, PROFILE_LOCATION, "location", pprof_take_location);
+	if (r == 0)
+		r = each_row(d, PROFILE_SAMPLE, "sample", pprof_take_sample);
+	return r;
+}
+
+int pprof_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
+{
+	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	struct slice plain;
+	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
+	if (r < 0)
+		return r;
+	if (plain.size == 0)
+		return error_set(err, -ENODATA, "not a profile: it is empty");
+	_cleanup_(decoder_done) struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
+	r = decode(&d);
+	if (r < 0 && codec_of(bytes) != CODEC_RAW)
+		error_prefix(err, "decompressed");
+	return r;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pprof_decoder.h: what the parts of the pprof decoder share; see
+ * pprof_decode.c for the order of things.
+ *
+ *   pprof_decode.c   the two walks, the header
+ *   pprof_table.c    mappings, functions, locations
+ *   pprof_sample.c   samples */
+#pragma once
+
+#include "format/idtable.h"
+#include "format/limits.h"
+#include "format/nodewalk.h"
+#include "format/pprof_wire.h"
+#include "format/protobuf.h"
+#include "model/profile.h"
+
+/* Flag of a location's code; the rest is an index into decoder.chains. */
+#define PPROF_CHAIN (UINT32_C(1) << 31)
+
+/* Where the rows of one kind stand, other kinds possibly between them. */
+struct pprof_section {
+	size_t first, end; /* offsets */
+	uint32_t n;
+};
+
+struct pprof_decoder {
+	struct slice bytes;
+	const struct format_limits *limits;
+	struct profile *p;
+	struct error *err;
+
+	struct pprof_section sections[N_PROFILE_FIELDS];
+	VEC(struct str_id) strings; /* by index in the file */
+	struct idtable mappings, functions, locations;
+	VEC(uint32_t) chains; /* n, then n frame ids, caller first */
+	struct nodewalk nodes;
+	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
+
+	VEC(uint32_t) stack; /* of the current sample: codes, leaf first */
+	int64_t values[PROFILE_MAX_TYPES];
+	struct label labels[LABELS_MAX];
+
+	uint64_t drop_frames, keep_frames, default_type, doc_url; /* string indices */
+	struct slice period_type;
+
+	const char *row_name; /* for messages: "sample" */
+	uint64_t row;	      /* 1, 2, 3 ... */
+};
+
+/* "at byte 123: sample 12: <what>"; returns `code`. */
+int pprof_fail(struct pprof_decoder *d, const uint8_t *at, int code, const char *fmt, ...) printf_like(4, 5);
+int pprof_fail_memory(struct pprof_decoder *d, const uint8_t *at, int code);
+int pprof_fail_reader(struct pprof_decoder *d, const struct pb_reader *r, int code);
+int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t limit);
+
+/* Fields of known kind; the message names the field. */
+int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name) must_check;
+int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
+int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
+		    struct str_id *ret) must_check;
+int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret) must_check;
+
+/* One row each, once everything it refers to has been taken. */
+int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message) must_check;
+int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message) must_check;
+int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message) must_check;
+int pprof_take_sample(struct pprof_decoder *d, const struct pb_field *message) must_check;

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/pprof_decoder.h"
+
+#include <inttypes.h>
+
+/* Makes `id` of the file mean `ours`. */
+static int define_id(struct pprof_decoder *d, const uint8_t *at, struct idtable *t, uint64_t id, uint32_t ours)
+{
+	if (id == 0)
+		return pprof_fail(d, at, -EBADMSG, "id is 0");
+	int r = idtable_set(t, id, ours);
+	if (r == -EEXIST)
+		return pprof_fail(d, at, -EBADMSG, "id %" PRIu64 " is defined twice", id);
+	return r < 0 ? pprof_fail_memory(d, at, r) : 0;
+}
+
+/* A line or column: negative means unknown. */
+static int line_field(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint32_t *ret)
+{
+	uint64_t v;
+	int r = pprof_number(d, f, name, &v);
+	if (r < 0)
+		return r;
+	int64_t line = (int64_t)v < 0 ? 0 : (int64_t)v;
+	if (line > UINT32_MAX)
+		return pprof_fail(d, f->at, -EBADMSG, "%s %" PRId64 " does not fit into 32 bits", name, line);
+	*ret = (uint32_t)line;
+	return 0;
+}
+
+static int read_mapping_field(struct pprof_decoder *d, const struct pb_field *f, uint64_t *id, struct mapping *m)
+{
+	static const uint32_t flags[] = {
+		[PB_MAPPING_HAS_FUNCTIONS] = MAPPING_HAS_FUNCTIONS,
+		[PB_MAPPING_HAS_FILENAMES] = MAPPING_HAS_FILENAMES,
+		[PB_MAPPING_HAS_LINE_NUMBERS] = MAPPING_HAS_LINES,
+		[PB_MAPPING_HAS_INLINE_FRAMES] = MAPPING_HAS_INLINES,
+	};
+	uint64_t flag = 0;
+	int r;
+	switch (f->number) {
+	case PB_MAPPING_ID:
+		return pprof_number(d, f, "id", id);
+	case PB_MAPPING_START:
+		return pprof_number(d, f, "memory_start", &m->start);
+	case PB_MAPPING_LIMIT:
+		return pprof_number(d, f, "memory_limit", &m->limit);
+	case PB_MAPPING_OFFSET:
+		return pprof_number(d, f, "file_offset", &m->offset);
+	case PB_MAPPING_FILENAME:
+		return pprof_string(d, f, "filename", &m->path);
+	case PB_MAPPING_BUILD_ID:
+		return pprof_string(d, f, "build_id", &m->build_id);
+	case PB_MAPPING_HAS_FUNCTIONS:
+	case PB_MAPPING_HAS_FILENAMES:
+	case PB_MAPPING_HAS_LINE_NUMBERS:
+	case PB_MAPPING_HAS_INLINE_FRAMES:
+		r = pprof_number(d, f, "has_...", &flag);
+		if (r == 0 && flag)
+			m->flags |= flags[f->number];
+		return r;
+	default:
+		return 0;
+	}
+}
+
+int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message)
+{
+	struct mapping m = { 0 };
+	uint64_t id = 0;
+	struct pb_reader r = pb_reader_nested(message->bytes);
+	struct pb_field f;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		k = read_mapping_field(d, &f, &id, &m);
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	struct mapping_id ours;
+	k = dict_mapping(&d->p->dict, &m, &ours);
+	if (k < 0)
+		return pprof_fail_memory(d, message->at, k);
+	return define_id(d, message->at, &d->mappings, id, ours.v);
+}
+
+int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message)
+{
+	struct function fn = { 0 };
+	uint64_t id = 0;
+	struct pb_reader r = pb_reader_nested(message->bytes);
+	struct pb_field f;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number == FUNCTION_ID)
+			k = pprof_number(d, &f, "id", &id);
+		else if (f.number == FUNCTION_NAME)
+			k = pprof_string(d, &f, "name", &fn.name);
+		else if (f.number == FUNCTION_SYSTEM_NAME)
+			k = pprof_string(d, &f, "system_name", &fn.system_name);
+		else if (f.number == FUNCTION_FILENAME)
+			k = pprof_string(d, &f, "filename", &fn.file);
+		else if (f.number == FUNCTION_START_LINE)
+			k = line_field(d, &f, "start_line", &fn.start_line);
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	struct func_id ours;
+	k = dict_function(&d->p->dict, &fn, &ours);
+	if (k < 0)
+		return pprof_fail_memory(d, message->at, k);
+	return define_id(d, message->at, &d->functions, id, ours.v);
+}
+
+struct location {
+	uint64_t id;
+	struct frame frame; /* what all its lines share */
+	uint32_t n_lines;
+	const uint8_t *at;
+};
+
+static int read_location(struct pprof_decoder *d, struct slice message, struct location *loc)
+{
+	struct pb_reader r = pb_reader_nested(message);
+	struct pb_field f;
+	uint64_t mapping = 0, folded = 0;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number == LOCATION_ID) {
+			k = pprof_number(d, &f, "id", &loc->id);
+		} else if (f.number == LOCATION_ADDRESS) {
+			k = pprof_number(d, &f, "address", &loc->frame.address);
+		} else if (f.number == LOCATION_IS_FOLDED) {
+			k = pprof_number(d, &f, "is_folded", &folded);
+		} else if (f.number == LOCATION_LINE) {
+			k = pprof_expect_wire(d, &f, PB_BYTES, "line");
+			loc->n_lines++;
+		} else if (f.number == LOCATION_MAPPING_ID) {
+			k = pprof_number(d, &f, "mapping_id", &mapping);
+			loc->frame.mapping.v = k < 0 ? 0 : idtable_get(&d->mappings, mapping);
+			if (k == 0 && mapping && !loc->frame.mapping.v)
+				k = pprof_fail(d, f.at, -EBADMSG, "mapping %" PRIu64 " does not exist", mapping);
+		}
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	loc->frame.flags = folded ? FRAME_IS_FOLDED : 0;
+	return 0;
+}
+
+static int read_line(struct pprof_decoder *d, struct slice message, struct frame *frame)
+{
+	struct pb_reader r = pb_reader_nested(message);
+	struct pb_field f;
+	uint64_t function = 0;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number == LINE_LINE) {
+			k = line_field(d, &f, "line", &frame->line);
+		} else if (f.number == LINE_COLUMN) {
+			k = line_field(d, &f, "column", &frame->column);
+		} else if (f.number == LINE_FUNCTION_ID) {
+			k = pprof_number(d, &f, "function_id", &function);
+			frame->function.v = k < 0 ? 0 : idtable_get(&d->functions, function);
+			if (k == 0 && function && !frame->function.v)
+				k = pprof_fail(d, f.at, -EBADMSG, "function %" PRIu64 " does not exist", function);
+		}
+		if (k < 0)
+			return k;
+	}
+	return k < 0 ? pprof_fail_reader(d, &r, k) : 0;
+}
+
+/* One frame per line into chains[from ...], which has room for them. The
+ * file has the innermost line first, the chain the caller. */
+static int read_lines(struct pprof_decoder *d, struct slice message, const struct location *loc, uint32_t from)
+{
+	struct pb_reader r = pb_reader_nested(message);
+	struct pb_field f;
+	uint32_t i = loc->n_lines;
+	int k;
+	while ((k = pb_next(&r, &f)) > 0) {
+		if (f.number != LOCATION_LINE)
+			continue;
+		struct frame frame = loc->frame;
+		if (--i > 0)
+			frame.flags |= FRAME_INLINED;
+		k = read_line(d, f.bytes, &frame);
+		if (k < 0)
+			return k;
+		struct frame_id id;
+		k = dict_frame(&d->p->dict, &frame, &id);
+		if (k < 0)
+			return pprof_fail_memory(d, f.at, k);
+		d->chains.data[from + i] = id.v;
+	}
+	return k;
+}
+
+int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message)
+{
+	struct location loc = { .at = message->at };
+	int r = read_location(d, message->bytes, &loc);
+	if (r < 0)
+		return r;
+	if (loc.n_lines > d->limits->depth)
+		return pprof_fail_limit(d, loc.at, "lines in one location", d->limits->depth);
+	struct dict *dict = &d->p->dict;
+	loc.frame.kind = (uint8_t)frame_kind_of_path(
+		strtab_get(&dict->strings, dict->mappings.data[loc.frame.mapping.v].path));
+	uint32_t from = d->chains.n;
+	r = vec_reserve(d->p->budget, &d->chains, loc.n_lines + 1);
+	if (r < 0)
+		return pprof_fail_memory(d, loc.at, r);
+	uint32_t code;
+	if (loc.n_lines == 0) {
+		struct frame_id id;
+		r = dict_frame(dict, &loc.frame, &id);
+		if (r < 0)
+			return pprof_fail_memory(d, loc.at, r);
+		code = id.v;
+	} else {
+		r = read_lines(d, message->bytes, &loc, from + 1);
+		if (r < 0)
+			return r;
+		code = d->chains.data[from + 1];
+		if (loc.n_lines > 1) {
+			d->chains.data[from] = loc.n_lines;
+			d->chains.n += loc.n_lines + 1;
+			code = PPROF_CHAIN | from;
+		}
+	}
+	return define_id(d, loc.at, &d->locations, loc.id, code);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* protobuf.h: the wire format of Protocol Buffers, read in place and written
+ * forward.
+ *
+ *   message = { key varint (number << 3 | wire type), payload }*
+ *   wire types: 0 varint, 1 eight bytes, 2 length + bytes, 5 four bytes
+ *
+ * A reader walks one message; nested ones are read by a reader over the
+ * field's bytes. Pointers stay inside the input, so that a position is a
+ * subtraction. Groups (3, 4) are refused: nobody has written them since 2008.
+ *
+ * https://protobuf.dev/programming-guides/encoding/ */
+#pragma once
+
+#include "base/buf.h"
+
+#include <errno.h>
+
+enum pb_wire { PB_VARINT = 0, PB_64 = 1, PB_BYTES = 2, PB_32 = 5 };
+
+struct pb_reader {
+	const uint8_t *at, *end;
+	int short_code;	 /* what running past `end` means: -ENODATA or -EBADMSG */
+	const char *why; /* set on failure */
+};
+
+struct pb_field {
+	uint32_t number;
+	uint32_t wire;
+	uint64_t value;	    /* PB_VARINT, PB_32, PB_64 */
+	struct slice bytes; /* PB_BYTES */
+	const uint8_t *at;  /* where its key stands */
+};
+
+/* The outermost message: running past the end means truncated. */
+static inline struct pb_reader pb_reader_of(struct slice bytes)
+{
+	return (struct pb_reader){ bytes.data, bytes.data + bytes.size, -ENODATA, NULL };
+}
+
+static inline struct pb_reader pb_reader_nested(struct slice bytes)
+{
+	return (struct pb_reader){ bytes.data, bytes.data + bytes.size, -EBADMSG, NULL };
+}
+
+static inline int pb_fail(struct pb_reader *r, int code, const char *why)
+{
+	r->why = why;
+	return code;
+}
+
+/* 0, or a negative errno with r->why set and r->at where it began. */
+static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
+{
+	const uint8_t *at = r->at;
+	uint64_t v = 0;
+	for (unsigned shift = 0; shift < 70; shift += 7) {
+		if (at == r->end)
+			return pb_fail(r, r->short_code, "ends inside a number");
+		uint8_t byte = *at++;
+		if (shift == 63 && byte > 1)
+			break;
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			r->at = at;
+			*ret = v;
+			return 0;
+		}
+	}
+	return pb_fail(r, -EBADMSG, "a number longer than 64 bits");
+}
+
+static inline int pb_fixed(struct pb_reader *r, unsigned size, uint64_t *ret)
+{
+	if ((size_t)(r->end - r->at) < size)
+		return pb_fail(r, r->short_code, "ends inside a number");
+	uint64_t v = 0;
+	for (unsigned i = 0; i < size; i++)
+		v |= (uint64_t)r->at[i] << (8 * i);
+	r->at += size;
+	*ret = v;
+	return 0;
+}
+
+static inline int pb_bytes(struct pb_reader *r, struct slice *ret)
+{
+	uint64_t size = 0;
+	int k = pb_varint(r, &size);
+	if (k < 0)
+		return k;
+	if (size > (uint64_t)(r->end - r->at))
+		return pb_fail(r, r->short_code,
+			       r->short_code == -ENODATA ? "ends inside a field" : "a field longer than its message");
+	*ret = slice_of(r->at, (size_t)size);
+	r->at += size;
+	return 0;
+}
+
+/* 1: *ret is the next field; 0: no more; negative errno. */
+static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
+{
+	if (r->at == r->end)
+		return 0;
+	uint64_t key = 0;
+	ret->at = r->at;
+	int k = pb_varint(r, &key);
+	if (k < 0)
+		return k;
+	if (key >> 3 == 0 || key >> 3 > (1 << 29) - 1)
+		return pb_fail(r, -EBADMSG, "a field number out of range");
+	ret->number = (uint32_t)(key >> 3);
+	ret->wire = (uint32_t)key & 7;
+	switch (ret->wire) {
+	case PB_VARINT:
+		k = pb_varint(r, &ret->value);
+		break;
+	case PB_64:
+		k = pb_fixed(r, 8, &ret->value);
+		break;
+	case PB_BYTES:
+		k = pb_bytes(r, &ret->bytes);
+		break;
+	case PB_32:
+		k = pb_fixed(r, 4, &ret->value);
+		break;
+	default:
+		return pb_fail(r, -EBADMSG, "an unknown wire type");
+	}
+	return k < 0 ? k : 1;
+}
+
+static inline void pb_put_varint(struct buf *b, uint64_t v)
+{
+	uint8_t *p = buf_room(b, 10);
+	if (!p)
+		return;
+	while (v >= 0x80) {
+		*p++ = (uint8_t)(v | 0x80);
+		v >>= 7;
+	}
+	*p++ = (uint8_t)v;
+	b->n = (size_t)(p - b->data);
+}
+
+static inline void pb_put_key(struct buf *b, uint32_t number, enum pb_wire wire)
+{
+	pb_put_varint(b, (uint64_t)number << 3 | wire);
+}
+
+/* Left out when 0, as proto3 does. */
+static inline void pb_put_uint(struct buf *b, uint32_t number, uint64_t v)
+{
+	if (v == 0)
+		return;
+	pb_put_key(b, number, PB_VARINT);
+	pb_put_varint(b, v);
+}
+
+static inline void pb_put_bytes(struct buf *b, uint32_t number, struct slice bytes)
+{
+	pb_put_key(b, number, PB_BYTES);
+	pb_put_varint(b, bytes.size);
+	buf_add(b, bytes.data, bytes.size);
+}

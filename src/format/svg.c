@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/svg.h"
+
+#include "base/utf8.h"
+#include "format/markup.h"
+#include "format/quantity.h"
+#include "model/flame.h"
+
+#include <errno.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define ROW_HEIGHT 17
+#define HEAD_HEIGHT 48
+#define FOOT_HEIGHT 12
+#define MARGIN 10
+#define CHAR_WIDTH 7.2 /* monospace at 12 px */
+
+struct svg {
+	const struct calltree *t;
+	const struct svg_options *options;
+	struct flame flame;
+	double width, min_width;
+	uint32_t max_rows;
+	uint32_t n_left_out;
+	struct buf *out;
+};
+
+static void svg_done(struct svg *s)
+{
+	flame_done(&s->flame);
+}
+
+struct hue {
+	double hue, spread, saturation, lightness;
+};
+
+static struct hue hue_of(const struct calltree *t, uint32_t node)
+{
+	if (t->func[node] == TREE_FUNC_PRUNED || node == 0)
+		return (struct hue){ 0, 0, 0, 0.86 };
+	const struct tree_func *f = &t->funcs[t->func[node]];
+	if (!f->named)
+		return (struct hue){ 40, 20, 0.06, 0.78 };
+	switch ((enum frame_kind)f->kind) {
+	case FRAME_KERNEL:
+		return (struct hue){ 195, 25, 0.55, 0.74 };
+	case FRAME_PYTHON:
+	case FRAME_JS:
+	case FRAME_JVM:
+	case FRAME_GO:
+	case FRAME_JIT:
+		return (struct hue){ 95, 45, 0.45, 0.70 };
+	case FRAME_SYNTHETIC:
+		return (struct hue){ 260, 0, 0.10, 0.85 };
+	case FRAME_UNKNOWN:
+	case FRAME_USER:
+		break;
+	}
+	return (struct hue){ 14, 36, 0.85, 0.72 };
+}
+
+/* One of the three channels of HSL, 0-255 (CSS Color 4, "HSL to sRGB"). */
+static unsigned channel(double hue, double saturation, double lightness, int n)
+{
+	double k = n + hue / 30;
+	while (k >= 12)
+		k -= 12;
+	double a = saturation * (lightness < 1 - lightness ? lightness : 1 - lightness);
+	double m = k - 3 < 9 - k ? k - 3 : 9 - k;
+	m = m > 1 ? 1 : m < -1 ? -1 : m;
+	return (unsigned)((lightness - a * m) * 255 + 0.5);
+}
+
+/* The same name has the same colour in every picture. */
+static void put_colour(struct svg *s, uint32_t node)
+{
+	struct hue h = hue_of(s->t, node);
+	struct slice name = calltree_name(s->t, node);
+	uint64_t hash = XXH3_64bits(name.data, name.size);
+	double hue = h.hue + h.spread * (double)(hash & 0xff) / 255;
+	double lightness = h.lightness + 0.06 * (double)(hash >> 8 & 0xff) / 255;
+	buf_printf(s->out, "#%02x%02x%02x", channel(hue, h.saturation, lightness, 0),
+		   channel(hue, h.saturation, lightness, 8), channel(hue, h.saturation, lightness, 4));
+}
+
+/* How many bytes of `name` fit into `columns`; wide scripts take two each. */
+static size_t fit(struct slice name, size_t columns)
+{
+	size_t i = 0, used = 0;
+	while (i < name.size) {
+		size_t n = utf8_sequence(name.data + i, name.size - i);
+		used += n >= 3 ? 2 : 1;
+		if (used > columns)
+			break;
+		i += n ? n : 1;
+	}
+	return i;
+}
+
+static void put_name(struct svg *s, struct slice name, double x, uint32_t y, double width)
+{
+	size_t columns = width > 6 ? (size_t)((width - 6) / CHAR_WIDTH) : 0;
+	if (columns < 3)
+		return;
+	size_t n = fit(name, columns);
+	buf_printf(s->out, "<text x=\"%.1f\" y=\"%u\">", x + 3, y + 12);
+	if (n < name.size) {
+		markup_put_text(s->out, slice_of(name.data, fit(name, columns - 1)));
+		buf_add_str(s->out, "\xe2\x80\xa6");
+	} else {
+		markup_put_text(s->out, name);
+	}
+	buf_add_str(s->out, "</text>");
+}
+
+static void put_box(struct svg *s, const struct flame_box *b)
+{
+	const struct calltree *t = s->t;
+	char value[QUANTITY_SIZE], share[QUANTITY_SIZE];
+	quantity_format(t->total[b->node], s->options->unit, value);
+	share_format(t->total[b->node], t->total[0], share);
+	struct slice name = calltree_name(t, b->node);
+	uint32_t y = HEAD_HEIGHT + b->depth * ROW_HEIGHT;
+	double x = MARGIN + b->x;
+	buf_add_str(s->out, "<g><title>");
+	markup_put_text(s->out, name);
+	if (t->pruned[b->node])
+		buf_printf(s->out, " %u nodes", t->pruned[b->node]);
+	buf_printf(s->out, " (%s, %s", value, share);
+	if (t->func[b->node] != TREE_FUNC_PRUNED && t->funcs[t->func[b->node]].module.v) {
+		buf_add_str(s->out, ", ");
+		markup_put_text(s->out, strtab_get(&t->names, t->funcs[t->func[b->node]].module));
+	}
+	buf_printf(s->out, ")</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" fill=\"", x, y,
+		   b->width > 1 ? b->width - 0.5 : b->width, ROW_HEIGHT - 1);
+	put_colour(s, b->node);
+	buf_add_str(s->out, "\"/>");
+	put_name(s, name, x, y, b->width);
+	buf_add_str(s->out, "</g>\n");
+}
+
+/* Its own light ground, so that a viewer's dark one does not shine through. */
+static void put_head(struct svg *s, uint32_t n_rows)
+{
+	char total[QUANTITY_SIZE];
+	quantity_format(s->t->total[0], s->options->unit, total);
+	double width = s->width + 2 * MARGIN;
+	uint32_t height = HEAD_HEIGHT + n_rows * ROW_HEIGHT + FOOT_HEIGHT;
+	buf_printf(s->out,
+		   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%u\" viewBox=\"0 0 %.0f %u\" "
+		   "font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"12\" "
+		   "fill=\"#1a1a1a\">\n"
+		   "<rect width=\"100%%\" height=\"100%%\" fill=\"#fbfaf7\"/>\n"
+		   "<text x=\"%d\" y=\"20\" font-size=\"15\" font-weight=\"bold\">",
+		   width, height, width, height, MARGIN);
+	struct slice title = slice_str(s->options->title ? s->options->title : "Flame graph");
+	markup_put_text(s->out, slice_of(title.data, fit(title, (size_t)(s->width / 9))));
+	buf_printf(s->out, "</text>\n<text x=\"%d\" y=\"38\" fill=\"#595959\">%s", MARGIN, total);
+	if (s->n_left_out)
+		buf_printf(s->out, ", %u frames too small to show", s->n_left_out);
+	buf_add_str(s->out, "</text>\n");
+}
+
+static int lay_out(struct svg *s)
+{
+	int r = flame_layout(s->t, 0, s->width, s->min_width, &s->flame);
+	if (r < 0)
+		return r;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->flame.n; i++)
+		if (s->flame.boxes[i].depth < s->max_rows)
+			s->flame.boxes[n++] = s->flame.boxes[i];
+	s->n_left_out = s->flame.n_left_out + (s->flame.n - n);
+	s->flame.n = n;
+	return 0;
+}
+
+int svg_render(const struct calltree *t, const struct svg_options *options, struct buf *out)
+{
+	_cleanup_(svg_done) struct svg s = {
+		.t = t,
+		.options = options,
+		.width = (options->width > 0 ? options->width : 1200) - 2 * MARGIN,
+		.min_width = options->min_width > 0 ? options->min_width : 0.3,
+		.max_rows = options->max_rows ? options->max_rows : 512,
+		.out = out,
+	};
+	if (s.width < 100)
+		s.width = 100;
+	int r = lay_out(&s);
+	if (r < 0)
+		return r;
+	uint32_t n_rows = s.flame.max_depth + 1 < s.max_rows ? s.flame.max_depth + 1 : s.max_rows;
+	put_head(&s, n_rows);
+	for (uint32_t i = 0; i < s.flame.n && !out->failed; i++)
+		put_box(&s, &s.flame.boxes[i]);
+	buf_add_str(out, "</svg>\n");
+	return out->failed ? -E2BIG : 0;
+}
