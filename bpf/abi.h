@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* abi.h: what the sampler's kernel and user halves exchange. The only header
+ * that bpf/ and src/ share.
+ *
+ *   ring   [stack A][sample A A'][sample A B?]...      one ring for all CPUs
+ *
+ * A stack's addresses are sent once per window; samples refer to them by
+ * hash. On one ring, a stack always stands before the first sample that names
+ * it, since "seen" is marked only after its space was reserved. The window is
+ * a number that user space raises; both record types carry it. */
+#pragma once
+
+#include <stdint.h>
+
+#define SAMPLER_DEPTH	    127 /* frames per side; also the kernel's own default limit */
+#define SAMPLER_COMM	    16
+#define SAMPLER_SEEN_SLOTS  16384 /* power of two */
+#define SAMPLER_KNOWN_SLOTS 4096  /* power of two */
+#define SAMPLER_MAX_TARGETS 8192  /* processes of one tree */
+
+enum record_type {
+	RECORD_STACK = 1,
+	RECORD_SAMPLE = 2,
+};
+
+enum sample_flags {
+	SAMPLE_KTHREAD = 1 << 0,
+	SAMPLE_USER_ERROR = 1 << 1, /* the user stack could not be read */
+	SAMPLE_KERNEL_ERROR = 1 << 2,
+	SAMPLE_USER_CUT = 1 << 3, /* as deep as the limit: there was probably more */
+	SAMPLE_KERNEL_CUT = 1 << 4,
+};
+
+struct record_stack {
+	uint32_t type;
+	uint32_t window;
+	uint64_t hash;
+	uint32_t n_frames;
+	uint32_t pad;
+	uint64_t frames[SAMPLER_DEPTH]; /* leaf first; the record ends after n_frames */
+};
+
+struct record_sample {
+	uint32_t type;
+	uint32_t window;
+	uint64_t time_ns;      /* CLOCK_MONOTONIC */
+	uint64_t user, kernel; /* hashes of stacks; 0 = none */
+	uint64_t weight;       /* the event's period: ns, or cycles */
+	uint32_t tgid, tid;
+	uint32_t image; /* changes with every exec; 0 = not known */
+	uint32_t cpu;
+	uint32_t flags;		 /* enum sample_flags */
+	char comm[SAMPLER_COMM]; /* of the thread */
+	uint32_t pad;
+};
+
+/* One per CPU; only ever grow. */
+struct sampler_counters {
+	uint64_t run_ns; /* spent in our programs */
+	uint64_t n_runs;
+	uint64_t n_samples;	 /* put into the ring */
+	uint64_t busy_period;	 /* sum of the periods of all non-idle events, wanted or not */
+	uint64_t n_ring_full;	 /* samples lost */
+	uint64_t n_targets_full; /* children of the tree that are not followed */
+};
