@@ -3,8 +3,9 @@
  *
  *   node build.mjs --out DIR [--depfile FILE] [--tests]
  *
- *   DIR/index.html            the page, names the two hashed files
- *   DIR/app.<hash>.js .css
+ *   DIR/index.html            the page, names the files below
+ *   DIR/app.<hash>.js .css    the shell
+ *   DIR/uPlot.<hash>.js       loaded beside it
  *   DIR/favicon.svg
  *   DIR/manifest.json         what tools/embed.py turns into web_assets[]
  *   DIR/viewer.html           one file, all inline, with @@WICK_*@@ in it
@@ -17,7 +18,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const WEB = dirname(fileURLToPath(import.meta.url));
@@ -41,11 +42,11 @@ function options(argv) {
 }
 
 /* `dev` also installs what only tests and lint need. */
-function install_packages(dev) {
+function installPackages(dev) {
 	const lock = readFileSync(join(WEB, 'package-lock.json'));
-	const stamp_path = join(WEB, 'node_modules', '.wick-installed');
+	const stampPath = join(WEB, 'node_modules', '.wick-installed');
 	const hash = createHash('sha256').update(lock).digest('hex');
-	const have = existsSync(stamp_path) ? readFileSync(stamp_path, 'utf8') : '';
+	const have = existsSync(stampPath) ? readFileSync(stampPath, 'utf8') : '';
 	if (have === `${hash} dev` || (!dev && have === `${hash} build`)) return;
 	const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...(dev ? [] : ['--omit=dev'])];
 	try {
@@ -54,20 +55,21 @@ function install_packages(dev) {
 		if (e.code === 'ENOENT') fail('npm is missing: apt install npm (or nodejs with npm from nodejs.org)');
 		fail(`npm ci failed; it needs the npm registry (or a mirror set in ~/.npmrc) once`);
 	}
-	writeFileSync(stamp_path, `${hash} ${dev ? 'dev' : 'build'}`);
+	writeFileSync(stampPath, `${hash} ${dev ? 'dev' : 'build'}`);
 }
 
-function hash_of(bytes) {
+function hashOf(bytes) {
 	return createHash('sha256').update(bytes).digest('hex').slice(0, 12);
 }
 
-async function bundle(esbuild, entry, out, more) {
+/* The files one entry becomes: [{ path, text }], and what they were made of. */
+async function bundle(esbuild, entry, more) {
 	const result = await esbuild.build({
 		entryPoints: [join(WEB, entry)],
 		bundle: true,
 		write: false,
 		metafile: true,
-		outdir: out,
+		outdir: '/',
 		absWorkingDir: WEB,
 		target: TARGET,
 		jsx: 'automatic',
@@ -77,45 +79,57 @@ async function bundle(esbuild, entry, out, more) {
 		logLevel: 'warning',
 		...more,
 	});
-	const file = (suffix) => result.outputFiles.find((f) => f.path.endsWith(suffix))?.text ?? '';
-	return { js: file('.js') || file('.mjs'), css: file('.css'), inputs: Object.keys(result.metafile.inputs) };
+	const files = result.outputFiles.map((f) => ({ path: `/${basename(f.path)}`, text: f.text }));
+	return { files, inputs: Object.keys(result.metafile.inputs) };
 }
 
-function write_page(out, app) {
-	const js = `app.${hash_of(app.js)}.js`;
-	const css = `app.${hash_of(app.css)}.css`;
-	const html = readFileSync(join(WEB, 'src/index.html'), 'utf8').replace('@@JS@@', `/${js}`).replace('@@CSS@@', `/${css}`);
-	for (const old of readdirSync(out)) if (/^app\.[0-9a-f]+\.(js|css)$/.test(old)) rmSync(join(out, old));
+const fileEnding = (built, suffix) => built.files.find((f) => f.path.endsWith(suffix))?.text ?? '';
+
+const CONTENT_TYPE = {
+	'.html': 'text/html; charset=utf-8',
+	'.js': 'text/javascript; charset=utf-8',
+	'.css': 'text/css; charset=utf-8',
+	'.svg': 'image/svg+xml',
+};
+
+function writePage(out, app) {
+	const named = (pattern) => app.files.find((f) => pattern.test(f.path)).path;
+	const html = readFileSync(join(WEB, 'src/index.html'), 'utf8')
+		.replace('@@JS@@', named(/^\/app\..*\.js$/))
+		.replace('@@CHART@@', named(/^\/uPlot.*\.js$/))
+		.replace('@@CSS@@', named(/\.css$/));
+	for (const old of readdirSync(out)) if (/\.[0-9A-Z]{8}\.(js|css)$/.test(old)) rmSync(join(out, old));
 	const assets = [
-		{ path: '/', file: 'index.html', type: 'text/html; charset=utf-8', text: html },
-		{ path: `/${js}`, file: js, type: 'text/javascript; charset=utf-8', text: app.js },
-		{ path: `/${css}`, file: css, type: 'text/css; charset=utf-8', text: app.css },
-		{ path: '/favicon.svg', file: 'favicon.svg', type: 'image/svg+xml', text: readFileSync(join(WEB, 'src/favicon.svg'), 'utf8') },
+		{ path: '/', file: 'index.html', text: html },
+		...app.files.map((f) => ({ ...f, file: f.path.slice(1) })),
+		{ path: '/favicon.svg', file: 'favicon.svg', text: readFileSync(join(WEB, 'src/favicon.svg'), 'utf8') },
 	];
 	for (const a of assets) writeFileSync(join(out, a.file), a.text);
-	const rows = assets.map((a) => ({ path: a.path, file: a.file, type: a.type, etag: `"${hash_of(a.text)}"` }));
+	const rows = assets.map((a) => ({ path: a.path, file: a.file, type: CONTENT_TYPE[extname(a.file)], etag: `"${hashOf(a.text)}"` }));
 	writeFileSync(join(out, 'manifest.json'), JSON.stringify(rows, null, '\t') + '\n');
 }
 
 /* A replacement given as a function is inserted as it is; "</script" and the
  * placeholders' own text must not occur in what is put inline. */
-function write_viewer(out, viewer) {
-	if (/<\/(script|style)/i.test(viewer.js + viewer.css) || /@@WICK/.test(viewer.js)) fail('viewer code would end its own tag');
+function writeViewer(out, viewer) {
+	const js = fileEnding(viewer, '.js');
+	const css = fileEnding(viewer, '.css');
+	if (/<\/(script|style)|<!--|@@WICK/i.test(js + css)) fail('viewer code would end its own tag');
 	const html = readFileSync(join(WEB, 'src/viewer.html'), 'utf8')
-		.replace('@@CSS@@', () => viewer.css)
-		.replace('@@JS@@', () => viewer.js);
+		.replace('@@CSS@@', () => css)
+		.replace('@@JS@@', () => js);
 	writeFileSync(join(out, 'viewer.html'), html);
 }
 
-async function write_tests(esbuild, out) {
+async function writeTests(esbuild, out) {
 	mkdirSync(join(out, 'test'), { recursive: true });
 	const inputs = [];
-	for (const name of readdirSync(join(WEB, 'test')).filter((n) => n.endsWith('.test.ts'))) {
-		const built = await bundle(esbuild, `test/${name}`, out, {
-			format: 'esm', platform: 'node', target: 'node18', external: ['playwright-core', 'esbuild'],
+	for (const name of readdirSync(join(WEB, 'test')).filter((n) => /\.(test|main)\.ts$/.test(n))) {
+		const built = await bundle(esbuild, `test/${name}`, {
+			format: 'esm', platform: 'node', target: 'node18', external: ['playwright-core'],
 			define: { WEB_DIR: JSON.stringify(WEB), DIST_DIR: JSON.stringify(out) },
 		});
-		writeFileSync(join(out, 'test', name.replace(/\.ts$/, '.mjs')), built.js);
+		writeFileSync(join(out, 'test', name.replace(/\.ts$/, '.mjs')), fileEnding(built, '.js'));
 		inputs.push(...built.inputs);
 	}
 	return inputs;
@@ -125,17 +139,19 @@ async function main() {
 	const [major, minor] = process.versions.node.split('.').map(Number);
 	if (major < 18 || (major === 18 && minor < 15)) fail(`node ${process.versions.node} is too old: 18.15 or newer is needed`);
 	const opt = options(process.argv.slice(2));
-	install_packages(opt.tests);
+	installPackages(opt.tests);
 	const esbuild = createRequire(import.meta.url)('esbuild');
 
 	mkdirSync(opt.out, { recursive: true });
-	const app = await bundle(esbuild, 'src/views/main.tsx', opt.out, { minify: true, format: 'esm' });
-	const viewer = await bundle(esbuild, 'src/views/viewer.tsx', opt.out, { minify: true, format: 'iife' });
-	write_page(opt.out, app);
-	write_viewer(opt.out, viewer);
+	const app = await bundle(esbuild, 'src/views/main.tsx', {
+		minify: true, format: 'esm', splitting: true, entryNames: 'app.[hash]', chunkNames: '[name].[hash]',
+	});
+	const viewer = await bundle(esbuild, 'src/views/viewer.tsx', { minify: true, format: 'iife' });
+	writePage(opt.out, app);
+	writeViewer(opt.out, viewer);
 	const inputs = [...app.inputs, ...viewer.inputs, 'src/index.html', 'src/viewer.html', 'src/favicon.svg',
 		'package-lock.json', 'build.mjs'];
-	if (opt.tests) inputs.push(...(await write_tests(esbuild, opt.out)));
+	if (opt.tests) inputs.push(...(await writeTests(esbuild, opt.out)));
 
 	if (opt.depfile) {
 		const names = [...new Set(inputs)].map((i) => join(WEB, i).replace(/ /g, '\\ '));

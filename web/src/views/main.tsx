@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import { render } from 'preact';
 import '../style.css';
+import { App } from './app';
+import { start } from './data';
 
-render(<h1>wick</h1>, document.getElementById('app')!);
+start();
+render(<App />, document.getElementById('app')!);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.ts: one function per GET of docs/http-api.md. Every failure is an
+ * ApiError whose message is a sentence for the person at the page. */
+import { Slab, slabRead } from './slab';
+import type { ApiProblem, Label, ProfileType, Selection, Series, Service, Status, Top } from './types';
+
+export class ApiError extends Error {
+	constructor(
+		message: string,
+		readonly status: number /* 0: no answer came */,
+		readonly code: string,
+	) {
+		super(message);
+	}
+}
+
+export const isAborted = (e: unknown): boolean => e instanceof DOMException && e.name === 'AbortError';
+
+function selectionParams(s: Selection): URLSearchParams {
+	const ret = new URLSearchParams();
+	if (s.service !== null) ret.set('service', s.service);
+	if (s.type) ret.set('type', s.type);
+	for (const [name, value] of s.labels) ret.append('label', `${name}:${value}`);
+	ret.set('from', s.from);
+	ret.set('to', s.to);
+	return ret;
+}
+
+async function get(path: string, params: URLSearchParams | null, signal: AbortSignal | null): Promise<Response> {
+	let response: Response;
+	try {
+		response = await fetch(`/api/v1/${path}${params ? `?${params}` : ''}`, { signal });
+	} catch (e) {
+		if (isAborted(e)) throw e;
+		throw new ApiError('The server does not answer. Is wick-server running?', 0, 'unreachable');
+	}
+	if (response.ok) return response;
+	const problem: Partial<ApiProblem> = await response.json().catch(() => ({}));
+	throw new ApiError(problem.detail || `The server answered ${response.status} to /api/v1/${path}.`, response.status,
+		problem.code ?? 'internal');
+}
+
+async function getJson<T>(path: string, params: URLSearchParams | null, signal: AbortSignal | null): Promise<T> {
+	const response = await get(path, params, signal);
+	try {
+		return (await response.json()) as T;
+	} catch (e) {
+		if (isAborted(e)) throw e;
+		throw new ApiError(`The answer to /api/v1/${path} is not JSON.`, response.status, 'internal');
+	}
+}
+
+export async function getServices(from: string, to: string, signal: AbortSignal): Promise<Service[]> {
+	return (await getJson<{ services: Service[] }>('services', new URLSearchParams({ from, to }), signal)).services;
+}
+
+export async function getTypes(signal: AbortSignal): Promise<ProfileType[]> {
+	return (await getJson<{ types: ProfileType[] }>('types', null, signal)).types;
+}
+
+export async function getLabels(selection: Selection, signal: AbortSignal): Promise<Label[]> {
+	return (await getJson<{ labels: Label[] }>('labels', selectionParams(selection), signal)).labels;
+}
+
+export async function getTree(selection: Selection, by: string | null, signal: AbortSignal): Promise<Slab> {
+	const params = selectionParams(selection);
+	params.set('format', 'slab');
+	if (by) params.set('by', by);
+	const response = await get('tree', params, signal);
+	return slabRead(await response.arrayBuffer());
+}
+
+export function getSeries(selection: Selection, signal: AbortSignal): Promise<Series> {
+	return getJson<Series>('series', selectionParams(selection), signal);
+}
+
+export function getTop(selection: Selection, order: 'self' | 'total', limit: number, signal: AbortSignal): Promise<Top> {
+	const params = selectionParams(selection);
+	params.set('order', order);
+	params.set('limit', String(limit));
+	return getJson<Top>('top', params, signal);
+}
+
+export function getStatus(signal: AbortSignal): Promise<Status> {
+	return getJson<Status>('status', null, signal);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* types.ts: the answers of docs/http-api.md, field by field. */
+
+export interface ApiProblem {
+	detail: string;
+	code: string;
+	field?: string;
+	limit?: number;
+}
+
+export interface Service {
+	name: string;
+	types: string[];
+	total: Record<string, number>;
+	last_ms: number;
+}
+
+export interface ProfileType {
+	name: string;
+	unit: string;
+}
+
+export interface Label {
+	name: string;
+	kind: 'series' | 'sample';
+	values: string[];
+	truncated: boolean;
+}
+
+export interface Quality {
+	samples: number;
+	lost: Record<string, number>;
+	lost_total: number;
+	truncated: number;
+	unnamed_share: number;
+	sources: string[];
+}
+
+/* The `meta` column of a slab. What an exporter leaves out is absent. */
+export interface TreeMeta {
+	type: string;
+	unit: string;
+	total: number;
+	nodes: number;
+	pruned_nodes: number;
+	from_ms?: number;
+	to_ms?: number;
+	profiles?: number;
+	quality?: Quality;
+}
+
+export interface Series {
+	type: string;
+	unit: string;
+	from_ms: number;
+	step_ms: number;
+	values: (number | null)[];
+	covered_ms: number[];
+	capacity_cores: (number | null)[];
+}
+
+export interface TopFunction {
+	name: string;
+	file: string;
+	module: string;
+	self: number;
+	total: number;
+}
+
+export interface Top {
+	type: string;
+	unit: string;
+	total: number;
+	functions: TopFunction[];
+}
+
+export interface Status {
+	version: string;
+	accepting: boolean;
+	reason: string | null;
+	memory: { used: number; limit: number };
+	disk: { used: number; limit: number };
+	profiles: number;
+	oldest_ms: number | null;
+	newest_ms: number | null;
+	hosts: { name: string; cpus: number; last_ms: number; source: string }[];
+}
+
+export type LiveEvent =
+	| { event: 'hello'; seq: number }
+	| { event: 'profiles'; seq: number; newest_ms: number; services: string[]; accepting: boolean };
+
+/* What is looked at: the parameters shared by labels, tree, series and top. */
+export interface Selection {
+	service: string | null;
+	type: string;
+	labels: readonly (readonly [name: string, value: string])[];
+	from: string;
+	to: string;
+}

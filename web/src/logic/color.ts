@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* color.ts: a hue says what kind of code a box is, the shade within comes
+ * from a hash of its name, so that a function looks the same everywhere and
+ * at every refresh. Contrast of labels is at least 4.5:1 in both themes. */
+import { KINDS } from './tree';
+
+export const N_SHADES = 8;
+
+/* By place in KINDS: hue, saturation dark, saturation light. */
+const HUES: readonly (readonly [hue: number, dark: number, light: number])[] = [
+	[220, 6, 10], /* unknown */
+	[28, 44, 72], /* user */
+	[212, 42, 62], /* kernel */
+	[52, 40, 62], /* python */
+	[72, 34, 50], /* js */
+	[350, 36, 62], /* jvm */
+	[186, 38, 46], /* go */
+	[148, 32, 42], /* jit */
+	[250, 8, 18], /* synthetic */
+];
+
+export const KIND_LEGEND: readonly (readonly [name: string, kinds: readonly number[]])[] = [
+	['user', [1]], ['kernel', [2]], ['python', [3]], ['js', [4]], ['jvm', [5]], ['go', [6]], ['jit', [7]], ['no name', [0]],
+];
+
+export function nameHash(name: string): number {
+	let h = 0x811c9dc5;
+	for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+	h ^= h >>> 15;
+	return h >>> 0;
+}
+
+/* The colours of one theme: [kind][shade], a CSS colour each. */
+export function frameColors(dark: boolean): string[][] {
+	return KINDS.map((_, kind) => {
+		const [hue, satDark, satLight] = HUES[kind];
+		return Array.from({ length: N_SHADES }, (_unused, shade) => {
+			const h = hue + (shade % 4) * 4 - 6;
+			const step = (shade >> 1) - 1.5;
+			return dark ? `hsl(${h} ${satDark}% ${34 + step * 3}%)` : `hsl(${h} ${satLight}% ${79 + step * 2.6}%)`;
+		});
+	});
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* url.ts: the whole state of the page as the fragment of its address.
+ *
+ *   #service=api&type=cpu:nanoseconds&label=host:a&range=1h&unit=percent
+ *    &zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
+ *
+ * A fragment, since zoom paths are long and no business of the server.
+ * Defaults are left out. What cannot be read is as if it were not there. */
+import { RANGE_DEFAULT, durationFormat, durationParse, rangeBetween, type Range } from './time';
+import type { TopOrder } from './top';
+
+export type Theme = 'auto' | 'dark' | 'light';
+export type Unit = 'cores' | 'percent';
+
+export interface PageState {
+	service: string | null; /* null: all */
+	type: string;
+	labels: [name: string, value: string][];
+	range: Range;
+	live: boolean;
+	unit: Unit;
+	zoom: string[]; /* names from below the root */
+	search: string;
+	fn: string; /* selected function; '' = none */
+	sort: TopOrder;
+	theme: Theme;
+}
+
+export const TYPE_DEFAULT = 'cpu:nanoseconds';
+const MAX_LABELS = 32;
+const MAX_ZOOM = 65_535;
+
+export function stateDefault(): PageState {
+	return {
+		service: null, type: TYPE_DEFAULT, labels: [], range: RANGE_DEFAULT, live: true, unit: 'cores', zoom: [], search: '',
+		fn: '', sort: 'self', theme: 'auto',
+	};
+}
+
+function rangeOf(params: URLSearchParams): Range {
+	if (params.has('from') && params.has('to')) {
+		const range = rangeBetween(Number(params.get('from')), Number(params.get('to')));
+		if (range) return range;
+	}
+	const seconds = durationParse(params.get('range') ?? '');
+	return seconds === null ? RANGE_DEFAULT : { kind: 'last', seconds };
+}
+
+function oneOf<T extends string>(value: string | null, allowed: readonly T[], otherwise: T): T {
+	return allowed.includes(value as T) ? (value as T) : otherwise;
+}
+
+export function stateParse(fragment: string): PageState {
+	const params = new URLSearchParams(fragment.replace(/^#/, ''));
+	const ret = stateDefault();
+	ret.service = params.get('service') || null;
+	ret.type = params.get('type') || TYPE_DEFAULT;
+	for (const pair of params.getAll('label').slice(0, MAX_LABELS)) {
+		const colon = pair.indexOf(':');
+		if (colon > 0) ret.labels.push([pair.slice(0, colon), pair.slice(colon + 1)]);
+	}
+	ret.range = rangeOf(params);
+	ret.live = params.get('live') !== '0';
+	ret.unit = oneOf(params.get('unit'), ['cores', 'percent'], 'cores');
+	ret.zoom = params.getAll('zoom').slice(0, MAX_ZOOM);
+	ret.search = params.get('find') ?? '';
+	ret.fn = params.get('fn') ?? '';
+	ret.sort = oneOf(params.get('sort'), ['self', 'total', 'name'], 'self');
+	ret.theme = oneOf(params.get('theme'), ['auto', 'dark', 'light'], 'auto');
+	return ret;
+}
+
+export function stateFormat(s: PageState): string {
+	const params = new URLSearchParams();
+	if (s.service !== null) params.set('service', s.service);
+	if (s.type !== TYPE_DEFAULT) params.set('type', s.type);
+	for (const [name, value] of s.labels) params.append('label', `${name}:${value}`);
+	if (s.range.kind === 'between') {
+		params.set('from', String(s.range.from));
+		params.set('to', String(s.range.to));
+	} else if (s.range.seconds !== (RANGE_DEFAULT as { seconds: number }).seconds) {
+		params.set('range', durationFormat(s.range.seconds));
+	}
+	if (!s.live) params.set('live', '0');
+	if (s.unit !== 'cores') params.set('unit', s.unit);
+	for (const name of s.zoom) params.append('zoom', name);
+	if (s.search) params.set('find', s.search);
+	if (s.fn) params.set('fn', s.fn);
+	if (s.sort !== 'self') params.set('sort', s.sort);
+	if (s.theme !== 'auto') params.set('theme', s.theme);
+	return params.toString().replace(/%3A/gi, ':').replace(/%2F/gi, '/');
+}

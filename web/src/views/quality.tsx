@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quality.tsx: how far what is shown can be trusted, beside what is shown. */
+import { formatAge, formatCount, formatShare } from '../logic/format';
+import { liveState, now, status, tree } from './data';
+import { state } from './store';
+
+/* The words of src/model/loss.def. */
+const LOSS_TEXT: Record<string, string> = {
+	ring_full: 'the ring between kernel and agent was full',
+	stack_missing: 'the stack did not arrive',
+	stack_error: 'the stack could not be read',
+	truncated: 'the stack was cut at the depth limit',
+	window_full: "the agent's window was full",
+	upload_dropped: 'the server was away and the queue full',
+	throttled: 'the kernel throttled sampling',
+};
+
+const STALE_MS = 45_000;
+const UNNAMED_WARN = 0.05;
+
+interface Fact {
+	name: string;
+	text: string;
+	title?: string;
+	level?: 'warn' | 'bad' | undefined;
+}
+
+function lossFacts(lost: Record<string, number>, samples: number): Fact {
+	const reasons = Object.entries(lost).filter(([reason, n]) => n > 0 && reason !== 'truncated');
+	const sum = reasons.reduce((total, [, n]) => total + n, 0);
+	const why = reasons.map(([reason, n]) => `${formatCount(n)}: ${LOSS_TEXT[reason] ?? reason}`).join('; ');
+	const text = sum === 0 ? 'nothing lost' : `${formatCount(sum)} lost (${formatShare(sum, sum + samples)})`;
+	return { name: 'lost', text: why ? `${text}: ${why}` : text, title: 'Samples that never arrived, by reason', level: sum ? 'warn' : undefined };
+}
+
+function treeFacts(): Fact[] {
+	const t = tree.value;
+	const q = t?.meta.quality;
+	if (!t || !q) return [];
+	const ret: Fact[] = [{ name: 'samples', text: `${formatCount(q.samples)} samples`, title: `Taken by ${q.sources.join(', ') || 'an unknown source'}` }];
+	ret.push(lossFacts(q.lost, q.samples));
+	ret.push({
+		name: 'truncated',
+		text: q.truncated ? `${formatCount(q.truncated)} stacks cut` : 'no stack cut',
+		title: 'Stacks deeper than the limit: their outer frames are missing',
+		level: q.truncated ? 'warn' : undefined,
+	});
+	ret.push({
+		name: 'unnamed',
+		text: `${formatShare(q.unnamed_share, 1)} without a name`,
+		title: 'Share of the time spent in code for which no function name is known',
+		level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
+	});
+	if (t.prunedTotal > 0)
+		ret.push({
+			name: 'pruned',
+			text: `${formatShare(t.prunedTotal, t.total[0])} in small frames left out`,
+			title: 'The smallest call paths are folded into the hatched boxes; their time is counted there',
+		});
+	return ret;
+}
+
+function ageFact(): Fact | null {
+	const newest = status.value?.newest_ms;
+	if (!newest) return null;
+	const age = now.value - newest;
+	return {
+		name: 'age',
+		text: `newest data ${formatAge(age)} old`,
+		title: new Date(newest).toLocaleString(),
+		level: age > STALE_MS ? 'warn' : undefined,
+	};
+}
+
+export function QualityStrip() {
+	const facts = treeFacts();
+	const age = ageFact();
+	if (age) facts.push(age);
+	if (status.value && !status.value.accepting)
+		facts.unshift({ name: 'refusing', text: `server refuses data: ${status.value.reason ?? 'no reason given'}`, level: 'bad' });
+	if (state.value.live && liveState.value === 'waiting')
+		facts.unshift({ name: 'connection', text: 'no live connection, trying again', level: 'bad' });
+	return (
+		<ul class="quality" data-testid="quality-strip" aria-label="Quality of the data">
+			{facts.map((f) => (
+				<li key={f.name} class={f.level ?? ''} data-fact={f.name} title={f.title ?? ''}>{f.text}</li>
+			))}
+		</ul>
+	);
+}
