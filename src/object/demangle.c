@@ -46,6 +46,29 @@ static void take_piece(const char *piece, size_t size, void *opaque)
 	memset(d->input, 0, d->input_size);
 }
 
+static bool is_base62(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* "for<'a, 'b, ...>" with thousands of lifetimes: the binder of a function
+ * (F) or trait object (D) is G, a base-62 number and "_". rust-demangle.c
+ * counts to that number even while it skips text, where no callback could
+ * stop it. Three digits, 3844 lifetimes, are no real program's. */
+static bool has_huge_binder(const char *s)
+{
+	for (; *s; s++) {
+		if ((s[0] != 'F' && s[0] != 'D') || s[1] != 'G')
+			continue;
+		size_t n = 0;
+		while (is_base62(s[2 + n]))
+			n++;
+		if (n >= 3 && s[2 + n] == '_')
+			return true;
+	}
+	return false;
+}
+
 /* rustc's back end appends ".llvm.HASH" to names it had to make unique. */
 static void cut_llvm_suffix(struct demangling *d)
 {
@@ -66,7 +89,7 @@ static bool run(struct demangling *d, bool (*demangler)(struct demangling *))
 
 static bool run_rust(struct demangling *d)
 {
-	return rust_demangle_callback(d->input, DMGL_NO_OPTS, take_piece, d);
+	return !has_huge_binder(d->input) && rust_demangle_callback(d->input, DMGL_NO_OPTS, take_piece, d);
 }
 
 static bool run_cxx(struct demangling *d)

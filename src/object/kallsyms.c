@@ -162,7 +162,7 @@ int kallsyms_lookup(struct kallsyms *k, const uint64_t *addrs, uint32_t n, struc
 		return error_set(err, r, "no memory to read kernel symbols");
 	uint64_t done = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		if (i > 0 && addrs[i] < done)
+		if (addrs[i] < done || addrs[i] == SYMRANGE_NO_ADDRESS)
 			continue;
 		struct symrange range = { 0 };
 		r = lookup_one(k, &names, addrs[i], &range);

@@ -174,7 +174,7 @@ static int answer(struct pass *p, struct symrange_sink sink)
 	uint64_t done = 0;
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct slot *s = &p->slots[i];
-		if (i > 0 && p->addrs[i] < done)
+		if (p->addrs[i] < done || p->addrs[i] == SYMRANGE_NO_ADDRESS)
 			continue;
 		struct symrange range = { .start = s->start, .end = s->end };
 		const void *name = s->name_off ? filewin_at(&p->file, s->name_off, s->name_size) : NULL;

@@ -7,12 +7,16 @@
  * A range is chosen so that every address in [start, end) has this very
  * answer: a caller may cache it and ask once per function instead of once
  * per address. An empty name says that no symbol covers the range, which is
- * worth caching too. Ranges come in rising order and do not overlap. */
+ * worth caching too. Ranges come in rising order and do not overlap.
+ *
+ * Ranges are half-open, so the very last address can lie in none: asking for
+ * it gives no answer. */
 #pragma once
 
 #include "base/slice.h"
 
 #define SYMBOL_NAME_MAX 4096 /* bytes; longer names are cut here */
+#define SYMRANGE_NO_ADDRESS UINT64_MAX
 
 struct symrange {
 	uint64_t start, end;

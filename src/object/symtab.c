@@ -260,7 +260,7 @@ static int answer(struct pass *p, struct symrange_sink sink)
 	uint8_t name[SYMBOL_NAME_MAX];
 	uint64_t done = 0; /* end of the last range given */
 	for (uint32_t i = 0; i < p->n; i++) {
-		if (i > 0 && p->addrs[i] < done)
+		if (p->addrs[i] < done || p->addrs[i] == SYMRANGE_NO_ADDRESS)
 			continue;
 		struct symrange range = { 0 };
 		const struct candidate *c = slot_answer(&p->slots[i], &range);
