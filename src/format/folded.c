@@ -67,6 +67,16 @@ static struct slice take_annotation(struct slice name, struct frame *frame)
 	return name;
 }
 
+/* pprof tells a frame's kind by its mapping: the one that says it. */
+static int map_kind(struct dict *dict, struct frame *frame)
+{
+	if (frame->kind != FRAME_KERNEL && frame->kind != FRAME_JIT)
+		return 0;
+	struct mapping mapping = { 0 };
+	int r = strtab_intern_str(&dict->strings, frame->kind == FRAME_KERNEL ? "[kernel]" : "[jit]", &mapping.path);
+	return r < 0 ? r : dict_mapping(dict, &mapping, &frame->mapping);
+}
+
 static int push_frame(struct folded_reader *f, struct slice name, size_t end, uint32_t *node)
 {
 	if (f->done.n >= f->limits->depth)
@@ -81,6 +91,8 @@ static int push_frame(struct folded_reader *f, struct slice name, size_t end, ui
 	int r = strtab_intern(&dict->strings, name, &function.name);
 	if (r == 0)
 		r = dict_function(dict, &function, &frame.function);
+	if (r == 0)
+		r = map_kind(dict, &frame);
 	if (r == 0)
 		r = dict_frame(dict, &frame, &id);
 	if (r == 0)
