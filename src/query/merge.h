@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* merge.h: the merged call tree of a selection.
+ *
+ *   chunks --sum per node id--> self[node] --calltree_add once--> tree
+ *
+ * The cost follows the rows touched and the distinct nodes, never profiles
+ * times names. Grouped by a label, sums are kept per (group, node). */
+#pragma once
+
+#include "model/calltree.h"
+#include "query/select.h"
+
+/* Groups beyond the largest ones share one named "(other)". */
+#define MERGE_MAX_GROUPS 100
+
+/* `by`: empty, or a label whose values become the first level; a sample
+ * without it stands under "(none)". -ENOBUFS when the budget is spent.
+ * `ret` needs calltree_done(). */
+int merge_tree(const struct selection *s, struct slice by, struct membudget *budget, struct calltree *ret,
+	       uint64_t *ret_n_profiles) must_check;

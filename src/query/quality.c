@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "query/quality.h"
+
+#include "base/saturate.h"
+
+static void add_losses(struct quality *q, const struct losses *l)
+{
+	for (int i = 0; i < N_LOSSES; i++) {
+		q->lost[i] = u64_add_saturating(q->lost[i], l->n[i]);
+		bool incomplete = i == LOSS_truncated || i == LOSS_stack_error;
+		uint64_t *sum = incomplete ? &q->truncated : &q->lost_total;
+		*sum = u64_add_saturating(*sum, l->n[i]);
+	}
+}
+
+void quality_of_windows(const struct selection *s, struct quality *ret)
+{
+	const struct head *h = s->head;
+	const struct selector *q = s->selector;
+	*ret = (struct quality){ 0 };
+	for (uint32_t i = 0; i < h->hosts.n; i++) {
+		const struct host *host = &h->hosts.data[i];
+		for (uint32_t k = 0; s->hosts[i] && k < host->windows.n; k++) {
+			const struct window *w = &host->windows.data[k];
+			if (w->from_ms >= q->to_ms || w->from_ms + (w->duration_ms ? w->duration_ms : 1) <= q->from_ms)
+				continue;
+			ret->n_samples = u64_add_saturating(ret->n_samples, w->n_samples);
+			if (w->source)
+				ret->sources |= (uint64_t)1 << w->source;
+			add_losses(ret, &h->losses.data[w->losses]);
+		}
+	}
+}
+
+double quality_unnamed_share(const struct calltree *t)
+{
+	double unnamed = 0;
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->func[i] != TREE_FUNC_PRUNED && !t->funcs[t->func[i]].named)
+			unnamed += (double)t->self[i];
+	return t->n && t->total[0] > 0 ? unnamed / (double)t->total[0] : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quality.h: how far a selection can be trusted: what was lost on its hosts
+ * and which share of it has no names. */
+#pragma once
+
+#include "model/calltree.h"
+#include "query/select.h"
+
+struct quality {
+	uint64_t n_samples; /* taken by the windows of the selected hosts */
+	uint64_t lost[N_LOSSES];
+	uint64_t lost_total; /* samples that are missing whole */
+	uint64_t truncated;  /* samples whose stack is cut or unreadable */
+	double unnamed_share;
+	uint64_t sources; /* bit i = head.sources[i] */
+};
+
+_Static_assert(HEAD_MAX_SOURCES <= 64, "quality.sources has 64 bits");
+
+/* All but unnamed_share. */
+void quality_of_windows(const struct selection *s, struct quality *ret);
+
+/* Part of the tree's value whose leaf has no name; before pruning. */
+double quality_unnamed_share(const struct calltree *t);

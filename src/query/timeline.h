@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timeline.h: a selection's value over time, in equal steps.
+ *
+ *   profile  |--------100--------|
+ *   steps  |     |     |     |     |
+ *            40    30    30    -       spread in proportion to time
+ *
+ * A step is measured when a window of a selected host meets it. */
+#pragma once
+
+#include "query/select.h"
+
+#define TIMELINE_MAX_STEPS 20000
+
+struct timeline_step {
+	double value;
+	double covered_ms; /* time that windows of any selected host cover */
+	uint32_t n_cpus;   /* of the hosts that reported; 0 = unknown */
+	bool measured;	   /* false: nobody reported, value means nothing */
+};
+
+/* Steps [from + i * step, from + (i + 1) * step) for i < n; `steps` has n
+ * elements. -ENOBUFS. */
+int timeline_compute(const struct selection *s, int64_t step_ms, uint32_t n, struct membudget *budget,
+		     struct timeline_step *steps) must_check;

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/wal.h"
+
+#include "store/wal_reader.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#define SEGMENTS_MAX 65536
+
+struct segment {
+	uint32_t number;
+	uint64_t salt;
+};
+
+struct wal {
+	char dir[PATH_MAX - 64];
+	int dir_fd;
+	uint64_t segment_size;
+	VEC(struct segment) segments;
+	uint32_t next_number;
+	uint64_t next_seq;
+	uint64_t closed_bytes; /* of the segments before the one written */
+	struct wal_report report;
+
+	/* Reading: segments.data[reading] */
+	uint32_t reading;
+	bool reader_open;
+	struct wal_reader reader;
+
+	/* Writing: fd = -1 until the next batch opens a segment. */
+	int fd;
+	uint64_t salt;
+	uint64_t synced, end; /* batch = [synced, end) */
+	struct buf head;      /* scratch of one append */
+};
+
+static void segment_name(const struct segment *s, char out[static 64])
+{
+	(void)snprintf(out, 64, "%08" PRIx32 "-%016" PRIx64 ".wal", s->number, s->salt);
+}
+
+static int compare_segment(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int list_segments(struct wal *w, struct error *err)
+{
+	int fd = dup(w->dir_fd);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		close_fd(&fd);
+		return error_set(err, -errno, "%s: %m", w->dir);
+	}
+	int r = 0;
+	const struct dirent *e;
+	while (r == 0 && (e = readdir(d))) {
+		struct segment s;
+		char again[64];
+		if (sscanf(e->d_name, "%" SCNx32 "-%" SCNx64 ".wal", &s.number, &s.salt) != 2)
+			continue;
+		segment_name(&s, again);
+		if (strcmp(again, e->d_name) != 0)
+			continue;
+		if (w->segments.n == SEGMENTS_MAX)
+			r = error_set(err, -E2BIG, "%s: more than %d segments", w->dir, SEGMENTS_MAX);
+		else
+			r = vec_reserve(NULL, &w->segments, 1);
+		if (r == 0)
+			w->segments.data[w->segments.n++] = s;
+	}
+	(void)closedir(d);
+	if (w->segments.n)
+		qsort(w->segments.data, w->segments.n, sizeof(struct segment), compare_segment);
+	w->next_number = w->segments.n ? w->segments.data[w->segments.n - 1].number + 1 : 1;
+	return r;
+}
+
+int wal_open(const char *dir, uint64_t segment_size, struct wal **ret, struct error *err)
+{
+	if (strlen(dir) >= PATH_MAX - 64)
+		return error_set(err, -ENAMETOOLONG, "%s: the path is too long", dir);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "%s: %m", dir);
+	_cleanup_(wal_free)
+	struct wal *w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	(void)snprintf(w->dir, sizeof(w->dir), "%s", dir);
+	w->fd = -1;
+	w->next_seq = 1;
+	w->segment_size = segment_size;
+	w->head = buf_of(WAL_HEADER_SIZE + WAL_META_MAX);
+	w->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->dir_fd < 0)
+		return error_set(err, -errno, "%s: %m", dir);
+	int r = list_segments(w, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(w);
+	return 0;
+}
+
+void wal_free(struct wal **w)
+{
+	if (!*w)
+		return;
+	if ((*w)->reader_open) {
+		wal_reader_done(&(*w)->reader);
+		close_fd(&(*w)->reader.fd);
+	}
+	close_fd(&(*w)->fd);
+	close_fd(&(*w)->dir_fd);
+	vec_done(NULL, &(*w)->segments);
+	buf_done(&(*w)->head);
+	free(*w);
+	*w = NULL;
+}
+
+static int reader_start(struct wal *w, struct error *err)
+{
+	const struct segment *s = &w->segments.data[w->reading];
+	char name[64];
+	segment_name(s, name);
+	int fd = openat(w->dir_fd, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, -errno, "%s/%s: %m", w->dir, name);
+	int r = wal_reader_init(&w->reader, fd, s->salt, err);
+	if (r < 0) {
+		error_prefix(err, "%s/%s", w->dir, name);
+		wal_reader_done(&w->reader);
+		close_fd(&fd);
+		return r;
+	}
+	w->reader_open = true;
+	return 0;
+}
+
+/* What stands behind the last good record of the last segment was never
+ * acknowledged and is cut. If the rest is whole and not yet full, the segment
+ * goes on being written. */
+static int adopt_last(struct wal *w, int fd, struct error *err)
+{
+	const struct wal_reader *reader = &w->reader;
+	bool has_header = reader->size >= WAL_SEGMENT_HEADER_SIZE;
+	uint64_t end = has_header ? reader->good_end : 0;
+	if (end != reader->size && (ftruncate(fd, (off_t)end) < 0 || fdatasync(fd) < 0)) {
+		int r = error_set(err, -errno, "%s: cannot cut the torn end of the last segment: %m", w->dir);
+		close_fd(&fd);
+		return r;
+	}
+	if (!has_header || reader->n_damaged || end >= w->segment_size) {
+		w->closed_bytes += end;
+		close_fd(&fd);
+		return 0;
+	}
+	w->fd = fd;
+	w->salt = reader->salt;
+	w->synced = w->end = end;
+	return 0;
+}
+
+static int reader_finish(struct wal *w, struct error *err)
+{
+	struct wal_reader *reader = &w->reader;
+	bool last = w->reading + 1 == w->segments.n;
+	w->report.n_segments++;
+	w->report.n_damaged += reader->n_damaged;
+	w->report.damaged_bytes += reader->damaged_bytes;
+	w->report.n_unknown += reader->n_unknown;
+	int fd = take_fd(reader->fd), r = 0;
+	if (last) {
+		w->report.torn_bytes += reader->tail_bytes;
+		r = adopt_last(w, fd, err);
+	} else {
+		if (reader->tail_bytes) {
+			w->report.n_damaged++;
+			w->report.damaged_bytes += reader->tail_bytes;
+		}
+		w->closed_bytes += reader->size;
+		close_fd(&fd);
+	}
+	wal_reader_done(reader);
+	w->reader_open = false;
+	w->reading++;
+	return r;
+}
+
+int wal_next(struct wal *w, struct wal_record *ret, struct error *err)
+{
+	while (w->reading < w->segments.n) {
+		int r = w->reader_open ? 0 : reader_start(w, err);
+		if (r < 0)
+			return r;
+		r = wal_reader_next(&w->reader, ret);
+		if (r < 0)
+			return error_set(err, r, "%s: cannot read segment %" PRIu32 ": %s", w->dir,
+					 w->segments.data[w->reading].number, strerror(-r));
+		if (r == 1) {
+			w->report.n_records++;
+			w->report.n_bytes += ret->body.size;
+			if (ret->seq >= w->next_seq)
+				w->next_seq = ret->seq + 1;
+			return 1;
+		}
+		r = reader_finish(w, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+const struct wal_report *wal_get_report(const struct wal *w)
+{
+	return &w->report;
+}
+
+static int write_at(int fd, const void *data, size_t size, uint64_t off)
+{
+	const uint8_t *p = data;
+	while (size) {
+		ssize_t n = pwrite(fd, p, size, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		size -= (size_t)n;
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* A segment that did not come to be leaves no file behind. */
+static int segment_create(struct wal *w, const struct segment *s, const char *name)
+{
+	_cleanup_(close_fd)
+	int fd = openat(w->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	uint8_t header[WAL_SEGMENT_HEADER_SIZE];
+	wal_segment_header_write(s->salt, header);
+	int r = write_at(fd, header, sizeof(header), 0);
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
+	/* Without this the file itself could be gone after a power cut. */
+	if (r == 0 && fsync(w->dir_fd) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(w->dir_fd, name, 0);
+		return r;
+	}
+	w->fd = take_fd(fd);
+	return 0;
+}
+
+static int segment_open_next(struct wal *w, struct error *err)
+{
+	struct segment s = { .number = w->next_number };
+	if (getrandom(&s.salt, sizeof(s.salt), 0) != (ssize_t)sizeof(s.salt))
+		return error_set(err, -EIO, "no random numbers: %m");
+	char name[64];
+	segment_name(&s, name);
+	int r = segment_create(w, &s, name);
+	if (r < 0)
+		return error_set(err, r, "%s/%s: cannot create: %s", w->dir, name, strerror(-r));
+	w->next_number++;
+	w->salt = s.salt;
+	w->synced = w->end = WAL_SEGMENT_HEADER_SIZE;
+	return 0;
+}
+
+static void segment_retire(struct wal *w, uint64_t size)
+{
+	close_fd(&w->fd);
+	w->fd = -1;
+	w->closed_bytes += size;
+	w->synced = w->end = 0;
+}
+
+int wal_probe(struct wal *w, struct error *err)
+{
+	if (w->fd >= 0 && w->synced == w->end && w->end >= w->segment_size)
+		segment_retire(w, w->end);
+	return w->fd >= 0 ? 0 : segment_open_next(w, err);
+}
+
+int wal_append(struct wal *w, struct wal_record *record, struct error *err)
+{
+	assert(w->reading == w->segments.n && record->body.size <= WAL_BODY_MAX);
+	int r = wal_probe(w, err);
+	if (r < 0)
+		return r;
+	static const uint8_t zeros[8];
+	record->seq = w->next_seq;
+	w->head.n = 0;
+	wal_record_write(record, w->salt, &w->head);
+	if (w->head.failed)
+		return -ENOMEM;
+	size_t size = w->head.n + record->body.size;
+	uint64_t at = w->end;
+	/* Counted before it is written: a part of it may be there on failure. */
+	w->end = at + size + wal_padding(size);
+	r = write_at(w->fd, w->head.data, w->head.n, at);
+	if (r == 0)
+		r = write_at(w->fd, record->body.data, record->body.size, at + w->head.n);
+	if (r == 0)
+		r = write_at(w->fd, zeros, wal_padding(size), at + size);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot write: %s", w->dir, strerror(-r));
+	w->next_seq++;
+	return 0;
+}
+
+int wal_sync(struct wal *w, struct error *err)
+{
+	if (w->synced == w->end)
+		return 0;
+	if (fdatasync(w->fd) < 0) {
+		int r = error_set(err, -errno, "%s: cannot sync: %m", w->dir);
+		uint64_t synced = w->synced;
+		/* Best effort: if the cut fails too, replay meets records that were
+		 * never acknowledged, which is allowed. */
+		if (ftruncate(w->fd, (off_t)synced) == 0)
+			(void)fdatasync(w->fd);
+		segment_retire(w, synced);
+		return r;
+	}
+	w->synced = w->end;
+	return 0;
+}
+
+void wal_rollback(struct wal *w)
+{
+	if (w->fd < 0 || w->synced == w->end)
+		return;
+	if (ftruncate(w->fd, (off_t)w->synced) < 0)
+		segment_retire(w, w->synced);
+	else
+		w->end = w->synced;
+}
+
+uint64_t wal_bytes(const struct wal *w)
+{
+	return w->closed_bytes + w->end;
+}
