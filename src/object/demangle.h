@@ -14,7 +14,7 @@
 #include "object/symrange.h"
 
 #define DEMANGLE_MAX_INPUT 4096
-#define DEMANGLE_BUF (SYMBOL_NAME_MAX + 1)
+#define DEMANGLE_BUF	   (SYMBOL_NAME_MAX + 1)
 
 /* The readable name, in `buf` or, when there is none, `name` itself. */
 struct slice demangle(struct slice name, char buf[static DEMANGLE_BUF]);

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (out.data == data)
 		assert(out.size == size);
 	else
-		assert((const char *)out.data == buf && out.size > 0 && out.size <= SYMBOL_NAME_MAX && buf[out.size] == 0);
+		assert((const char *)out.data == buf && out.size > 0 && out.size <= SYMBOL_NAME_MAX &&
+		       buf[out.size] == 0);
 	return 0;
 }

@@ -44,8 +44,10 @@ static void test_rust(void **state)
 
 static void test_other_names_stay(void **state)
 {
-	const char *names[] = { "",  "main", "_start", "_Z", "_R", "_ZN", "_ZN3net", "_RNvC", "LazyCompile:~f /a b.js:1",
-				"Z", "_Zero0", "_Read_file" };
+	const char *names[] = { "",	   "main",   "_start",
+				"_Z",	   "_R",     "_ZN",
+				"_ZN3net", "_RNvC",  "LazyCompile:~f /a b.js:1",
+				"Z",	   "_Zero0", "_Read_file" };
 	for (uint32_t i = 0; i < ARRAY_SIZE(names); i++)
 		expect(names[i], names[i]);
 	char buf[DEMANGLE_BUF];
@@ -103,7 +105,8 @@ static void expect_unchanged_soon(struct slice name)
 
 static void test_bombs_stay_as_they_are(void **state)
 {
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	const char *leaves[] = { "u", "NtC1b1c", "NtC1bu4ab_c" };
 	for (uint32_t i = 0; i < ARRAY_SIZE(leaves); i++) {
 		add_doubling_name(&b, 24, leaves[i]);
@@ -130,8 +133,10 @@ static void test_bombs_stay_as_they_are(void **state)
 static void test_overlong_punycode_leaks_nothing(void **state)
 {
 	char out[DEMANGLE_BUF];
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
-	_cleanup_(free_ptr) char *filler = calloc(1, DEMANGLE_MAX_INPUT);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
+	_cleanup_(free_ptr)
+	char *filler = calloc(1, DEMANGLE_MAX_INPUT);
 	memset(filler, 'a', DEMANGLE_MAX_INPUT - 1);
 	for (int size = 3900; size < 4050; size++) {
 		b.n = 0;

@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define WINDOW_SIZE (16u << 10)
-#define MAX_WINDOWS 1024 /* 16 MiB of headers: no real file comes near */
+#define WINDOW_SIZE   (16u << 10)
+#define MAX_WINDOWS   1024 /* 16 MiB of headers: no real file comes near */
 #define VDSO_MAX_SIZE (1u << 20)
 
 /* What is read on the way and not kept. */
@@ -100,8 +100,8 @@ static int read_header(struct elf_reader *r)
 		return error_set(r->err, -EPROTONOSUPPORT, "ELF machine %u is not supported (x86-64 and arm64 are)",
 				 h->e_machine);
 	if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
-		return error_set(r->err, -EPROTONOSUPPORT,
-				 "ELF type %u is neither an executable nor a shared object", h->e_type);
+		return error_set(r->err, -EPROTONOSUPPORT, "ELF type %u is neither an executable nor a shared object",
+				 h->e_type);
 	if (h->e_phnum == 0 || h->e_phentsize != sizeof(Elf64_Phdr))
 		return error_set(r->err, -EBADMSG, "ELF header: %u program headers of %u bytes", h->e_phnum,
 				 h->e_phentsize);
@@ -174,8 +174,7 @@ static bool read_section(struct elf_reader *r, uint32_t i, Elf64_Shdr *ret)
 }
 
 /* A symbol table and the string table it links to, if both are in the file. */
-static void take_symbols(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_table *symbols,
-			 struct elf_table *names)
+static void take_symbols(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_table *symbols, struct elf_table *names)
 {
 	Elf64_Shdr str;
 	if (symbols->size || sh->sh_entsize != sizeof(Elf64_Sym) || !inside(r->e, sh->sh_offset, sh->sh_size) ||
@@ -277,7 +276,8 @@ static void read_dynamic(struct elf_reader *r)
 		n = 0;
 	if (n == 0 && gnu_hash)
 		n = gnu_hash_count(r, gnu_hash);
-	if (symtab && strtab && n && inside(e, strtab, str_size) && inside(e, symtab, (uint64_t)n * sizeof(Elf64_Sym))) {
+	if (symtab && strtab && n && inside(e, strtab, str_size) &&
+	    inside(e, symtab, (uint64_t)n * sizeof(Elf64_Sym))) {
 		e->dynsym = (struct elf_table){ symtab, (uint64_t)n * sizeof(Elf64_Sym) };
 		e->dynsym_names = (struct elf_table){ strtab, str_size };
 	}
@@ -292,7 +292,8 @@ int elf_init(struct elf *ret, int fd, struct error *err)
 		return error_set(err, -EBADMSG, "not a regular file");
 
 	struct elf e = { .fd = fd, .file_size = (uint64_t)st.st_size };
-	_cleanup_(reader_done) struct elf_reader r = { .e = &e, .err = err };
+	_cleanup_(reader_done)
+	struct elf_reader r = { .e = &e, .err = err };
 	int res = filewin_init(&r.w, fd, e.file_size, WINDOW_SIZE);
 	if (res < 0)
 		return error_set(err, res, "no memory for a window of %u bytes", WINDOW_SIZE);
@@ -351,7 +352,8 @@ int elf_vdso_open(void)
 	size_t size = image ? vdso_size(image) : 0;
 	if (size == 0 || size > VDSO_MAX_SIZE)
 		return -ENOENT;
-	_cleanup_(close_fd) int fd = memfd_create("vdso", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("vdso", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	int r = fd_write_all(fd, image, size);

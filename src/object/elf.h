@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#define ELF_MAX_LOADS 64
+#define ELF_MAX_LOADS	 64
 #define ELF_BUILD_ID_MAX 64
 #define ELF_BUILD_ID_HEX (2 * ELF_BUILD_ID_MAX + 1)
 

@@ -31,7 +31,8 @@ static int compare_u64(const void *a, const void *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(close_fd) int fd = memfd_create("elf", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("elf", MFD_CLOEXEC);
 	struct elf e;
 	char hex[ELF_BUILD_ID_HEX];
 	if (fd < 0 || fd_write_all(fd, data, size) < 0 || elf_init(&e, fd, NULL) < 0)

@@ -5,8 +5,7 @@
 
 int filewin_init(struct filewin *w, int fd, uint64_t size, uint32_t cap)
 {
-	*w = (struct filewin){ .fd = fd, .size = size, .cap = cap, .moves_left = UINT32_MAX,
-			      .data = malloc(cap) };
+	*w = (struct filewin){ .fd = fd, .size = size, .cap = cap, .moves_left = UINT32_MAX, .data = malloc(cap) };
 	return w->data ? 0 : -ENOMEM;
 }
 

@@ -8,12 +8,12 @@
 
 #include <errno.h>
 
-#define PAGE ((uint64_t)4096)
-#define MAX_GAP ((uint64_t)1 << 20) /* no kernel function is larger */
-#define KERNEL_HALF ((uint64_t)1 << 63)
+#define PAGE	       ((uint64_t)4096)
+#define MAX_GAP	       ((uint64_t)1 << 20) /* no kernel function is larger */
+#define KERNEL_HALF    ((uint64_t)1 << 63)
 #define REFRESH_MIN_NS ((int64_t)60 * 1000000000)
 #define REFRESH_MAX_NS ((int64_t)3600 * 1000000000)
-#define NEAR_RECORDS 64 /* read at once when the search is this close */
+#define NEAR_RECORDS   64 /* read at once when the search is this close */
 
 struct kallsyms {
 	struct kallsyms_index index;
@@ -26,7 +26,8 @@ struct kallsyms {
 
 int kallsyms_open(const char *path, const char *temp_dir, struct kallsyms **ret, struct error *err)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = calloc(1, sizeof(*k));
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = calloc(1, sizeof(*k));
 	if (!k)
 		return error_set(err, -ENOMEM, "no memory for the kernel's symbols");
 	k->index = kallsyms_index_empty();
@@ -151,12 +152,12 @@ static int lookup_one(struct kallsyms *k, struct filewin *names, uint64_t addr, 
 	return 0;
 }
 
-int kallsyms_lookup(struct kallsyms *k, const uint64_t *addrs, uint32_t n, struct symrange_sink sink,
-		    struct error *err)
+int kallsyms_lookup(struct kallsyms *k, const uint64_t *addrs, uint32_t n, struct symrange_sink sink, struct error *err)
 {
 	if (n == 0)
 		return 0;
-	_cleanup_(filewin_done) struct filewin names;
+	_cleanup_(filewin_done)
+	struct filewin names;
 	int r = filewin_init(&names, k->index.fd, k->index.records_off, SYMBOL_NAME_MAX);
 	if (r < 0)
 		return error_set(err, r, "no memory to read kernel symbols");

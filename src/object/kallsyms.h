@@ -34,9 +34,9 @@ struct kallsyms;
 struct kallsyms_stats {
 	uint32_t n_symbols, n_modules;
 	uint32_t n_refreshes;
-	uint64_t n_bad_lines;  /* not "ADDRESS TYPE NAME [MODULE]" */
-	uint64_t file_size;    /* of the index */
-	uint64_t n_misses;     /* addresses outside every symbol */
+	uint64_t n_bad_lines; /* not "ADDRESS TYPE NAME [MODULE]" */
+	uint64_t file_size;   /* of the index */
+	uint64_t n_misses;    /* addresses outside every symbol */
 };
 
 /* Indexes `path` (normally "/proc/kallsyms") into an unlinked file in

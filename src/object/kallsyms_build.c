@@ -9,12 +9,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#define READ_SIZE (32u << 10)
-#define WRITE_SIZE (32u << 10)
-#define RUN_RECORDS 16384u
-#define MAX_RUNS (KALLSYMS_MAX_SYMBOLS / RUN_RECORDS)
-#define MERGE_RECORDS 64u /* buffered per run */
-#define MAX_MODULE_NAME 64 /* the kernel's own limit is 56 */
+#define READ_SIZE	(32u << 10)
+#define WRITE_SIZE	(32u << 10)
+#define RUN_RECORDS	16384u
+#define MAX_RUNS	(KALLSYMS_MAX_SYMBOLS / RUN_RECORDS)
+#define MERGE_RECORDS	64u /* buffered per run */
+#define MAX_MODULE_NAME 64  /* the kernel's own limit is 56 */
 
 static_assert(sizeof(struct kallsyms_record) == 16, "the file holds 16 bytes per symbol");
 static_assert(SYMBOL_NAME_MAX < 1 << 13 && KALLSYMS_MAX_MODULES < 1 << 13, "bit fields of struct kallsyms_record");
@@ -48,13 +48,13 @@ struct builder {
 	struct kallsyms_index *x;
 	struct error *err;
 	const char *path;
-	struct output out;		/* the index file */
+	struct output out; /* the index file */
 	int runs_fd;
-	struct kallsyms_record *run;	/* RUN_RECORDS, mapped: given back whole */
+	struct kallsyms_record *run; /* RUN_RECORDS, mapped: given back whole */
 	uint32_t n_run;
-	uint32_t n_total;		/* records in runs */
-	bool hidden;			/* addresses are 0 */
-	char *text; /* READ_SIZE */
+	uint32_t n_total; /* records in runs */
+	bool hidden;	  /* addresses are 0 */
+	char *text;	  /* READ_SIZE */
 };
 
 #define RUN_SIZE (RUN_RECORDS * sizeof(struct kallsyms_record))
@@ -213,7 +213,8 @@ static int add_lines(struct builder *b, uint32_t n, uint32_t *ret_used)
 
 static int read_text(struct builder *b)
 {
-	_cleanup_(close_fd) int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(b->path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(b->err, -errno, "%s: %s", b->path, strerror(errno));
 	uint32_t n = 0;
@@ -242,7 +243,7 @@ static int read_text(struct builder *b)
 
 /* One sorted run while merging. */
 struct source {
-	uint64_t next, end; /* records of the runs file not yet buffered */
+	uint64_t next, end;		/* records of the runs file not yet buffered */
 	struct kallsyms_record *buffer; /* MERGE_RECORDS */
 	uint32_t i, n;
 };
@@ -302,7 +303,8 @@ static int merge_runs(struct builder *b)
 {
 	uint32_t n = (b->n_total + RUN_RECORDS - 1) / RUN_RECORDS;
 	struct source sources[MAX_RUNS];
-	_cleanup_(free_ptr) struct kallsyms_record *buffers = calloc((size_t)n * MERGE_RECORDS, sizeof(*buffers));
+	_cleanup_(free_ptr)
+	struct kallsyms_record *buffers = calloc((size_t)n * MERGE_RECORDS, sizeof(*buffers));
 	if (!buffers)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
@@ -382,8 +384,10 @@ void kallsyms_index_done(struct kallsyms_index *x)
 
 int kallsyms_build(const char *path, const char *temp_dir, struct kallsyms_index *ret, struct error *err)
 {
-	_cleanup_(kallsyms_index_done) struct kallsyms_index x = kallsyms_index_empty();
-	_cleanup_(builder_done) struct builder b = { .x = &x, .err = err, .path = path, .runs_fd = -1 };
+	_cleanup_(kallsyms_index_done)
+	struct kallsyms_index x = kallsyms_index_empty();
+	_cleanup_(builder_done)
+	struct builder b = { .x = &x, .err = err, .path = path, .runs_fd = -1 };
 	int r = build(&b, temp_dir);
 	if (r < 0)
 		return r;

@@ -37,5 +37,4 @@ struct kallsyms_index kallsyms_index_empty(void);
 void kallsyms_index_done(struct kallsyms_index *x);
 
 /* `ret` is an empty index, and stays one on failure. Errors as in kallsyms_open(). */
-int kallsyms_build(const char *path, const char *temp_dir, struct kallsyms_index *ret,
-		   struct error *err) must_check;
+int kallsyms_build(const char *path, const char *temp_dir, struct kallsyms_index *ret, struct error *err) must_check;

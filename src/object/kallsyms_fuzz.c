@@ -20,12 +20,14 @@ static int check_range(void *arg, const struct symrange *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(close_fd) int fd = memfd_create("text", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("text", MFD_CLOEXEC);
 	if (fd < 0 || fd_write_all(fd, data, size) < 0)
 		return 0;
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	_cleanup_(kallsyms_free) struct kallsyms *k = NULL;
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = NULL;
 	if (kallsyms_open(path, NULL, &k, NULL) < 0)
 		return 0;
 	uint64_t addrs[64], end = 0;

@@ -17,7 +17,8 @@ static struct buf text;
 
 static void write_text(void)
 {
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	assert_int_equal(fd_write_all(fd, text.data, text.n), 0);
 }
 
@@ -62,17 +63,17 @@ static void expect(struct kallsyms *k, uint64_t addr, const char *name, const ch
 
 static void test_names_and_modules(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k =
-		index_text("ffffffff81000000 T _stext\n"
-			   "ffffffff81000000 T startup_64\n"
-			   "ffffffff81000040 t secondary\n"
-			   "ffffffff81000040 W __secondary_weak\n"
-			   "ffffffff81000080 d some_data\n"
-			   "ffffffff81000100 T schedule\n"
-			   "ffffffffc0201000 t second\t[nf_tables]\n"
-			   "ffffffffc0200000 t first\t[nf_tables]\n"
-			   "ffffffffc0100000 t other\t[ext4]\n"
-			   "ffffffffc0300000 t bpf_prog_6deef7357e7b4530_x\t[bpf]\n");
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T _stext\n"
+					"ffffffff81000000 T startup_64\n"
+					"ffffffff81000040 t secondary\n"
+					"ffffffff81000040 W __secondary_weak\n"
+					"ffffffff81000080 d some_data\n"
+					"ffffffff81000100 T schedule\n"
+					"ffffffffc0201000 t second\t[nf_tables]\n"
+					"ffffffffc0200000 t first\t[nf_tables]\n"
+					"ffffffffc0100000 t other\t[ext4]\n"
+					"ffffffffc0300000 t bpf_prog_6deef7357e7b4530_x\t[bpf]\n");
 	expect(k, 0xffffffff81000010, "startup_64", "");
 	expect(k, 0xffffffff81000040, "secondary", "");
 	expect(k, 0xffffffff81000090, "secondary", ""); /* data ends nothing */
@@ -89,9 +90,10 @@ static void test_names_and_modules(void **state)
 
 static void test_gaps_are_nobodys(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = index_text("ffffffff81000000 T a\n"
-								 "ffffffff81000010 T last_of_kernel\n"
-								 "ffffffffc0200000 t first\t[m]\n");
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T a\n"
+					"ffffffff81000010 T last_of_kernel\n"
+					"ffffffffc0200000 t first\t[m]\n");
 	expect(k, 0xffffffff80ffffff, "", "");
 	expect(k, 0xffffffff81001fff, "last_of_kernel", "");
 	expect(k, 0xffffffff81002000, "", "");
@@ -103,17 +105,18 @@ static void test_gaps_are_nobodys(void **state)
 
 static void test_bad_lines_are_counted(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k =
-		index_text("ffffffff81000000 T good\n\nxyz T a\nffffffff81000000\nffffffff81000000 T \n"
-			   "ffffffff81000000 TT a\nffffffff8100000012 T a\nffffffff81000000 T a\t[\n"
-			   "ffffffff81000000 T a\t(m)\nffffffff81000020 T no_newline");
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T good\n\nxyz T a\nffffffff81000000\nffffffff81000000 T \n"
+					"ffffffff81000000 TT a\nffffffff8100000012 T a\nffffffff81000000 T a\t[\n"
+					"ffffffff81000000 T a\t(m)\nffffffff81000020 T no_newline");
 	expect(k, 0xffffffff81000020, "no_newline", "");
 	assert_int_equal(kallsyms_stats(k).n_bad_lines, 8);
 }
 
 static int open_text(const char *s, struct error *err)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = NULL;
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = NULL;
 	text.n = 0;
 	buf_add_str(&text, s);
 	write_text();
@@ -143,7 +146,8 @@ static void test_overlong_line(void **state)
 		buf_add_byte(&text, 'x');
 	buf_add_str(&text, "\nffffffff81000100 T after\n");
 	write_text();
-	_cleanup_(kallsyms_free) struct kallsyms *k = NULL;
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = NULL;
 	assert_int_equal(kallsyms_open(path, "/tmp", &k, NULL), 0);
 	expect(k, 0xffffffff81000100, "after", "");
 	struct answer a = { 0 };
@@ -159,10 +163,12 @@ static void test_many_unsorted_symbols(void **state)
 	text.n = 0;
 	for (uint64_t i = 0; i < N; i++) {
 		uint64_t k = i * 40503 % N; /* each once: 40503 and N share no factor */
-		buf_printf(&text, "%llx t f%llu\n", (unsigned long long)(0xffffffff81000000 + k * 32), (unsigned long long)k);
+		buf_printf(&text, "%llx t f%llu\n", (unsigned long long)(0xffffffff81000000 + k * 32),
+			   (unsigned long long)k);
 	}
 	write_text();
-	_cleanup_(kallsyms_free) struct kallsyms *k = NULL;
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = NULL;
 	assert_int_equal(kallsyms_open(path, "/tmp", &k, NULL), 0);
 	assert_int_equal(kallsyms_stats(k).n_symbols, N);
 	for (uint64_t i = 0; i < N; i += 97) {
@@ -174,10 +180,10 @@ static void test_many_unsorted_symbols(void **state)
 
 static void test_batch_gives_each_range_once(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k =
-		index_text("ffffffff81000000 T a\nffffffff81000010 T b\nffffffff81000020 T c\n");
-	uint64_t addrs[] = { 0xffffffff81000000, 0xffffffff81000001, 0xffffffff8100000f, 0xffffffff81000010,
-			     0xffffffff81000010, 0xffffffff81000025 };
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T a\nffffffff81000010 T b\nffffffff81000020 T c\n");
+	uint64_t addrs[] = { 0xffffffff81000000, 0xffffffff81000001, 0xffffffff8100000f,
+			     0xffffffff81000010, 0xffffffff81000010, 0xffffffff81000025 };
 	struct answer a = { 0 };
 	assert_int_equal(kallsyms_lookup(k, addrs, 6, (struct symrange_sink){ take_answer, &a }, NULL), 0);
 	assert_int_equal(a.n, 3);
@@ -186,7 +192,8 @@ static void test_batch_gives_each_range_once(void **state)
 
 static void test_refresh_after_a_miss(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = index_text("ffffffff81000000 T a\n");
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T a\n");
 	const int64_t minute = (int64_t)61 * 1000000000;
 	int64_t now = clock_mono_ns();
 	assert_false(kallsyms_refresh_due(k, now + minute)); /* nothing was missed */
@@ -215,7 +222,8 @@ static void test_refresh_after_a_miss(void **state)
 
 static void test_failed_refresh_keeps_the_index(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = index_text("ffffffff81000000 T a\n");
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = index_text("ffffffff81000000 T a\n");
 	text.n = 0;
 	write_text();
 	assert_int_equal(kallsyms_refresh(k, clock_mono_ns(), NULL), -ENODATA);
@@ -225,7 +233,8 @@ static void test_failed_refresh_keeps_the_index(void **state)
 /* Every 50th symbol of the running kernel, read a second time by stdio. */
 static void test_this_kernel(void **state)
 {
-	_cleanup_(kallsyms_free) struct kallsyms *k = NULL;
+	_cleanup_(kallsyms_free)
+	struct kallsyms *k = NULL;
 	struct error err = { 0 };
 	int r = kallsyms_open("/proc/kallsyms", "/tmp", &k, &err);
 	if (r == -EACCES || r == -ENOENT)

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #define WINDOW_SIZE (64u << 10)
-#define MAX_LINE (WINDOW_SIZE / 2) /* longer lines are bad lines */
+#define MAX_LINE    (WINDOW_SIZE / 2) /* longer lines are bad lines */
 
 /* What is known of one address after the lines read so far. */
 struct slot {
@@ -217,7 +217,8 @@ int perfmap_lookup(int fd, const uint64_t *addrs, uint32_t n, struct symrange_si
 			*ret_stats = (struct perfmap_stats){ 0 };
 		return 0;
 	}
-	_cleanup_(pass_done) struct pass p;
+	_cleanup_(pass_done)
+	struct pass p;
 	int r = pass_init(&p, fd, addrs, n);
 	if (r < 0)
 		return error_set(err, r, "cannot read the perf map: %s", strerror(-r));
@@ -238,7 +239,8 @@ static int read_status(pid_t pid, uid_t *ret_uid, pid_t *ret_inner)
 {
 	char path[64], line[512];
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	_cleanup_(close_file) FILE *f = fopen(path, "re");
+	_cleanup_(close_file)
+	FILE *f = fopen(path, "re");
 	if (!f)
 		return errno == ENOENT ? -ESRCH : -errno;
 	unsigned uid = 0;
@@ -261,7 +263,8 @@ static int open_in_root(pid_t pid, const char *path)
 {
 	char root[64];
 	(void)snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
-	_cleanup_(close_fd) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return -errno;
 	struct open_how how = {
@@ -281,7 +284,8 @@ int perfmap_open(pid_t pid, int *ret_fd, uint64_t *ret_size, struct error *err)
 		return error_set(err, r, "process %d: %s", (int)pid, strerror(-r));
 	char path[64];
 	(void)snprintf(path, sizeof(path), "tmp/perf-%d.map", (int)inner);
-	_cleanup_(close_fd) int fd = open_in_root(pid, path);
+	_cleanup_(close_fd)
+	int fd = open_in_root(pid, path);
 	if (fd == -ENOENT)
 		return fd;
 	if (fd < 0)

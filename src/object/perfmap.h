@@ -18,7 +18,7 @@
 
 #include <sys/types.h>
 
-#define PERFMAP_MAX_SIZE ((uint64_t)64 << 20)
+#define PERFMAP_MAX_SIZE  ((uint64_t)64 << 20)
 #define PERFMAP_MAX_BATCH 16384
 
 struct perfmap_stats {

@@ -20,7 +20,8 @@ static int check_range(void *arg, const struct symrange *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(close_fd) int fd = memfd_create("perfmap", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("perfmap", MFD_CLOEXEC);
 	if (fd < 0 || fd_write_all(fd, data, size) < 0)
 		return 0;
 	uint64_t addrs[64], end = 0;

@@ -42,7 +42,8 @@ static int take_answer(void *arg, const struct symrange *r)
 
 static void lookup(const char *text, const uint64_t *addrs, uint32_t n, struct answers *a, struct perfmap_stats *stats)
 {
-	_cleanup_(close_fd) int fd = text_fd(text, strlen(text));
+	_cleanup_(close_fd)
+	int fd = text_fd(text, strlen(text));
 	*a = (struct answers){ 0 };
 	assert_int_equal(perfmap_lookup(fd, addrs, n, (struct symrange_sink){ take_answer, a }, stats, NULL), 0);
 }
@@ -94,7 +95,8 @@ static void test_bad_lines_are_counted_and_skipped(void **state)
 
 static void test_endless_line_is_passed_over(void **state)
 {
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	buf_add_str(&b, "10 10 first\n20 10 ");
 	for (uint32_t i = 0; i < 200000; i++)
 		buf_add_byte(&b, 'x');
@@ -102,7 +104,8 @@ static void test_endless_line_is_passed_over(void **state)
 	for (uint32_t i = 0; i < 5000; i++)
 		buf_add_byte(&b, 'y');
 	buf_add_str(&b, "\n");
-	_cleanup_(close_fd) int fd = text_fd((const char *)b.data, b.n);
+	_cleanup_(close_fd)
+	int fd = text_fd((const char *)b.data, b.n);
 	uint64_t addrs[] = { 0x10, 0x20, 0x30, 0x40 };
 	struct answers a = { 0 };
 	struct perfmap_stats stats;
@@ -132,7 +135,8 @@ static void test_random_overlaps(void **state)
 	static uint16_t painted[4096];
 	uint64_t x = 88172645463325252ULL;
 	for (int round = 0; round < 50; round++) {
-		_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+		_cleanup_(buf_done)
+		struct buf b = buf_of(1 << 20);
 		memset(painted, 0, sizeof(painted));
 		for (uint16_t line = 1; line <= 300; line++) {
 			x ^= x << 13;
@@ -146,15 +150,17 @@ static void test_random_overlaps(void **state)
 		uint64_t addrs[64];
 		for (uint32_t i = 0; i < 64; i++)
 			addrs[i] = i * 64 + x % 64;
-		_cleanup_(close_fd) int fd = text_fd((const char *)b.data, b.n);
-		assert_int_equal(perfmap_lookup(fd, addrs, 64, (struct symrange_sink){ check_painted, painted }, NULL, NULL),
-				 0);
+		_cleanup_(close_fd)
+		int fd = text_fd((const char *)b.data, b.n);
+		assert_int_equal(
+			perfmap_lookup(fd, addrs, 64, (struct symrange_sink){ check_painted, painted }, NULL, NULL), 0);
 	}
 }
 
 static void test_oversized_file_is_read_in_part(void **state)
 {
-	_cleanup_(close_fd) int fd = text_fd("10 10 head\n", 11);
+	_cleanup_(close_fd)
+	int fd = text_fd("10 10 head\n", 11);
 	assert_int_equal(ftruncate(fd, (off_t)PERFMAP_MAX_SIZE + 5), 0);
 	uint64_t addr = 0x10;
 	struct answers a = { 0 };
@@ -162,9 +168,9 @@ static void test_oversized_file_is_read_in_part(void **state)
 	assert_int_equal(perfmap_lookup(fd, &addr, 1, (struct symrange_sink){ take_answer, &a }, &stats, NULL), 0);
 	assert_string_equal(a.name[0], "head");
 	assert_int_equal(stats.n_bytes_unread, 5);
-	assert_int_equal(perfmap_lookup(fd, &addr, PERFMAP_MAX_BATCH + 1, (struct symrange_sink){ take_answer, &a }, NULL,
-					NULL),
-			 -E2BIG);
+	assert_int_equal(
+		perfmap_lookup(fd, &addr, PERFMAP_MAX_BATCH + 1, (struct symrange_sink){ take_answer, &a }, NULL, NULL),
+		-E2BIG);
 }
 
 /* This process's own map, as root and as anybody. */
@@ -172,7 +178,8 @@ static char own_path[64];
 
 static int open_own(struct error *err)
 {
-	_cleanup_(close_fd) int fd = -1;
+	_cleanup_(close_fd)
+	int fd = -1;
 	uint64_t size = 0;
 	int r = perfmap_open(getpid(), &fd, &size, err);
 	if (r == 0)
@@ -182,7 +189,8 @@ static int open_own(struct error *err)
 
 static void write_own(void)
 {
-	_cleanup_(close_fd) int fd = open(own_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	_cleanup_(close_fd)
+	int fd = open(own_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(fd_write_all(fd, "10 10 mine\n", 11), 0);
 }
@@ -271,8 +279,8 @@ static bool container_start(struct container *c)
 	(void)close(ready[1]);
 	(void)close(alive[0]);
 	char byte;
-	bool started = read(pid[0], &c->pid, sizeof(c->pid)) == sizeof(c->pid) && c->pid > 0 &&
-		       read(ready[0], &byte, 1) == 1;
+	bool started =
+		read(pid[0], &c->pid, sizeof(c->pid)) == sizeof(c->pid) && c->pid > 0 && read(ready[0], &byte, 1) == 1;
 	(void)close(pid[0]);
 	(void)close(ready[0]);
 	assert_int_equal(waitpid(starter, NULL, 0), starter);
@@ -293,11 +301,13 @@ static void test_container_has_its_own_root_and_pids(void **state)
 	(void)snprintf(path, sizeof(path), "%s/tmp", c.root);
 	assert_int_equal(symlink("../../../var", path), 0);
 	(void)snprintf(path, sizeof(path), "%s/var/perf-1.map", c.root);
-	_cleanup_(close_fd) int map = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_(close_fd)
+	int map = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(fd_write_all(map, "10 10 inside\n", 13), 0);
 
 	bool started = container_start(&c);
-	_cleanup_(close_fd) int fd = -1;
+	_cleanup_(close_fd)
+	int fd = -1;
 	uint64_t size = 0;
 	struct error err = { 0 };
 	int r = started ? perfmap_open(c.pid, &fd, &size, &err) : 0;

@@ -25,7 +25,8 @@ static void expect(struct symcache *c, uint64_t object, uint64_t addr, const cha
 
 static void test_ranges_answer_for_all_their_addresses(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new(SMALL, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new(SMALL, NULL);
 	struct symrange r = range_of(0x100, 0x180, "main"), none = range_of(0x180, 0x200, "");
 	symcache_put(c, 1, &r);
 	symcache_put(c, 1, &none);
@@ -43,7 +44,8 @@ static void test_ranges_answer_for_all_their_addresses(void **state)
 
 static void test_module_is_kept(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new(SMALL, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new(SMALL, NULL);
 	struct symrange r = range_of(10, 20, "nft_do_chain");
 	r.module = slice_str("nf_tables");
 	symcache_put(c, 7, &r);
@@ -54,7 +56,8 @@ static void test_module_is_kept(void **state)
 
 static void test_same_start_replaces(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new(SMALL, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new(SMALL, NULL);
 	struct symrange a = range_of(10, 20, "old"), b = range_of(10, 40, "new");
 	symcache_put(c, 1, &a);
 	symcache_put(c, 1, &b);
@@ -65,7 +68,8 @@ static void test_same_start_replaces(void **state)
 /* Rising, falling and mixed order, several objects, against a plain array. */
 static void test_many_ranges(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new((size_t)4 << 20, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new((size_t)4 << 20, NULL);
 	uint64_t x = 88172645463325252ULL;
 	for (uint64_t i = 0; i < 6000; i++) {
 		uint64_t k = i < 2000 ? i : i < 4000 ? 6000 - i : 4001 + (i * 7919) % 2000;
@@ -91,7 +95,8 @@ static void test_many_ranges(void **state)
 
 static void test_what_is_used_survives(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new(SMALL, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new(SMALL, NULL);
 	struct symrange hot = range_of(1, 2, "hot"), cold = range_of(3, 4, "cold");
 	symcache_put(c, 1, &hot);
 	symcache_put(c, 1, &cold);
@@ -109,7 +114,8 @@ static void test_what_is_used_survives(void **state)
 
 static void test_long_names_are_cut(void **state)
 {
-	_cleanup_(symcache_free) struct symcache *c = symcache_new(SMALL, NULL);
+	_cleanup_(symcache_free)
+	struct symcache *c = symcache_new(SMALL, NULL);
 	char name[SYMBOL_NAME_MAX + 100];
 	memset(name, 'x', sizeof(name));
 	for (uint64_t i = 0; i < 100; i++) {

@@ -15,7 +15,7 @@
 
 #include "base/slice.h"
 
-#define SYMBOL_NAME_MAX 4096 /* bytes; longer names are cut here */
+#define SYMBOL_NAME_MAX	    4096 /* bytes; longer names are cut here */
 #define SYMRANGE_NO_ADDRESS UINT64_MAX
 
 struct symrange {

@@ -7,8 +7,8 @@
 #include <errno.h>
 
 #define SYMBOL_WINDOW (32u << 10)
-#define NAME_WINDOW (16u << 10)
-#define MAX_TIES 4
+#define NAME_WINDOW   (16u << 10)
+#define MAX_TIES      4
 
 enum symbol_class { CLASS_FUNC, CLASS_LABEL, N_CLASSES };
 
@@ -296,14 +296,14 @@ static int pass_init(struct pass *p, const struct elf *e, const uint64_t *addrs,
 	return r < 0 ? r : filewin_init(&p->names, e->fd, e->file_size, NAME_WINDOW);
 }
 
-int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct symrange_sink sink,
-		  struct error *err)
+int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct symrange_sink sink, struct error *err)
 {
 	if (n == 0)
 		return 0;
 	if (n > SYMTAB_MAX_BATCH)
 		return error_set(err, -E2BIG, "%u addresses in one batch; at most %d", n, SYMTAB_MAX_BATCH);
-	_cleanup_(pass_done) struct pass p;
+	_cleanup_(pass_done)
+	struct pass p;
 	int r = pass_init(&p, e, addrs, n);
 	if (r < 0)
 		return error_set(err, r, "no memory for %u addresses", n);

@@ -25,7 +25,7 @@
 #include "object/symrange.h"
 
 #define SYMTAB_MAX_BATCH 4096
-#define SYMTAB_MAX_SIZE ((uint64_t)256 << 20) /* of one symbol table */
+#define SYMTAB_MAX_SIZE	 ((uint64_t)256 << 20) /* of one symbol table */
 
 /* Answers for `n` ELF virtual addresses in rising order (repeats allowed). A
  * file without any symbols answers with one nameless range.

@@ -51,8 +51,8 @@ static bool known_read(const char *path, const char *table)
 		static char name[16384];
 		if (strncmp(line, "Symbol table '", 14) == 0)
 			wanted = strncmp(line + 14, table, strlen(table)) == 0;
-		if (!wanted || sscanf(line, " %*u: %llx %31s %31s %31s %63s %31s %16383s", &start, size_text, type, binding,
-				      visibility, index, name) != 7)
+		if (!wanted || sscanf(line, " %*u: %llx %31s %31s %31s %63s %31s %16383s", &start, size_text, type,
+				      binding, visibility, index, name) != 7)
 			continue;
 		size = strtoull(size_text, NULL, 0);
 		bool func = strcmp(type, "FUNC") == 0 || strcmp(type, "IFUNC") == 0;
@@ -68,7 +68,9 @@ static bool known_read(const char *path, const char *table)
 			.size = size,
 			.func = func,
 			.label = label,
-			.binding = strcmp(binding, "WEAK") == 0 ? 1 : strcmp(binding, "LOCAL") == 0 ? 2 : 3,
+			.binding = strcmp(binding, "WEAK") == 0	   ? 1
+				   : strcmp(binding, "LOCAL") == 0 ? 2
+								   : 3,
 			.name = strdup(name),
 		};
 	}
@@ -104,10 +106,12 @@ static const char *known_name(const struct elf *e, uint64_t addr)
 				continue;
 			bool executable = false;
 			for (uint32_t l = 0; l < e->n_loads; l++)
-				executable |= e->loads[l].executable && k->start - e->loads[l].vaddr < e->loads[l].mem_size;
+				executable |=
+					e->loads[l].executable && k->start - e->loads[l].vaddr < e->loads[l].mem_size;
 			if (!func && !executable)
 				continue;
-			if (k->size && addr >= k->start && addr < k->start + k->size && (!sized || known_better(k, sized)))
+			if (k->size && addr >= k->start && addr < k->start + k->size &&
+			    (!sized || known_better(k, sized)))
 				sized = k;
 			if (!k->size && addr >= k->start && (!open || known_better(k, open)))
 				open = k;
@@ -193,7 +197,8 @@ static uint32_t pick_addresses(const struct elf *e, uint64_t *addrs, uint32_t ma
 
 static void check_against_readelf(const char *path, uint32_t n_addrs)
 {
-	_cleanup_(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	struct error err = { 0 };
 	assert_true(fd >= 0);
@@ -249,7 +254,8 @@ static void test_stripped_uses_dynsym(void **state)
 /* System files, as large and odd as they come. */
 static void test_libc_agrees_with_readelf(void **state)
 {
-	const char *paths[] = { "/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6", "/lib64/libc.so.6" };
+	const char *paths[] = { "/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6",
+				"/lib64/libc.so.6" };
 	for (uint32_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		if (access(paths[i], R_OK) == 0) {
 			check_against_readelf(paths[i], 1000);
@@ -290,7 +296,8 @@ static void expect_name(const struct elf *e, uint64_t addr, const char *want)
 
 static void test_best_symbol_wins(void **state)
 {
-	_cleanup_(close_fd) int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	if (!known_read(victim("victim"), ".symtab"))
@@ -307,11 +314,14 @@ static void test_best_symbol_wins(void **state)
 /* Without section headers the dynamic segment has to do. */
 static void test_no_section_headers(void **state)
 {
-	_cleanup_(close_fd) int fd = memfd_create("victim", MFD_CLOEXEC);
-	_cleanup_(buf_done) struct buf b = buf_of(16 << 20);
+	_cleanup_(close_fd)
+	int fd = memfd_create("victim", MFD_CLOEXEC);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(16 << 20);
 	assert_int_equal(file_read(victim("victim"), &b, NULL), 0);
 	struct elf whole, bare;
-	_cleanup_(close_fd) int whole_fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int whole_fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
 	assert_int_equal(elf_init(&whole, whole_fd, NULL), 0);
 	Elf64_Ehdr h;
 	memcpy(&h, b.data, sizeof(h));
@@ -337,7 +347,8 @@ static void test_no_section_headers(void **state)
 
 static void test_no_symbols_is_one_nameless_range(void **state)
 {
-	_cleanup_(close_fd) int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	e.symtab = e.dynsym = (struct elf_table){ 0 };
@@ -361,7 +372,8 @@ static void test_build_id(void **state)
 	if (!found)
 		skip_because("readelf is not here or the linker makes no build ids");
 	want[strcspn(want, "\n")] = 0;
-	_cleanup_(close_fd) int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	assert_int_equal(elf_build_id_hex(&e, have), strlen(want));
@@ -371,7 +383,8 @@ static void test_build_id(void **state)
 /* Offsets, as mappings state them, lead to addresses, as symbols do. */
 static void test_file_offset_to_address(void **state)
 {
-	_cleanup_(close_fd) int fd = open(victim("victim-nopie"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(victim("victim-nopie"), O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	bool seen = false;
@@ -392,7 +405,8 @@ static void test_file_offset_to_address(void **state)
 
 static void test_vdso(void **state)
 {
-	_cleanup_(close_fd) int fd = elf_vdso_open();
+	_cleanup_(close_fd)
+	int fd = elf_vdso_open();
 	if (fd == -ENOENT)
 		skip_because("no vDSO here");
 	assert_true(fd >= 0);
@@ -410,7 +424,8 @@ static void test_vdso(void **state)
 
 static int init_bytes(const void *data, size_t size, struct elf *e, struct error *err)
 {
-	_cleanup_(close_fd) int fd = memfd_create("bytes", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("bytes", MFD_CLOEXEC);
 	assert_int_equal(fd_write_all(fd, data, size), 0);
 	return elf_init(e, fd, err);
 }
@@ -449,8 +464,9 @@ static void test_too_large_a_batch_is_refused(void **state)
 	struct elf e = { .fd = -1 };
 	uint64_t addr = 0;
 	struct answers a = { 0 };
-	assert_int_equal(symtab_lookup(&e, &addr, SYMTAB_MAX_BATCH + 1, (struct symrange_sink){ take_answer, &a }, NULL),
-			 -E2BIG);
+	assert_int_equal(
+		symtab_lookup(&e, &addr, SYMTAB_MAX_BATCH + 1, (struct symrange_sink){ take_answer, &a }, NULL),
+		-E2BIG);
 	e.symtab.size = SYMTAB_MAX_SIZE + sizeof(Elf64_Sym);
 	assert_int_equal(symtab_lookup(&e, &addr, 1, (struct symrange_sink){ take_answer, &a }, NULL), -E2BIG);
 }
@@ -463,7 +479,8 @@ static int end_early(void *arg, const struct symrange *r)
 
 static void test_sink_ends_the_look_up(void **state)
 {
-	_cleanup_(close_fd) int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = open(victim("victim"), O_RDONLY | O_CLOEXEC);
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	uint64_t addrs[] = { 0, 0x1000, 0x1100, 0x1200 };
@@ -492,9 +509,11 @@ static void try_damaged(int fd, size_t size)
 
 static void test_truncated_anywhere(void **state)
 {
-	_cleanup_(buf_done) struct buf b = buf_of(16 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(16 << 20);
 	assert_int_equal(file_read(victim("victim"), &b, NULL), 0);
-	_cleanup_(close_fd) int fd = memfd_create("victim", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("victim", MFD_CLOEXEC);
 	assert_int_equal(fd_write_all(fd, b.data, b.n), 0);
 	for (size_t size = b.n / 64 * 64;; size -= 64) {
 		assert_int_equal(ftruncate(fd, (off_t)size), 0);
@@ -520,9 +539,11 @@ static void flip_bits(int fd, size_t file_size, uint64_t from, uint64_t to)
 
 static void test_flipped_bits_in_headers(void **state)
 {
-	_cleanup_(buf_done) struct buf b = buf_of(16 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(16 << 20);
 	assert_int_equal(file_read(victim("victim"), &b, NULL), 0);
-	_cleanup_(close_fd) int fd = memfd_create("victim", MFD_CLOEXEC);
+	_cleanup_(close_fd)
+	int fd = memfd_create("victim", MFD_CLOEXEC);
 	assert_int_equal(fd_write_all(fd, b.data, b.n), 0);
 	Elf64_Ehdr h;
 	memcpy(&h, b.data, sizeof(h));
