@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process.h: who runs what: processes that were sampled, with the facts that
+ * have to be read while they are alive.
+ *
+ *   pid -> process { start time, image, command name
+ *                    service, container      from environment, cgroup, name
+ *                    executable mappings     from maps, sorted
+ *                    perf map                its fd, once JIT code was met }
+ *
+ * A process is (pid, start time); after an exec (another image) everything is
+ * read again. The table is bounded: those sampled least recently leave first;
+ * windows keep what they use by reference. Nothing is read for kernel
+ * threads, whose service is "kernel". Not thread-safe. */
+#pragma once
+
+#include "bpf/abi.h"
+#include "collect/binary.h"
+#include "base/membudget.h"
+
+#define SERVICE_NAME_SIZE 257
+#define PROCESS_MAX_MAPS  8192
+
+enum map_kind {
+	MAP_FILE,
+	MAP_VDSO,
+	MAP_CODE, /* anonymous: generated at run time */
+};
+
+struct process_map {
+	uint64_t start, end, offset;
+	uint64_t device, inode;
+	enum map_kind kind;
+	struct binary *binary; /* NULL until the first sample in it */
+};
+
+struct process {
+	uint32_t refs;
+	pid_t pid;
+	uint32_t image;	     /* record_sample.image it was read for */
+	uint64_t serial;     /* unique; shared with binaries */
+	uint64_t start_time; /* clock ticks since boot; 0 = not known */
+	bool is_kthread;
+	bool is_gone; /* it could not be read: all that is known is its name */
+	char comm[SAMPLER_COMM];
+	char *service;
+	char *container; /* "" = none */
+
+	VEC(struct process_map) maps;
+	int64_t seen_ns, maps_read_ns;
+	int64_t reread_wait_ns; /* before maps are read again on a miss */
+
+	int perfmap_fd; /* -1 = none */
+	bool perfmap_tried;
+	uint64_t perfmap_size;	/* when it was last searched */
+	uint32_t perfmap_epoch; /* raised when cached ranges are void */
+	uint64_t perfmap_epoch_size;
+
+	struct process *next;
+};
+
+struct process_table;
+
+struct process_table_stats {
+	uint32_t n;
+	uint64_t n_read; /* processes looked at */
+	uint64_t n_evicted;
+	uint64_t n_gone; /* that ended before they could be read */
+};
+
+/* `own_service`: what this very process is called. */
+struct process_table *process_table_new(uint32_t max, const char *own_service, struct binary_table *binaries);
+void process_table_free(struct process_table **t); /* for _cleanup_ */
+
+/* The process of a sample, looked at if it is new or has exec'd. Borrowed;
+ * valid until the next call. NULL: no memory. */
+struct process *process_get(struct process_table *t, const struct record_sample *s, int64_t now_ns);
+
+struct process *process_ref(struct process *p);
+void process_unref(struct process *p);
+
+/* The executable mapping that holds `addr`, its binary opened; NULL: none.
+ * Maps are read again on a miss, at growing intervals; `is_leaf` addresses are
+ * certainly code, so they wait less. */
+const struct process_map *process_find_map(struct process_table *t, struct process *p, uint64_t addr, bool is_leaf,
+					   int64_t now_ns);
+
+/* fd of its perf map, which it opens once; -1: none. Stays open as long as
+ * the process is in the table or a window. */
+int process_perfmap(struct process *p);
+
+/* Drops what was not sampled for a minute. */
+void process_table_end_window(struct process_table *t, int64_t now_ns);
+
+struct process_table_stats process_table_stats(const struct process_table *t);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collect/sampler.h"
+
+#include "base/file.h"
+#include "collect/bpf_sampler.h"
+#include "collect/cpu_list.h"
+#include "collect/perf_sampler.h"
+
+#include <errno.h>
+#include <signal.h>
+
+struct sampler {
+	struct bpf_sampler *bpf;   /* either this */
+	struct perf_sampler *perf; /* or this */
+	double scale;
+	int64_t busy_ns;      /* of the machine, at the last sampler_scale() */
+	uint64_t busy_period; /* of our events, then */
+};
+
+/* What kernel.perf_event_paranoid is, for the message. */
+static int read_paranoid(void)
+{
+	_cleanup_(buf_done)
+	struct buf text = buf_of(8192);
+	if (file_read("/proc/sys/kernel/perf_event_paranoid", &text, NULL) < 0 || text.n == 0)
+		return -2;
+	buf_add_byte(&text, 0);
+	return text.failed ? -2 : (int)strtol((const char *)text.data, NULL, 10);
+}
+
+static int refused(struct error *err, const struct error *bpf, const struct error *perf)
+{
+	int paranoid = read_paranoid();
+	if (paranoid > 2)
+		return error_set(
+			err, -EPERM,
+			"the kernel lets this user sample nothing (kernel.perf_event_paranoid is %d): run as root "
+			"or with CAP_BPF and CAP_PERFMON, or, for your own processes, "
+			"`sysctl kernel.perf_event_paranoid=2`",
+			paranoid);
+	return error_set(err, -EPERM,
+			 "this user may not sample here (%s; %s): run as root or with CAP_BPF and CAP_PERFMON; in a "
+			 "container, allow bpf and perf_event_open in its seccomp profile",
+			 bpf->text, perf->text);
+}
+
+int sampler_open(const struct sampler_options *o, struct sample_sink sink, struct sampler **ret, struct error *err)
+{
+	if (o->target != SAMPLE_ALL && kill(o->pid, 0) < 0 && errno == ESRCH)
+		return error_set(err, -ESRCH, "there is no process %d", (int)o->pid);
+	_cleanup_(sampler_free)
+	struct sampler *s = calloc(1, sizeof(*s));
+	struct error bpf_error = { 0 }, perf_error = { 0 };
+	if (!s)
+		return error_set(err, -ENOMEM, "no memory");
+	s->scale = 1;
+	int r = bpf_sampler_open(o, sink, &s->bpf, &bpf_error);
+	if (r < 0)
+		r = perf_sampler_open(o, sink, &s->perf, &perf_error);
+	if (r == -EACCES || r == -EPERM)
+		return refused(err, &bpf_error, &perf_error);
+	if (r < 0)
+		return error_set(err, r, "%s", perf_error.text);
+	(void)sampler_scale(s);
+	*ret = take_ptr(s);
+	return 0;
+}
+
+void sampler_free(struct sampler **s)
+{
+	if (!*s)
+		return;
+	bpf_sampler_free(&(*s)->bpf);
+	perf_sampler_free(&(*s)->perf);
+	free(*s);
+	*s = NULL;
+}
+
+int sampler_fd(const struct sampler *s)
+{
+	return s->bpf ? bpf_sampler_fd(s->bpf) : perf_sampler_fd(s->perf);
+}
+
+int sampler_drain(struct sampler *s)
+{
+	if (s->bpf)
+		return bpf_sampler_drain(s->bpf);
+	perf_sampler_drain(s->perf);
+	return 0;
+}
+
+void sampler_set_window(struct sampler *s, uint32_t window)
+{
+	if (s->bpf)
+		bpf_sampler_set_window(s->bpf, window);
+	else
+		perf_sampler_set_window(s->perf, window);
+}
+
+void sampler_rescan(struct sampler *s)
+{
+	if (s->bpf)
+		bpf_sampler_rescan(s->bpf);
+	else
+		perf_sampler_rescan(s->perf);
+}
+
+void sampler_stop(struct sampler *s)
+{
+	if (s->bpf)
+		bpf_sampler_stop(s->bpf);
+	else
+		perf_sampler_stop(s->perf);
+}
+
+const char *sampler_source(const struct sampler *s)
+{
+	if (s->bpf)
+		return bpf_sampler_counts_cycles(s->bpf) ? "bpf:cycles" : "bpf:cpu-clock";
+	if (perf_sampler_user_only(s->perf))
+		return "perf:cpu-clock:user";
+	return perf_sampler_only_own(s->perf) ? "perf:cpu-clock:own" : "perf:cpu-clock";
+}
+
+uint32_t sampler_n_cpus(const struct sampler *s)
+{
+	return s->bpf ? bpf_sampler_n_cpus(s->bpf) : perf_sampler_n_cpus(s->perf);
+}
+
+bool sampler_user_only(const struct sampler *s)
+{
+	return s->perf && perf_sampler_user_only(s->perf);
+}
+
+bool sampler_only_own(const struct sampler *s)
+{
+	return s->perf && perf_sampler_only_own(s->perf);
+}
+
+struct sampler_stats sampler_stats(const struct sampler *s)
+{
+	struct sampler_stats stats = { 0 };
+	if (s->bpf)
+		bpf_sampler_add_stats(s->bpf, &stats);
+	else
+		perf_sampler_add_stats(s->perf, &stats);
+	return stats;
+}
+
+/* A CPU runs between 0.4 and 10 GHz: anything else is a short window's noise. */
+#define SCALE_MIN 0.1
+#define SCALE_MAX 2.5
+
+double sampler_scale(struct sampler *s)
+{
+	int64_t busy_ns;
+	if (!s->bpf || !bpf_sampler_counts_cycles(s->bpf) || !busy_time_read(sampler_n_cpus(s), &busy_ns))
+		return s->scale;
+	uint64_t busy_period = sampler_stats(s).busy_period;
+	if (busy_period > s->busy_period && s->busy_ns && busy_ns > s->busy_ns) {
+		double scale = (double)(busy_ns - s->busy_ns) / (double)(busy_period - s->busy_period);
+		if (scale >= SCALE_MIN && scale <= SCALE_MAX)
+			s->scale = scale;
+	}
+	s->busy_ns = busy_ns;
+	s->busy_period = busy_period;
+	return s->scale;
+}
