@@ -28,7 +28,7 @@ __attribute__((noinline, weak)) int victim_weak(int x)
 /* One function, two global names: the one without underscores is wanted. */
 int __victim_alias(int x) __attribute__((alias("victim_global")));
 
-static int (*resolve(void))(int)
+__attribute__((used)) static int (*resolve(void))(int)
 {
 	return victim_local;
 }
