@@ -20,15 +20,21 @@ void nodewalk_done(struct nodewalk *w);
 
 int nodewalk_turn(struct nodewalk *w, uint32_t node, uint32_t frame, uint32_t *ret) must_check;
 
-/* *ret = the child of `node` for `frame` (> 0, of the dict), added if new.
- * 0, -ENOBUFS or -ENOMEM. */
-static inline int must_check nodewalk_child(struct nodewalk *w, uint32_t node, uint32_t frame, uint32_t *ret)
+/* The child of `node` for `frame` (> 0, of the dict) if the last step from
+ * here went there, else 0. By value, so that a loop keeps it in a register. */
+static inline uint32_t nodewalk_again(const struct nodewalk *w, uint32_t node, uint32_t frame)
 {
 	uint32_t child = w->last_child.data[node];
 	/* No child yet: 0, the root, whose frame is 0 and never asked for. */
-	if (__builtin_expect(w->dict->node_frame.data[child].v == frame, 1)) {
-		*ret = child;
-		return 0;
-	}
-	return nodewalk_turn(w, node, frame, ret);
+	return w->dict->node_frame.data[child].v == frame ? child : 0;
+}
+
+/* *node = its child for `frame`, added if new. 0, -ENOBUFS or -ENOMEM. */
+static inline int must_check nodewalk_child(struct nodewalk *w, uint32_t *node, uint32_t frame)
+{
+	uint32_t child = nodewalk_again(w, *node, frame);
+	if (!child)
+		return nodewalk_turn(w, *node, frame, node);
+	*node = child;
+	return 0;
 }

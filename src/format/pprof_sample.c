@@ -124,7 +124,7 @@ static int push_label(struct pprof_decoder *d, const struct pb_field *message, u
 static int walk_frames(struct pprof_decoder *d, const uint32_t *frames, uint32_t n, uint32_t *node)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		int r = nodewalk_child(&d->nodes, *node, frames[i], node);
+		int r = nodewalk_child(&d->nodes, node, frames[i]);
 		if (r < 0)
 			return r;
 	}
@@ -150,22 +150,30 @@ static int walk_chain(struct pprof_decoder *d, uint32_t code, uint32_t *node)
 	return r;
 }
 
+/* Where the path turns or lines are inlined. */
+static int walk_slowly(struct pprof_decoder *d, uint32_t code, uint32_t *n_frames, uint32_t *node)
+{
+	if (!(code & PPROF_CHAIN))
+		return nodewalk_turn(&d->nodes, *node, code, node);
+	*n_frames += d->chains.data[code & ~PPROF_CHAIN] - 1;
+	return *n_frames > d->limits->depth ? -E2BIG : walk_chain(d, code, node);
+}
+
 static int walk_stack(struct pprof_decoder *d, const uint8_t *at, uint32_t *ret)
 {
 	uint32_t node = 0, n_frames = d->stack.n;
 	const uint32_t *stack = d->stack.data;
 	for (uint32_t i = d->stack.n; i-- > 0;) {
-		int r;
-		if (!(stack[i] & PPROF_CHAIN)) {
-			r = nodewalk_child(&d->nodes, node, stack[i], &node);
-		} else {
-			n_frames += d->chains.data[stack[i] & ~PPROF_CHAIN] - 1;
-			if (n_frames > d->limits->depth)
+		uint32_t child = nodewalk_again(&d->nodes, node, stack[i]);
+		if (__builtin_expect(!child, 0)) {
+			child = node;
+			int r = walk_slowly(d, stack[i], &n_frames, &child);
+			if (r == -E2BIG)
 				return pprof_fail_limit(d, at, "frames", d->limits->depth);
-			r = walk_chain(d, stack[i], &node);
+			if (r < 0)
+				return pprof_fail_memory(d, at, r);
 		}
-		if (r < 0)
-			return pprof_fail_memory(d, at, r);
+		node = child;
 	}
 	*ret = node;
 	return 0;

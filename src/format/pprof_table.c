@@ -3,11 +3,12 @@
 
 #include <inttypes.h>
 
-/* Makes `id` of the file mean `ours`. */
+/* Makes `id` of the file mean `ours`. Some producers write rows without ids
+ * and refer to them by position. */
 static int define_id(struct pprof_decoder *d, const uint8_t *at, struct idtable *t, uint64_t id, uint32_t ours)
 {
 	if (id == 0)
-		return pprof_fail(d, at, -EBADMSG, "id is 0");
+		id = d->row;
 	int r = idtable_set(t, id, ours);
 	if (r == -EEXIST)
 		return pprof_fail(d, at, -EBADMSG, "id %" PRIu64 " is defined twice", id);
@@ -140,8 +141,7 @@ static int read_location(struct pprof_decoder *d, struct slice message, struct l
 			loc->n_lines++;
 		} else if (f.number == LOCATION_MAPPING_ID) {
 			k = pprof_number(d, &f, "mapping_id", &mapping);
-			loc->frame.mapping.v = k < 0 ? 0 : idtable_get(&d->mappings, mapping);
-			if (k == 0 && mapping && !loc->frame.mapping.v)
+			if (k == 0 && mapping && !idtable_get(&d->mappings, mapping))
 				k = pprof_fail(d, f.at, -EBADMSG, "mapping %" PRIu64 " does not exist", mapping);
 		}
 		if (k < 0)
@@ -149,6 +149,7 @@ static int read_location(struct pprof_decoder *d, struct slice message, struct l
 	}
 	if (k < 0)
 		return pprof_fail_reader(d, &r, k);
+	loc->frame.mapping.v = idtable_get(&d->mappings, mapping);
 	loc->frame.flags = folded ? FRAME_IS_FOLDED : 0;
 	return 0;
 }
@@ -166,14 +167,16 @@ static int read_line(struct pprof_decoder *d, struct slice message, struct frame
 			k = line_field(d, &f, "column", &frame->column);
 		} else if (f.number == LINE_FUNCTION_ID) {
 			k = pprof_number(d, &f, "function_id", &function);
-			frame->function.v = k < 0 ? 0 : idtable_get(&d->functions, function);
-			if (k == 0 && function && !frame->function.v)
+			if (k == 0 && function && !idtable_get(&d->functions, function))
 				k = pprof_fail(d, f.at, -EBADMSG, "function %" PRIu64 " does not exist", function);
 		}
 		if (k < 0)
 			return k;
 	}
-	return k < 0 ? pprof_fail_reader(d, &r, k) : 0;
+	if (k < 0)
+		return pprof_fail_reader(d, &r, k);
+	frame->function.v = idtable_get(&d->functions, function);
+	return 0;
 }
 
 /* One frame per line into chains[from ...], which has room for them. The

@@ -84,13 +84,16 @@ static inline int pb_fixed(struct pb_reader *r, unsigned size, uint64_t *ret)
 
 static inline int pb_bytes(struct pb_reader *r, struct slice *ret)
 {
+	const uint8_t *at = r->at;
 	uint64_t size = 0;
 	int k = pb_varint(r, &size);
 	if (k < 0)
 		return k;
-	if (size > (uint64_t)(r->end - r->at))
+	if (size > (uint64_t)(r->end - r->at)) {
+		r->at = at;
 		return pb_fail(r, r->short_code,
 			       r->short_code == -ENODATA ? "ends inside a field" : "a field longer than its message");
+	}
 	*ret = slice_of(r->at, (size_t)size);
 	r->at += size;
 	return 0;
@@ -106,8 +109,10 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 	int k = pb_varint(r, &key);
 	if (k < 0)
 		return k;
-	if (key >> 3 == 0 || key >> 3 > (1 << 29) - 1)
+	if (key >> 3 == 0 || key >> 3 > (1 << 29) - 1) {
+		r->at = ret->at;
 		return pb_fail(r, -EBADMSG, "a field number out of range");
+	}
 	ret->number = (uint32_t)(key >> 3);
 	ret->wire = (uint32_t)key & 7;
 	switch (ret->wire) {
@@ -124,6 +129,7 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 		k = pb_fixed(r, 4, &ret->value);
 		break;
 	default:
+		r->at = ret->at;
 		return pb_fail(r, -EBADMSG, "an unknown wire type");
 	}
 	return k < 0 ? k : 1;
