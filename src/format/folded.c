@@ -174,10 +174,8 @@ static int read_line(struct folded_reader *f, struct slice line)
 	size_t word = line.size;
 	while (word > 0 && !is_blank(line.data[word - 1]))
 		word--;
-	size_t stack = word;
-	while (stack > 0 && is_blank(line.data[stack - 1]))
-		stack--;
-	if (stack == 0)
+	/* One blank parts the two; a further one belongs to a name. */
+	if (word < 2)
 		return error_set(f->err, -EBADMSG, "line %" PRIu64 ": not \"stack weight\"", f->line_number);
 	if (profile_n_samples(f->p) >= f->limits->n_samples)
 		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " samples", f->line_number,
@@ -186,7 +184,7 @@ static int read_line(struct folded_reader *f, struct slice line)
 	struct node_id node;
 	int r = read_weight(f, slice_of(line.data + word, line.size - word), &weight);
 	if (r == 0)
-		r = walk_stack(f, slice_of(line.data, stack), &node.v);
+		r = walk_stack(f, slice_of(line.data, word - 1), &node.v);
 	if (r < 0)
 		return r;
 	r = profile_add_sample(f->p, node, (struct labels_id){ 0 }, &weight);
@@ -224,6 +222,9 @@ static void put_name(struct buf *out, const struct dict *d, struct frame_id id)
 	const struct frame *frame = &d->frames.data[id.v];
 	char made_up[FRAME_NAME_SIZE];
 	struct slice name = dict_frame_name(d, id, made_up);
+	/* A name that is empty, not one that is unknown. */
+	if (frame->function.v && !frame->mapping.v && !frame->address)
+		name = strtab_get(&d->strings, d->functions.data[frame->function.v].name);
 	for (size_t i = 0; i < name.size; i++) {
 		uint8_t c = name.data[i];
 		buf_add_byte(out, c == ';' ? ':' : c == '\n' || c == '\r' ? ' ' : c);
@@ -300,8 +301,8 @@ static void put_stack(struct folded_writer *w, uint32_t leaf, struct buf *out)
 	for (uint32_t node = leaf; node; node = d->node_parent.data[node].v)
 		w->path[n++] = node;
 	while (n-- > 0) {
-		char none[FRAME_NAME_SIZE];
-		struct slice name = dict_frame_name(d, d->node_frame.data[w->path[n]], none);
+		const struct frame *frame = &d->frames.data[d->node_frame.data[w->path[n]].v];
+		struct slice name = strtab_get(&d->strings, d->functions.data[frame->function.v].name);
 		buf_add(out, name.data, name.size);
 		buf_add_byte(out, n ? ';' : ' ');
 	}

@@ -20,7 +20,7 @@
 int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
 		  struct error *err) must_check;
 
-/* Appends the values of one type, equal stacks summed, in the order in which
- * stacks first appear. Stacks of value 0 are left out; what has no stack at
+/* Appends the values of one type, equal stacks summed, in the order of nodes:
+ * as first seen, but a stack before those that go on from it. Stacks of value 0 are left out; what has no stack at
  * all is a frame "[unknown]". -E2BIG past out->max, -ENOBUFS, -ENOMEM. */
 int folded_encode(const struct profile *p, uint32_t type, struct buf *out) must_check;

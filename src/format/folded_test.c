@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "format/folded.h"
+#include "format/inflate.h"
+#include "format/pprof.h"
+#include "format/testprofile.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+
+static int decode(const char *text, struct profile *p, struct error *err)
+{
+	assert_int_equal(profile_init(p, NULL), 0);
+	return folded_decode(slice_str(text), &format_limits_default, p, err);
+}
+
+static void assert_becomes(const char *in, const char *want)
+{
+	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	struct error err = { "" };
+	struct profile p;
+	if (decode(in, &p, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(folded_encode(&p, 0, &out), 0);
+	buf_add_byte(&out, 0);
+	assert_string_equal((const char *)out.data, want);
+	profile_done(&p);
+}
+
+static void assert_refused(const char *in, int code, const char *message)
+{
+	struct error err = { "" };
+	struct profile p;
+	assert_int_equal(decode(in, &p, &err), code);
+	assert_string_equal(err.text, message);
+	profile_done(&p);
+}
+
+static void lines_survive(void **state)
+{
+	(void)state;
+	static const char *const same[] = {
+		"a 1\n",
+		"java;start_thread;void run<A, B>(int);read;check_events_[k];hypercall_page_[k] 1\n",
+		"a 9\na;b 7\na;b;c 5\na;b;d 6\na;bc 8\nb;a 10\n",
+		"node;LazyCompile:~foo app.js:12_[j];inlined_[i] 3\n",
+		"a 9223372036854775807\n",
+		"_[k] 1\n",
+		"a;;b 1\na;  2\n;c 3\n",
+		"x_[z];y[k];z_[k]_ 2\n",
+		"a;a 2\na;a;a;a 4\n",
+		"\xff\xfe;\xc3\xa4 1\n",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+		assert_becomes(same[i], same[i]);
+}
+
+static void forms_of_lines(void **state)
+{
+	(void)state;
+	assert_becomes("a;b 1\r\n\r\n  \na;b 2", "a;b 3\n"); /* CRLF, blank lines, no last newline, twice the same */
+	assert_becomes("a;b\t1\n", "a;b 1\n");
+	assert_becomes("a;b 12  \n", "a;b 12\n");
+	assert_becomes("a;b 0\na 1\n", "a 1\n");
+	assert_becomes("a 9223372036854775807\na 1\n", "a 9223372036854775807\n");
+}
+
+static void kinds_come_from_annotations(void **state)
+{
+	(void)state;
+	struct profile p;
+	assert_int_equal(decode("u;k_[k];j_[j];i_[i] 1", &p, NULL), 0);
+	static const struct {
+		uint8_t kind, flags;
+	} want[] = { { FRAME_USER, FRAME_INLINED }, { FRAME_JIT, 0 }, { FRAME_KERNEL, 0 }, { FRAME_USER, 0 } };
+	struct node_id node = p.node.data[0];
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		const struct frame *f = &p.dict.frames.data[p.dict.node_frame.data[node.v].v];
+		char unused[FRAME_NAME_SIZE];
+		assert_int_equal(f->kind, want[i].kind);
+		assert_int_equal(f->flags, want[i].flags);
+		assert_int_equal(dict_frame_name(&p.dict, p.dict.node_frame.data[node.v], unused).size, 1);
+		node = p.dict.node_parent.data[node.v];
+	}
+	assert_int_equal(node.v, 0);
+	profile_done(&p);
+}
+
+static void messages_name_the_line(void **state)
+{
+	(void)state;
+	assert_refused("", -ENODATA, "no stack in 0 lines");
+	assert_refused("\n\n", -ENODATA, "no stack in 2 lines");
+	assert_refused("a;b 1\nc;d 1.5\n", -EBADMSG, "line 2: weight \"1.5\" is not a whole number");
+	assert_refused("a;b -1\n", -EBADMSG, "line 1: weight \"-1\" is not a whole number");
+	assert_refused("a;b\n", -EBADMSG, "line 1: not \"stack weight\"");
+	assert_refused("a b\n", -EBADMSG, "line 1: weight \"b\" is not a whole number");
+	assert_refused("\n12\n", -EBADMSG, "line 2: not \"stack weight\"");
+	assert_refused("a 9223372036854775808\n", -EBADMSG,
+		       "line 1: weight 9223372036854775808 does not fit into 63 bits");
+}
+
+static void limits_are_named(void **state)
+{
+	(void)state;
+	struct format_limits l = format_limits_default;
+	struct error err = { "" };
+	struct profile p;
+	l.depth = 2;
+	l.n_samples = 3;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str("a;b 1\na;b;c 1\n"), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 2: more than 2 frames");
+	profile_done(&p);
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str("a 1\na 1\na 1\na 1\n"), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 4: more than 3 samples");
+	profile_done(&p);
+}
+
+static void budget_ends_in_an_error(void **state)
+{
+	(void)state;
+	bool done = false;
+	for (size_t max = 1000; !done && max < 1 << 20; max += 61) {
+		struct membudget budget = membudget_of(max);
+		struct profile p;
+		struct error err = { "" };
+		int r = profile_init(&p, &budget);
+		if (r == 0) {
+			r = folded_decode(slice_str("main;parse;read_[k] 12\nmain;parse;write_[k] 1\nmain 1\n"),
+					  &format_limits_default, &p, &err);
+			assert_true(r == 0 || strstr(err.text, "does not fit"));
+			profile_done(&p);
+		}
+		assert_true(r == 0 || r == -ENOBUFS);
+		assert_int_equal(budget.used, 0);
+		done = r == 0;
+	}
+	assert_true(done);
+}
+
+/* What the line format cannot say is gone, what it can is there. */
+static void pprof_becomes_lines(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	struct profile p;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	testprofile_fill(&p);
+	assert_int_equal(folded_encode(&p, 0, &out), 0);
+	buf_add_byte(&out, 0);
+	assert_string_equal((const char *)out.data,
+			    "main;parse;next_token_[i];peek_[i] 3\nmain;server+0x400300;do_syscall_64_[k] 1\n");
+	out.n = 0;
+	assert_int_equal(folded_encode(&p, 1, &out), 0);
+	assert_true(slice_has_prefix(slice_of(out.data, out.n), "[unknown] -9223372036854775808\n"));
+	profile_done(&p);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b;
+	int c = memcmp(x->data, y->data, x->size < y->size ? x->size : y->size);
+	return c ? c : (x->size > y->size) - (x->size < y->size);
+}
+
+static size_t split_lines(struct slice text, struct slice *lines, size_t max)
+{
+	size_t n = 0;
+	for (size_t at = 0; at < text.size;) {
+		const uint8_t *end = memchr(text.data + at, '\n', text.size - at);
+		size_t size = end ? (size_t)(end - text.data) - at : text.size - at;
+		assert_true(n < max);
+		lines[n++] = slice_of(text.data + at, size);
+		at += size + 1;
+	}
+	qsort(lines, n, sizeof(*lines), compare_lines);
+	return n;
+}
+
+/* Files of other people's stackcollapse come out line for line. */
+static void real_files_survive(void **state)
+{
+	(void)state;
+	const char *data = shared_data();
+	if (!data)
+		skip_because("no ../shared/data");
+	static const char *const names[] = { "speedscope/perf-vertx-stacks-01-collapsed-all.txt",
+					     "perf-script/results/perf-java-stacks-01-collapsed-all.txt",
+					     "perf-script/results/perf-vertx-stacks-01-collapsed-jit.txt",
+					     "perf-script/results/perf-rust-Yamakaky-dcpu-collapsed-all.txt" };
+	static struct slice was[10000], is[10000];
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_(buf_done) struct buf file = buf_of(64 << 20), out = buf_of(64 << 20);
+		struct error err = { "" };
+		struct profile p;
+		char path[5000];
+		(void)snprintf(path, sizeof(path), "%s/%s", data, names[i]);
+		assert_int_equal(file_read(path, &file, &err), 0);
+		assert_int_equal(profile_init(&p, NULL), 0);
+		if (folded_decode(slice_of(file.data, file.n), &format_limits_default, &p, &err) < 0)
+			fail_msg("%s: %s", names[i], err.text);
+		assert_int_equal(folded_encode(&p, 0, &out), 0);
+		size_t n = split_lines(slice_of(file.data, file.n), was, ARRAY_SIZE(was));
+		assert_int_equal(split_lines(slice_of(out.data, out.n), is, ARRAY_SIZE(is)), n);
+		for (size_t k = 0; k < n; k++)
+			if (!slice_eq(was[k], is[k]))
+				fail_msg("%s: \"%.*s\" became \"%.*s\"", names[i], SLICE_FMT(was[k]), SLICE_FMT(is[k]));
+		profile_done(&p);
+	}
+}
+
+/* Through pprof and back nothing that folded text says is lost, `_[j]` (a
+ * matter of the mapping in pprof) aside. */
+static void pprof_keeps_lines(void **state)
+{
+	(void)state;
+	static const char text[] = "main;parse;peek_[i] 3\nmain;read 4\n";
+	_cleanup_(buf_done) struct buf pb = buf_of(1 << 20), out = buf_of(1 << 20);
+	struct profile p, q;
+	assert_int_equal(decode(text, &p, NULL), 0);
+	assert_int_equal(pprof_encode(&p, &pb), 0);
+	assert_int_equal(profile_init(&q, NULL), 0);
+	assert_int_equal(pprof_decode(slice_of(pb.data, pb.n), &format_limits_default, &q, NULL), 0);
+	assert_int_equal(folded_encode(&q, 0, &out), 0);
+	assert_int_equal(out.n, sizeof(text) - 1);
+	assert_memory_equal(out.data, text, out.n);
+	profile_done(&p);
+	profile_done(&q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_survive),
+		cmocka_unit_test(forms_of_lines),
+		cmocka_unit_test(kinds_come_from_annotations),
+		cmocka_unit_test(messages_name_the_line),
+		cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(budget_ends_in_an_error),
+		cmocka_unit_test(pprof_becomes_lines),
+		cmocka_unit_test(real_files_survive),
+		cmocka_unit_test(pprof_keeps_lines),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
