@@ -2,11 +2,11 @@
 /* flame.ts: a call tree on one canvas the size of its viewport.
  *
  *   set*() -> invalidate() -> one animation frame: layout() if the view, size
- *   or marks changed -> paint() the display list, then the outlines on top
+ *   or marks changed -> paint() the display list, then the selected boxes' edges
  *
- * Hovering repaints from the last display list. A zoom moves the view over
- * ANIMATION_MS unless motion is to be reduced. The class knows no DOM but its
- * canvas: events, tooltips and scrolling belong to views/flame_view.tsx. */
+ * A zoom moves the view over ANIMATION_MS unless motion is to be reduced. The
+ * class knows no DOM but its canvas: events, scrolling and the marks of
+ * pointer and keyboard belong to views/flame_panel.tsx. */
 import { nameHash, N_SHADES } from '../logic/color';
 import { BOX_RUN, MARK_MATCH, MARK_SELECTED, displayListNew, layout, nodeAt, viewOf, type View } from '../logic/layout';
 import { commonAncestor, isPruned, nodeName, type Tree } from '../logic/tree';
@@ -16,6 +16,7 @@ import type { CanvasTheme } from './theme';
 
 const ANIMATION_MS = 140;
 const LABEL_MIN_WIDTH = 26;
+const MOVING_LABEL_MAX_BOXES = 1200; /* text is the dear part: with more it waits until the view stands */
 const LABEL_PAD = 4;
 const N_FRAME_TIMES = 512;
 
@@ -33,6 +34,7 @@ export interface Box {
 
 export class FlameCanvas {
 	readonly frameTimes: number[] = []; /* ms of script per painted frame, newest last */
+	frameCount = 0;
 	private readonly ctx: CanvasRenderingContext2D;
 	private readonly list = displayListNew();
 	private text: TextFitter;
@@ -48,8 +50,6 @@ export class FlameCanvas {
 	private height = 0;
 	private dpr = 1;
 	private scroll = 0;
-	private hover = -1;
-	private focus = -1;
 	private frame = 0;
 	private isLayoutStale = true;
 
@@ -89,7 +89,6 @@ export class FlameCanvas {
 	setTree(tree: Tree, root: number): void {
 		this.tree = tree;
 		this.shades = new Uint8Array(tree.slab.funcName.length).fill(255);
-		this.hover = this.focus = -1;
 		this.marks = null;
 		this.jump(root);
 	}
@@ -104,18 +103,6 @@ export class FlameCanvas {
 		if (y === this.scroll) return;
 		this.scroll = y;
 		this.invalidate(true);
-	}
-
-	setHover(node: number): void {
-		if (node === this.hover) return;
-		this.hover = node;
-		this.invalidate(false);
-	}
-
-	setFocus(node: number): void {
-		if (node === this.focus) return;
-		this.focus = node;
-		this.invalidate(false);
 	}
 
 	zoomTo(node: number, isAnimated: boolean): void {
@@ -190,6 +177,7 @@ export class FlameCanvas {
 		if (this.animation) this.animate(now);
 		if (this.isLayoutStale) this.layout();
 		this.paint();
+		this.frameCount++;
 		this.frameTimes.push(performance.now() - start);
 		if (this.frameTimes.length > N_FRAME_TIMES) this.frameTimes.shift();
 		if (this.animation) this.invalidate(true);
@@ -262,7 +250,7 @@ export class FlameCanvas {
 		ctx.font = this.text.font;
 		ctx.textBaseline = 'middle';
 		for (let i = 0; i < this.list.n; i++) this.paintBox(i);
-		this.paintOutlines();
+		this.paintSelected();
 	}
 
 	private paintBox(i: number): void {
@@ -293,28 +281,22 @@ export class FlameCanvas {
 		}
 		const from = Math.max(x0, 0) + LABEL_PAD;
 		const room = Math.min(x1, this.width) - from - LABEL_PAD;
-		if (isRun || room < LABEL_MIN_WIDTH - 2 * LABEL_PAD) return;
+		if (isRun || room < LABEL_MIN_WIDTH - 2 * LABEL_PAD || (this.animation && list.n > MOVING_LABEL_MAX_BOXES)) return;
 		const label = this.text.fit(node === 0 ? 'all' : nodeName(t, node), room);
 		if (!label) return;
 		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isHatched ? theme.mutedLabel : theme.label;
 		ctx.fillText(label, from, y + h / 2 + 0.5);
 	}
 
-	private paintOutlines(): void {
-		const { list, ctx, theme } = this;
+	private paintSelected(): void {
+		const { list, ctx } = this;
+		ctx.strokeStyle = this.theme.accent;
+		ctx.lineWidth = 2;
 		for (let i = 0; i < list.n; i++) {
-			const node = list.node[i];
-			const isSelected = (list.flags[i] & MARK_SELECTED) !== 0;
-			const isRun = (list.flags[i] & BOX_RUN) !== 0;
-			const isHere = !isRun && (node === this.hover || node === this.focus);
-			if (!isSelected && !isHere) continue;
+			if ((list.flags[i] & MARK_SELECTED) === 0) continue;
 			const x = Math.max(list.x[i], -4);
 			const w = Math.min(list.x[i] + list.w[i], this.width + 4) - x;
-			ctx.strokeStyle = theme.accent;
-			ctx.lineWidth = 2;
-			ctx.setLineDash(node === this.focus && !isRun ? [4, 2] : []);
 			ctx.strokeRect(x + 1, this.rowY(list.row[i]) + 1, Math.max(w - 3, 1), this.rowHeight - 3);
 		}
-		ctx.setLineDash([]);
 	}
 }

@@ -6,17 +6,18 @@ import { KINDS } from './tree';
 
 export const N_SHADES = 8;
 
-/* By place in KINDS: hue, saturation dark, saturation light. */
-const HUES: readonly (readonly [hue: number, dark: number, light: number])[] = [
-	[220, 6, 10], /* unknown */
-	[28, 44, 72], /* user */
-	[212, 42, 62], /* kernel */
-	[52, 40, 62], /* python */
-	[72, 34, 50], /* js */
-	[350, 36, 62], /* jvm */
-	[186, 38, 46], /* go */
-	[148, 32, 42], /* jit */
-	[250, 8, 18], /* synthetic */
+/* By place in KINDS. Yellow and green look lighter than blue of the same
+ * lightness, hence one of their own in the dark theme. */
+const HUES: readonly (readonly [hue: number, dark: number, darkLightness: number, light: number])[] = [
+	[220, 6, 34, 10], /* unknown */
+	[28, 44, 33, 72], /* user */
+	[212, 42, 35, 62], /* kernel */
+	[52, 40, 28, 62], /* python */
+	[72, 34, 27, 50], /* js */
+	[350, 36, 37, 62], /* jvm */
+	[186, 38, 29, 46], /* go */
+	[148, 32, 28, 42], /* jit */
+	[250, 8, 34, 18], /* synthetic */
 ];
 
 export const KIND_LEGEND: readonly (readonly [name: string, kinds: readonly number[]])[] = [
@@ -33,11 +34,11 @@ export function nameHash(name: string): number {
 /* The colours of one theme: [kind][shade], a CSS colour each. */
 export function frameColors(dark: boolean): string[][] {
 	return KINDS.map((_, kind) => {
-		const [hue, satDark, satLight] = HUES[kind];
+		const [hue, satDark, dark0, satLight] = HUES[kind];
 		return Array.from({ length: N_SHADES }, (_unused, shade) => {
 			const h = hue + (shade % 4) * 4 - 6;
 			const step = (shade >> 1) - 1.5;
-			return dark ? `hsl(${h} ${satDark}% ${34 + step * 3}%)` : `hsl(${h} ${satLight}% ${79 + step * 2.6}%)`;
+			return dark ? `hsl(${h} ${satDark}% ${dark0 + step * 3}%)` : `hsl(${h} ${satLight}% ${79 + step * 2.6}%)`;
 		});
 	});
 }

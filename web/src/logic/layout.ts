@@ -15,7 +15,7 @@ import { isPruned, type Tree } from './tree';
 
 export const MIN_WIDTH = 1;
 export const TINY_WIDTH = 3;
-export const MAX_BOXES = 10_000;
+export const MAX_BOXES = 6_000; /* painted in one frame of 16 ms without a GPU */
 
 /* The part of the tree that spans the canvas: values [left, left + span) and
  * depth `top` in the first row. `root` contains all of it. Fractions of a

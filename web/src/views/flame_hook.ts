@@ -8,7 +8,8 @@ export interface FlameHook {
 	boxAt(name: string): { x: number; y: number; w: number; h: number; share: number } | null;
 	zoomPath(): string[];
 	displayList(): Box[];
-	frameTimes(): number[]; /* ms of script per painted frame */
+	frameTimes(): number[]; /* ms of script per painted frame, the newest last */
+	frameCount(): number; /* frames painted so far */
 }
 
 declare global {
@@ -35,5 +36,6 @@ export function exposeFlame(flame: FlameCanvas, zoom: () => readonly string[]): 
 		zoomPath: () => [...zoom()],
 		displayList: onScreen,
 		frameTimes: () => [...flame.frameTimes],
+		frameCount: () => flame.frameCount,
 	};
 }

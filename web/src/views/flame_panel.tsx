@@ -5,7 +5,8 @@
  *     canvas (sticky)                sticks to its top; the spacer below gives
  *     .spacer (height of all rows)   the scroll bar its length
  *
- * Places are kept as paths of names, so that a refresh changes the tree
+ * What pointer and keyboard are on is marked by elements above the canvas:
+ * moving them repaints nothing. Places are kept as paths of names, so that a refresh changes the tree
  * under the reader's eyes and nothing else. */
 import { useSignal, type Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
@@ -57,6 +58,23 @@ function describe(t: Tree, node: number, root: number): { name: string; where: s
 	};
 }
 
+/* Where a node's box is in the scrolled area. */
+function placeOf(t: Tree, node: number, root: number): Record<string, string> {
+	const percent = (v: number): string => `${(t.total[root] > 0 ? (v / t.total[root]) * 100 : 0).toFixed(4)}%`;
+	return {
+		top: `${(t.depth[node] - t.depth[root]) * ROW_HEIGHT}px`,
+		left: percent(t.left[node] - t.left[root]),
+		width: percent(t.total[node]),
+		height: `${ROW_HEIGHT}px`,
+	};
+}
+
+function HoverMark({ tree, root, hover }: { tree: Tree; root: number; hover: Signal<Hover | null> }) {
+	const h = hover.value;
+	if (!h || !isInside(tree, h.node, root)) return null;
+	return <div class="mark" style={placeOf(tree, h.node, root)} aria-hidden="true" />;
+}
+
 function Tooltip({ tree, root, hover }: { tree: Tree; root: number; hover: Signal<Hover | null> }) {
 	const ref = useRef<HTMLDivElement>(null);
 	const h = hover.value;
@@ -67,7 +85,7 @@ function Tooltip({ tree, root, hover }: { tree: Tree; root: number; hover: Signa
 		const y = h.y + 18 + e.offsetHeight > innerHeight ? h.y - e.offsetHeight - 10 : h.y + 18;
 		e.style.transform = `translate(${x}px, ${Math.max(4, y)}px)`;
 	});
-	if (!h || h.node < 0 || h.node >= tree.n) return null;
+	if (!h || !isInside(tree, h.node, root)) return null;
 	const d = describe(tree, h.node, root);
 	return (
 		<div class="tooltip" ref={ref} data-testid="tooltip" aria-hidden="true">
@@ -189,15 +207,13 @@ export function FlamePanel(props: FlamePanelProps) {
 		if (drawn.current !== tree) {
 			drawn.current = tree;
 			f.setTree(tree, root);
-			const h = hover.peek();
-			if (h) hover.value = { ...h, node: -1 };
+			hover.value = null;
 		} else {
 			f.zoomTo(root, !isMotionReduced());
 			scroller.current!.scrollTop = 0;
 		}
 	}, [tree, root]);
 	useEffect(() => flame.current!.setMarks(marks.byFunc, matcher !== null), [marks]);
-	useEffect(() => flame.current!.setFocus(focusPath.value ? focus : -1), [tree, focus, focusPath.value]);
 
 	useEffect(() => {
 		const onKey = (e: KeyboardEvent): void => {
@@ -220,12 +236,7 @@ export function FlamePanel(props: FlamePanelProps) {
 	};
 	const onMove = (e: PointerEvent): void => {
 		const h = point(e);
-		flame.current!.setHover(h.node);
 		hover.value = h.node < 0 ? null : h;
-	};
-	const onLeave = (): void => {
-		flame.current!.setHover(-1);
-		hover.value = null;
 	};
 	const focusOn = (node: number): void => {
 		focusPath.value = pathOf(tree, node);
@@ -247,6 +258,7 @@ export function FlamePanel(props: FlamePanelProps) {
 		const { node } = point(e);
 		if (node < 0) return;
 		focusPath.value = null;
+		hover.value = null;
 		zoomToNode(node);
 	};
 	const onDoubleClick = (e: MouseEvent): void => {
@@ -273,10 +285,12 @@ export function FlamePanel(props: FlamePanelProps) {
 			<div class="flame-scroll" ref={scroller} tabIndex={0} role="tree" aria-label="Call tree. Arrow keys move, Enter zooms, Escape goes back."
 				aria-activedescendant="flame-focus" onScroll={(e) => flame.current?.setScroll(e.currentTarget.scrollTop)} onKeyDown={onKeyDown}
 				onFocus={(e) => e.currentTarget.matches(':focus-visible') && !focusPath.peek() && focusOn(root)}>
-				<canvas ref={canvas} data-testid="flame-canvas" onPointerMove={onMove} onPointerLeave={onLeave} onClick={onClick}
+				<canvas ref={canvas} data-testid="flame-canvas" onPointerMove={onMove} onPointerLeave={() => (hover.value = null)} onClick={onClick}
 					onDblClick={onDoubleClick} aria-hidden="true" />
 				<div class="spacer" style={{ height: `${isEmpty ? 0 : rows * ROW_HEIGHT}px` }} />
-				<div id="flame-focus" class="unseen" role="treeitem" aria-level={tree.depth[focus] + 1} aria-posinset={place.place}
+				<HoverMark tree={tree} root={root} hover={hover} />
+				<div id="flame-focus" class={focusPath.value ? 'mark focus' : 'unseen'} role="treeitem" style={placeOf(tree, focus, root)}
+				 aria-level={tree.depth[focus] + 1} aria-posinset={place.place}
 					aria-setsize={place.count} aria-expanded={focus + 1 < tree.end[focus]} aria-label={`${said.name}, ${said.numbers}`} />
 			</div>
 			{isEmpty && <div class="empty" data-testid="empty">{props.empty}</div>}

@@ -76,7 +76,7 @@ function optionsOf(width: number, element: Element, current: () => TimeSeriesPro
 	return {
 		width,
 		height: HEIGHT,
-		padding: [8, 8, 0, 0],
+		padding: [8, 18, 0, 0],
 		legend: { show: false },
 		cursor: { drag: { x: true, y: false, setScale: false }, y: false, points: { size: 6 } },
 		scales: {

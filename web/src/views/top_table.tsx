@@ -30,8 +30,10 @@ function Row({ f, index, props }: { f: TopFunction; index: number; props: TopTab
 		<tr data-testid="top-row" data-name={f.name} aria-rowindex={index + 2} aria-selected={isSelected} class={isSelected ? 'selected' : ''}
 			onClick={() => onFn(isSelected ? '' : f.name)}>
 			<td title={[f.name, f.file, f.module].filter(Boolean).join('\n')}>
-				<button class="name" aria-pressed={isSelected}>{f.name}</button>
-				{f.module && <span class="module">{baseName(f.module)}</span>}
+				<div class="function">
+					<button class="name" aria-pressed={isSelected}>{f.name}</button>
+					{f.module && <span class="module">{baseName(f.module)}</span>}
+				</div>
 			</td>
 			{[f.self, f.total].map((v, i) => (
 				<td key={i} class="number" style={{ '--part': part(v) }}>

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* browser.test.ts: the built page in a real Chromium against the mock server.
+ * CHROMIUM names the browser; without one every case is skipped. */
+import assert from 'node:assert/strict';
+import { accessSync, constants, readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { MockServer, QUALITY } from './mock_server';
+import { narrowTowers, sampleNodes } from './sample_tree';
+import { nodesOf, slabOf, type Node } from './slab_writer';
+
+declare const DIST_DIR: string;
+declare const WEB_DIR: string;
+
+function chromiumPath(): string {
+	const name = process.env['CHROMIUM'] ?? 'chromium';
+	const places = name.includes('/') ? [name] : (process.env['PATH'] ?? '').split(delimiter).map((d) => join(d, name));
+	return places.find((p) => {
+		try {
+			accessSync(p, constants.X_OK);
+			return true;
+		} catch {
+			return false;
+		}
+	}) ?? '';
+}
+
+const executablePath = chromiumPath();
+const skip = executablePath ? false : 'chromium is not here: apt install chromium, or name one by CHROMIUM';
+
+const FOLDED = 'api;main;parse;k_read 200\napi;main;parse 300\napi;main;write 250\nworker;main;sort 150\nworker;main;parse 100';
+const GROWN = 'worker;main;sort 9000\napi;main;parse;k_read 400\napi;main;parse 300\napi;main;write 50\nworker;main;parse 100';
+
+let browser: Browser;
+let server: MockServer;
+let base: string;
+let nodes: Node[] = nodesOf(FOLDED);
+
+before(async () => {
+	if (skip) return;
+	server = new MockServer(DIST_DIR, { services: ['api', 'worker'], nodes: () => nodes, quality: QUALITY, status: {}, fail: null });
+	base = await server.start();
+	const { chromium } = createRequire(join(WEB_DIR, 'build.mjs'))('playwright-core') as typeof import('playwright-core');
+	browser = await chromium.launch({ executablePath, args: ['--disable-gpu', '--no-sandbox', '--disable-dev-shm-usage'] });
+});
+
+after(async () => {
+	if (skip) return;
+	await browser.close();
+	await server.stop();
+});
+
+/* A page that fails the test on any script error, CSP report or request to elsewhere. */
+async function withPage(fragment: string, options: BrowserContextOptions, run: (page: Page) => Promise<void>): Promise<void> {
+	const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: 'reduce', ...options });
+	const page = await context.newPage();
+	const wrong: string[] = [];
+	page.on('pageerror', (e) => wrong.push(e.message));
+	page.on('console', (m) => m.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(m.text()) && wrong.push(m.text()));
+	page.on('request', (r) => !/^(http:\/\/127\.0\.0\.1|file:|data:|blob:)/.test(r.url()) && wrong.push(`request to ${r.url()}`));
+	try {
+		await page.goto(fragment.startsWith('file:') ? fragment : `${base}/${fragment}`);
+		await page.waitForFunction(() => window.__flame);
+		await run(page);
+		assert.deepEqual(wrong, []);
+	} finally {
+		await context.close();
+	}
+}
+
+function scenario(name: string, fragment: string, run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}): void {
+	test(`page: ${name}`, { skip, timeout: 60_000 }, async () => {
+		nodes = nodesOf(FOLDED);
+		server.data.status = {};
+		server.data.quality = QUALITY;
+		server.data.fail = null;
+		await withPage(fragment, options, run);
+	});
+}
+
+const boxNames = (page: Page): Promise<string[]> => page.evaluate(() => window.__flame!.displayList().map((b) => b.name));
+const zoomPath = (page: Page): Promise<string[]> => page.evaluate(() => window.__flame!.zoomPath());
+const fragmentOf = (page: Page): string => decodeURIComponent(new URL(page.url()).hash);
+const untilBox = (page: Page, name: string): Promise<unknown> => page.waitForFunction((n) => window.__flame!.boxAt(n), name);
+const untilZoom = (page: Page, path: string): Promise<unknown> => page.waitForFunction((p) => window.__flame!.zoomPath().join(';') === p, path);
+
+async function clickBox(page: Page, name: string): Promise<void> {
+	await untilBox(page, name);
+	const box = (await page.evaluate((n) => window.__flame!.boxAt(n), name))!;
+	await page.mouse.click(box.x + box.w / 2, box.y + box.h / 2);
+}
+
+scenario('shows boxes with their shares', '', async (page) => {
+	await untilBox(page, 'write');
+	const box = (await page.evaluate(() => window.__flame!.boxAt('write')))!;
+	const all = (await page.evaluate(() => window.__flame!.boxAt('all')))!;
+	assert.equal(box.share, 0.25);
+	assert.ok(Math.abs(box.w / all.w - 0.25) < 0.01);
+	assert.equal(await page.getByTestId('top-row').first().getAttribute('data-name'), 'parse');
+	assert.match((await page.getByTestId('quality-strip').textContent())!, /5,998 samples.*nothing lost.*2\.10 % without a name/);
+});
+
+scenario('hover tells name, self, total and shares', '#zoom=api', async (page) => {
+	await untilBox(page, 'parse');
+	const box = (await page.evaluate(() => window.__flame!.boxAt('parse')))!;
+	await page.mouse.move(box.x + 5, box.y + 5);
+	const text = (await page.getByTestId('tooltip').textContent())!;
+	assert.match(text, /^parse.*total 500 ns · 50\.0 % · 66\.7 % of view · self 300 ns$/);
+});
+
+scenario('click zooms, Escape and the back button return', '', async (page) => {
+	await clickBox(page, 'main');
+	await untilZoom(page, 'api;main');
+	assert.deepEqual((await boxNames(page)).slice(0, 1), ['main']);
+	await clickBox(page, 'parse');
+	await untilZoom(page, 'api;main;parse');
+	await page.keyboard.press('Escape');
+	await untilZoom(page, 'api;main');
+	await page.goBack();
+	await untilZoom(page, 'api;main;parse');
+	await page.getByTestId('zoom-reset').click();
+	await untilZoom(page, '');
+	await page.goBack();
+	await untilZoom(page, 'api;main;parse');
+	await page.goForward();
+	await untilZoom(page, '');
+	await page.getByTestId('breadcrumb').waitFor();
+});
+
+scenario('double click on the root of a zoomed view shows all', '#zoom=api&zoom=main', async (page) => {
+	await untilBox(page, 'main');
+	const box = (await page.evaluate(() => window.__flame!.boxAt('main')))!;
+	await page.mouse.dblclick(box.x + 20, box.y + 5);
+	await untilZoom(page, '');
+});
+
+scenario('search says its share and lights what it finds', '', async (page) => {
+	await untilBox(page, 'parse');
+	await page.keyboard.press('/');
+	await page.keyboard.type('parse');
+	await page.waitForFunction(() => document.querySelector('[data-testid=search-share]')?.textContent?.startsWith('60.0 %'));
+	assert.equal(fragmentOf(page), '#find=parse');
+	const lit = await page.evaluate(() => window.__flame!.displayList().filter((b) => b.isMatch).map((b) => b.name));
+	assert.deepEqual(lit, ['parse', 'parse']);
+	await page.getByTestId('search-input').fill('/(/');
+	await page.waitForFunction(() => /Invalid regular/.test(document.querySelector('[data-testid=search-share]')?.textContent ?? ''));
+});
+
+scenario('the keyboard walks, zooms, selects and speaks', '', async (page) => {
+	await untilBox(page, 'parse');
+	await page.locator('[role=tree]').focus();
+	for (const key of ['ArrowDown', 'ArrowDown', 'ArrowDown', 'ArrowRight']) await page.keyboard.press(key);
+	await page.waitForFunction(() => document.querySelector('[data-testid=flame-live]')?.textContent?.startsWith('write'));
+	assert.match((await page.locator('[role=treeitem]').getAttribute('aria-label'))!, /^write, total 250 ns · 25\.0 %/);
+	assert.equal(await page.locator('[role=treeitem]').getAttribute('aria-posinset'), '2');
+	await page.keyboard.press('Space');
+	await page.getByTestId('selected-fn').waitFor();
+	assert.equal(fragmentOf(page), '#fn=write');
+	await page.keyboard.press('ArrowUp');
+	await page.keyboard.press('Enter');
+	await untilZoom(page, 'api;main');
+	await page.keyboard.press('Escape');
+	await untilZoom(page, '');
+});
+
+scenario('a table row selects its function, headings sort', '', async (page) => {
+	await page.locator('[data-testid=top-row][data-name=sort]').click();
+	assert.match((await page.getByTestId('selected-fn').textContent())!, /sort 15\.0 %/);
+	await page.getByTestId('sort-total').click();
+	await page.waitForFunction(() => document.querySelector('[data-testid=top-row]')?.getAttribute('data-name') === 'main');
+	assert.ok(server.asked.some((a) => a.startsWith('/api/v1/top?') && a.includes('order=total')));
+	await page.getByTestId('sort-name').click();
+	await page.waitForFunction(() => document.querySelector('[data-testid=top-row]')?.getAttribute('data-name') === 'api');
+});
+
+scenario('live data moves the boxes and nothing else', '#zoom=api&find=parse&fn=main', async (page) => {
+	await untilBox(page, 'write');
+	await page.waitForFunction(() => document.querySelector('[data-testid=live-state]')?.getAttribute('data-state') === 'live');
+	const before = (await page.evaluate(() => window.__flame!.boxAt('write')))!;
+	nodes = nodesOf(GROWN);
+	server.news();
+	await page.waitForFunction((w) => (window.__flame!.boxAt('write')?.w ?? w) < w / 2, before.w);
+	assert.deepEqual(await zoomPath(page), ['api']);
+	assert.equal(fragmentOf(page), '#zoom=api&find=parse&fn=main');
+	assert.equal(await page.getByTestId('search-input').inputValue(), 'parse');
+	assert.ok(await page.getByTestId('selected-fn').isVisible());
+});
+
+scenario('a zoomed frame that is gone shows its caller, and comes back', '#zoom=api&zoom=main&zoom=write', async (page) => {
+	await untilBox(page, 'write');
+	await page.waitForFunction(() => document.querySelector('[data-testid=live-state]')?.getAttribute('data-state') === 'live');
+	nodes = nodesOf('api;main;parse 10');
+	server.news();
+	await untilBox(page, 'parse');
+	assert.deepEqual(await zoomPath(page), ['api', 'main', 'write']);
+	assert.match((await page.getByTestId('breadcrumb').textContent())!, /nearest caller/);
+});
+
+scenario('a lost live connection is said, and made again', '', async (page) => {
+	await page.waitForFunction(() => document.querySelector('[data-testid=live-state]')?.getAttribute('data-state') === 'live');
+	server.cutLive();
+	await page.waitForFunction(() => document.querySelector('[data-testid=live-state]')?.getAttribute('data-state') !== 'live');
+	nodes = nodesOf('fresh;work 10');
+	server.news();
+	await page.waitForFunction(() => document.querySelector('[data-testid=live-state]')?.getAttribute('data-state') === 'live');
+	await untilBox(page, 'fresh');
+});
+
+scenario('service, range, labels and unit reach the server and the address', '', async (page) => {
+	await page.getByTestId('service-select').selectOption('worker');
+	await page.getByTestId('range-1h').click();
+	await page.getByText('+ Filter').click();
+	await page.locator('input[name=value]').fill('web-1');
+	await page.getByText('Add filter').click();
+	await page.waitForFunction(() => /label=host/.test(location.hash));
+	assert.equal(fragmentOf(page), '#service=worker&label=host:web-1&range=1h');
+	await page.waitForFunction(() => document.querySelector('.series-plot canvas'));
+	const asked = (): boolean => server.asked.some((a) => /\/tree\?service=worker&type=cpu%3Ananoseconds&label=host%3Aweb-1&from=now-1h&to=now&format=slab$/.test(a));
+	await page.waitForResponse((r) => r.url().includes('/top') && r.url().includes('label')).catch(() => null);
+	assert.ok(asked(), server.asked.slice(-8).join('\n'));
+	await page.getByTestId('unit-percent').click();
+	await page.waitForFunction(() => /unit=percent/.test(location.hash));
+});
+
+scenario('a drag over the series chooses a range and stops following', '', async (page) => {
+	const over = page.locator('.series-plot .u-over');
+	await over.waitFor();
+	const at = (await over.boundingBox())!;
+	await page.mouse.move(at.x + at.width * 0.5, at.y + 30);
+	await page.mouse.down();
+	await page.mouse.move(at.x + at.width * 0.7, at.y + 40, { steps: 4 });
+	await page.mouse.up();
+	await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash));
+	assert.equal(await page.getByTestId('live-state').getAttribute('data-state'), 'off');
+	const [, from, to] = /from=(\d+)&to=(\d+)/.exec(fragmentOf(page))!.map(Number);
+	assert.ok(Math.abs(to - from - 0.2 * 900_000) < 30_000, `${to - from} ms`);
+});
+
+scenario('says what was lost, refused and left out', '', async (page) => {
+	server.data.quality = { ...QUALITY, lost: { ring_full: 7, throttled: 1 }, lost_total: 8, truncated: 3, unnamed_share: 0.4 };
+	server.data.status = { accepting: false, reason: 'disk limit 10 GB reached (--disk-limit)' };
+	nodes = [...nodesOf('a 60'), { frame: null, depth: 1, self: 40, pruned: 12 }];
+	await page.reload();
+	await page.locator('[data-fact=pruned]').waitFor();
+	await page.locator('[data-fact=refusing]').waitFor();
+	const text = (await page.getByTestId('quality-strip').textContent())!;
+	assert.match(text, /server refuses data: disk limit 10 GB reached/);
+	assert.match(text, /8 lost \(0\.13 %\): 7: the ring between kernel and agent was full; 1: the kernel throttled sampling/);
+	assert.match(text, /3 stacks cut.*40\.0 % without a name.*40\.0 % in small frames left out/);
+});
+
+scenario('an empty store says what to wait for and what to do', '', async (page) => {
+	nodes = [{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 }];
+	server.data.status = { profiles: 0, newest_ms: null };
+	await page.reload();
+	await page.getByText('Waiting for the first window, about 10 s').waitFor();
+	server.data.status = {};
+	await page.reload();
+	await page.getByText('No samples here').waitFor();
+	await page.getByText('Last 24 hours').click();
+	await page.waitForFunction(() => /range=24h/.test(location.hash));
+});
+
+scenario("shows the server's own words when a question fails", '', async (page) => {
+	server.data.fail = { status: 400, detail: "label: 'host' needs a value" };
+	await page.getByTestId('range-6h').click();
+	await page.getByTestId('problem').waitFor();
+	assert.equal(await page.getByTestId('problem').textContent(), "label: 'host' needs a value");
+	server.data.fail = null;
+	await page.getByTestId('range-1h').click();
+	await page.getByTestId('problem').waitFor({ state: 'detached' });
+});
+
+scenario('fits 360 px without scrolling sideways', '', async (page) => {
+	await untilBox(page, 'main');
+	assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+}, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+
+for (const [what, options] of [['dark', { colorScheme: 'dark' }], ['light', { colorScheme: 'light' }]] as const)
+	scenario(`follows the system's ${what} theme, until told otherwise`, '', async (page) => {
+		assert.equal(await page.evaluate(() => document.documentElement.dataset['theme']), what);
+		await page.getByTestId('theme-toggle').click();
+		await page.getByTestId('theme-toggle').click();
+		assert.equal(await page.evaluate(() => document.documentElement.dataset['theme']), 'light');
+		assert.equal(fragmentOf(page), '#theme=light');
+	}, options);
+
+scenario('draws in forced colours', '', async (page) => {
+	await untilBox(page, 'main');
+	assert.ok((await boxNames(page)).length > 5);
+}, { forcedColors: 'active' });
+
+/* Wall time between frames while zooming in and out and while hovering. Other
+ * work on the machine makes frames late: the best of a few tries counts, and
+ * where even a page at rest misses frames only the script's time is judged. */
+const FRAME_LIMIT_MS = 20;
+const SCRIPT_LIMIT_MS = 10;
+const TRIES = 5;
+
+interface FrameTimes {
+	wall: number;
+	script: number;
+	frames: number;
+}
+
+/* 95th percentiles while `move` runs. */
+async function frameTimes(page: Page, move: (page: Page) => Promise<void>): Promise<FrameTimes> {
+	const from = await page.evaluate(() => {
+		const times: number[] = [];
+		let last = performance.now();
+		const tick = (now: number): void => {
+			times.push(now - last);
+			last = now;
+			if (times.length < 10_000) requestAnimationFrame(tick);
+		};
+		requestAnimationFrame(tick);
+		Object.assign(window, { __wall: times });
+		return window.__flame!.frameCount();
+	});
+	await move(page);
+	return page.evaluate((first) => {
+		const p95 = (list: number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length * 0.95)] ?? 0;
+		const wall = (window as unknown as { __wall: number[] }).__wall;
+		const painted = window.__flame!.frameCount() - first;
+		return { wall: p95(wall.slice(2)), script: p95(window.__flame!.frameTimes().slice(-painted || Infinity)), frames: wall.length };
+	}, from);
+}
+
+const frames = (page: Page, n: number): Promise<unknown> => page.evaluate((want) => new Promise((done) => {
+	const tick = (left: number): void => void requestAnimationFrame(() => (left > 0 ? tick(left - 1) : done(null)));
+	tick(want);
+}), n);
+
+async function zoomAndHover(page: Page): Promise<void> {
+	const box = (await page.getByTestId('flame-canvas').boundingBox())!;
+	for (let round = 0; round < 4; round++) {
+		for (let i = 0; i < 25; i++) await page.mouse.move(box.x + 20 + i * (box.width / 30), box.y + 30 + ((i * 37) % 200));
+		await page.mouse.click(box.x + box.width * 0.1, box.y + 19 * (3 + round) + 8);
+		await frames(page, 15);
+		await page.keyboard.press('Escape');
+		await frames(page, 15);
+	}
+}
+
+for (const [what, make] of [
+	['100,000 nodes', () => sampleNodes(160_000, 12, ['a', 'b', 'c', 'd'])],
+	['81,000 narrow boxes', () => narrowTowers(1500, 54)],
+] as const)
+	test(`speed: zoom and hover with ${what}: p95 of a frame under ${FRAME_LIMIT_MS} ms`, { skip, timeout: 120_000 }, async (t) => {
+		nodes = make();
+		assert.ok(nodes.length >= 81_000, `${nodes.length} nodes`);
+		await withPage('#live=0', { viewport: { width: 1920, height: 1000 }, reducedMotion: 'no-preference' }, async (page) => {
+			await untilBox(page, 'all');
+			const tries: FrameTimes[] = [];
+			let rest = 0;
+			for (let i = 0; i < TRIES && !tries.some((f) => f.wall < FRAME_LIMIT_MS && f.script < SCRIPT_LIMIT_MS); i++) {
+				rest = (await frameTimes(page, (p) => frames(p, 60) as Promise<void>)).wall;
+				const have = await frameTimes(page, zoomAndHover);
+				tries.push(have);
+				t.diagnostic(`${nodes.length} nodes: p95 ${have.wall.toFixed(1)} ms wall (${rest.toFixed(1)} at rest), ` +
+					`${have.script.toFixed(1)} ms script, ${have.frames} frames`);
+			}
+			assert.ok(Math.min(...tries.map((f) => f.script)) < SCRIPT_LIMIT_MS, 'script');
+			if (rest >= FRAME_LIMIT_MS) t.diagnostic('the machine is too busy to judge wall time');
+			else assert.ok(Math.min(...tries.map((f) => f.wall)) < FRAME_LIMIT_MS, 'wall');
+		});
+	});
+
+test('viewer: one file, opened from disk, zooms and searches', { skip, timeout: 60_000 }, async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'wick-viewer-'));
+	try {
+		const slab = Buffer.from(slabOf(nodesOf(FOLDED))).toString('base64');
+		const html = readFileSync(join(DIST_DIR, 'viewer.html'), 'utf8').replace('@@WICK_TITLE@@', 'api &lt;b&gt;').replace('@@WICK_SLAB@@', slab);
+		writeFileSync(join(folder, 'v.html'), html);
+		await withPage(`file://${folder}/v.html`, {}, async (page) => {
+			assert.equal(await page.locator('h1').textContent(), 'api <b>');
+			await clickBox(page, 'parse');
+			await untilZoom(page, 'api;main;parse');
+			await page.getByTestId('search-input').fill('read');
+			await page.waitForFunction(() => document.querySelector('[data-testid=search-share]')?.textContent?.startsWith('20.0 %, 40.0 % of view'));
+			assert.equal(await page.getByTestId('top-row').first().getAttribute('data-name'), 'parse');
+			await page.keyboard.press('Enter');
+			await page.keyboard.press('Escape');
+			await untilZoom(page, '');
+		});
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});

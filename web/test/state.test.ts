@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Series } from '../src/api/types';
+import { frameColors, nameHash } from '../src/logic/color';
+import { formatAge, formatShare, formatValue } from '../src/logic/format';
+import { gapsOf, ratesOf, summaryOf } from '../src/logic/series';
+import { durationFormat, durationParse, inputFormat, inputParse, rangeBetween, rangeFormat, rangeParams } from '../src/logic/time';
+import { stateDefault, stateFormat, stateParse, type PageState } from '../src/logic/url';
+
+const FULL: PageState = {
+	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']], range: { kind: 'between', from: 1000, to: 61_000 },
+	live: false, unit: 'percent', zoom: ['main', 'std::map<int, char>::operator[](int&&)', 'a/b;c', '100%', 'x+y'], search: '/^mem(cpy|set)$/i', fn: 'f g',
+	sort: 'total', theme: 'light',
+};
+
+test('url: everything survives the way there and back', () => {
+	assert.deepEqual(stateParse(`#${stateFormat(FULL)}`), FULL);
+	assert.deepEqual(stateParse(''), stateDefault());
+	assert.equal(stateFormat(stateDefault()), '', 'defaults are left out');
+});
+
+test('url: the last hour keeps moving', () => {
+	const s = { ...stateDefault(), range: { kind: 'last', seconds: 3600 } as const };
+	assert.equal(stateFormat(s), 'range=1h');
+	assert.deepEqual(stateParse('#range=1h').range, s.range);
+});
+
+test('url: what cannot be read is as if it were not there', () => {
+	const s = stateParse('#range=9999999999d&from=5&to=3&unit=watts&sort=up&theme=pink&label=nocolon&label=:x&%zz=1&live=maybe');
+	assert.deepEqual(s, stateDefault());
+	assert.equal(stateParse(`#${'label=a:b&'.repeat(1000)}`).labels.length, 32);
+});
+
+test('time: durations as the API takes them', () => {
+	for (const text of ['5m', '15m', '1h', '6h', '24h', '90s']) assert.equal(durationFormat(durationParse(text)!), text);
+	for (const text of ['', '0m', '-1h', '1w', '1.5h', '15', '99999999d']) assert.equal(durationParse(text), null);
+	assert.deepEqual(rangeParams({ kind: 'last', seconds: 900 }), { from: 'now-15m', to: 'now' });
+	assert.deepEqual(rangeParams({ kind: 'between', from: 5, to: 9 }), { from: '5', to: '9' });
+});
+
+test('time: ranges that are none are refused', () => {
+	for (const [from, to] of [[5, 5], [9, 5], [NaN, 5], [0, Infinity], [-1, 5]]) assert.equal(rangeBetween(from, to), null);
+	assert.deepEqual(rangeBetween(1.2, 3.4), { kind: 'between', from: 1, to: 4 });
+});
+
+test('time: a range names its days only where needed', () => {
+	const noon = new Date(2026, 10, 21, 12, 0, 0).getTime();
+	const at = (hours: number) => noon + hours * 3_600_000;
+	assert.equal(rangeFormat({ kind: 'between', from: noon, to: at(1) }, at(2)), '12:00:00 – 13:00:00');
+	assert.equal(rangeFormat({ kind: 'between', from: noon, to: at(1) }, at(48)), '2026-11-21 12:00:00 – 13:00:00');
+	assert.equal(rangeFormat({ kind: 'between', from: noon, to: at(24) }, at(24)), '2026-11-21 12:00:00 – 2026-11-22 12:00:00');
+	assert.equal(inputParse(inputFormat(noon)), noon);
+});
+
+test('format: values in the unit of their type', () => {
+	const cases: [number, string, string][] = [
+		[0, 'nanoseconds', '0 ns'], [999, 'nanoseconds', '999 ns'], [1500, 'nanoseconds', '1.50 µs'], [12.34e6, 'nanoseconds', '12.3 ms'],
+		[999.9e6, 'nanoseconds', '1.00 s'], [61e9, 'nanoseconds', '1.02 min'], [7200e9, 'nanoseconds', '2.00 h'], [2, 'seconds', '2.00 s'],
+		[1536, 'bytes', '1.50 KiB'], [3 * 2 ** 30, 'bytes', '3.00 GiB'], [1234, 'count', '1,234'], [1_234_567, 'samples', '1.23 M'], [5, 'objects', '5 objects'],
+	];
+	for (const [v, unit, text] of cases) assert.equal(formatValue(v, unit), text);
+});
+
+test('format: a share is never 0 % of something that is there', () => {
+	assert.equal(formatShare(0, 10), '0 %');
+	assert.equal(formatShare(1, 1e9), '<0.01 %');
+	assert.equal(formatShare(1, 8), '12.5 %');
+	assert.equal(formatShare(5, 5), '100 %');
+	assert.equal(formatShare(99_999, 100_000), '100 %');
+	assert.equal(formatShare(0, 0), '0 %');
+	assert.equal(formatAge(4_400), '4 s');
+	assert.equal(formatAge(3 * 60_000), '3 min');
+	assert.equal(formatAge(50 * 3_600_000), '2 d');
+	assert.equal(formatAge(-5_000), '0 s');
+});
+
+const SERIES: Series = {
+	type: 'cpu', unit: 'nanoseconds', from_ms: 0, step_ms: 10_000, values: [20e9, null, 0, 5e9], covered_ms: [10_000, 0, 10_000, 5_000],
+	capacity_cores: [4, null, 4, 2],
+};
+
+test('series: cores count only the time that was watched; a gap is no zero', () => {
+	assert.deepEqual(ratesOf(SERIES, 'cores').values, [2, null, 0, 1]);
+	assert.deepEqual(ratesOf(SERIES, 'percent').values, [50, null, 0, 50]);
+	assert.deepEqual(ratesOf({ ...SERIES, unit: 'bytes', values: [1000, null, 0, 50] }, 'cores').values, [100, null, 0, 10]);
+	assert.match(summaryOf(ratesOf(SERIES, 'cores'), 'CPU'), /mean 1\.00, highest 2\.00, latest 1\.00; 1 of 4 steps without data/);
+});
+
+test('series: gaps are hatched, the step still being filled is not', () => {
+	assert.deepEqual(gapsOf([1, null, null, 2, null], 0, 10_000, 50_000), [[1, 3]]);
+	assert.deepEqual(gapsOf([1, null, null, 2, null], 0, 10_000, 500_000), [[1, 3], [4, 5]]);
+	assert.deepEqual(gapsOf([null, null], 0, 10_000, 200_000), [[0, 2]]);
+});
+
+/* WCAG contrast of hsl colours against the label colours of style.css. */
+function luminance(hsl: string): number {
+	const [h, s, l] = /hsl\(([-\d.]+) ([\d.]+)% ([\d.]+)%\)/.exec(hsl)!.slice(1).map(Number);
+	const f = (n: number): number => {
+		const k = (n + (((h % 360) + 360) % 360) / 30) % 12;
+		const v = l / 100 - (s / 100) * Math.min(l / 100, 1 - l / 100) * Math.max(-1, Math.min(k - 3, 9 - k, 1));
+		return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+	};
+	return 0.2126 * f(0) + 0.7152 * f(8) + 0.0722 * f(4);
+}
+
+test('colour: labels are readable on every box in both themes', () => {
+	const white = 0.908; /* #f3f5f8 */
+	const black = 0.0093; /* #15181d */
+	for (const shades of frameColors(true)) for (const c of shades) assert.ok((white + 0.05) / (luminance(c) + 0.05) >= 4.5, c);
+	for (const shades of frameColors(false)) for (const c of shades) assert.ok((luminance(c) + 0.05) / (black + 0.05) >= 4.5, c);
+	assert.equal(nameHash('main'), nameHash('main'));
+	assert.notEqual(nameHash('main') % 8, nameHash('mail') % 8);
+});
