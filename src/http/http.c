@@ -232,6 +232,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		};
 		*state = rq;
 		s->n_requests++;
+		s->n_open++;
 		begin(rq, method);
 		return rq->response ? send_answer(rq) : MHD_YES;
 	}
@@ -242,8 +243,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		 * an answer is only possible behind it. */
 		return clock_mono_ns() - rq->started_ns > BODY_TIMEOUT_NS ? MHD_NO : MHD_YES;
 	}
-	if (!rq->dispatched)
+	if (!rq->dispatched) {
 		dispatch(rq);
+		/* Suspended: another thread has it and may be answering right now. */
+		if (rq->suspended)
+			return MHD_YES;
+	}
 	return rq->response ? send_answer(rq) : MHD_YES;
 }
 
@@ -262,11 +267,13 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 		MHD_destroy_response(rq->response);
 	free(rq);
 	*state = NULL;
+	s->n_open--;
 }
 
 void http_suspend(struct http_request *rq)
 {
 	assert(!rq->response);
+	rq->suspended = true;
 	MHD_suspend_connection(rq->connection);
 }
 
@@ -375,6 +382,7 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret)
 {
 	*ret = (struct http_stats){
 		.n_requests = s->n_requests,
+		.n_open = s->n_open,
 		.n_client_errors = s->n_client_errors,
 		.n_server_errors = s->n_server_errors,
 		.n_refused_bodies = s->n_refused_bodies,

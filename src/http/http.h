@@ -48,6 +48,7 @@ struct http_options {
 
 struct http_stats {
 	uint64_t n_requests, n_client_errors, n_server_errors;
+	uint64_t n_open;	   /* requests not yet answered to the end, WebSockets included */
 	uint64_t n_refused_bodies; /* 503: too many bytes in flight */
 	uint64_t n_foreign;	   /* 403: Host or Origin not ours */
 	uint64_t bodies_used;	   /* bytes now */

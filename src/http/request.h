@@ -13,7 +13,7 @@ struct http_server {
 	bool is_loopback;
 	uint16_t port;
 	_Atomic size_t bodies_used;
-	_Atomic uint64_t n_requests, n_client_errors, n_server_errors, n_refused_bodies, n_foreign;
+	_Atomic uint64_t n_requests, n_open, n_client_errors, n_server_errors, n_refused_bodies, n_foreign;
 };
 
 struct http_request {
@@ -26,6 +26,7 @@ struct http_request {
 	int64_t started_ns;
 	bool body_too_large, body_refused;
 	bool dispatched;
+	bool suspended; /* written by the HTTP thread only */
 
 	/* The answer, queued when the handler or http_resume() is through. */
 	struct MHD_Response *response;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_tree.c: GET tree and top: the merged call tree and its functions. */
+#include "base/jsonw.h"
+#include "format/slab.h"
+#include "model/toptable.h"
+#include "query/merge.h"
+#include "query/quality.h"
+#include "server/param.h"
+#include "server/query_run.h"
+
+#include <errno.h>
+
+#define DEFAULT_NODES 65536
+#define MAX_NODES     2000000
+
+enum tree_format { FORMAT_JSON, FORMAT_SLAB };
+
+struct tree_job {
+	struct selector selector;
+	struct slice by;
+	int64_t max_nodes;
+	int format;
+	int order;     /* of top */
+	int64_t limit; /* of top */
+};
+
+/* What one look at the head yields; owns all it points to. */
+struct tree_result {
+	struct calltree tree;
+	uint64_t n_profiles;
+	struct quality quality;
+	char sources[HEAD_MAX_SOURCES][32];
+	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
+};
+
+static void tree_result_done(struct tree_result *t)
+{
+	calltree_done(&t->tree);
+}
+
+static void copy_text(char *out, size_t size, struct slice text)
+{
+	(void)snprintf(out, size, "%.*s", (int)(text.size < size ? text.size : size - 1), (const char *)text.data);
+}
+
+/* Under the read lock only what needs the head. */
+static int read_tree(struct query *q, const struct selector *selector, struct slice by, struct tree_result *ret,
+		     struct error *err)
+{
+	struct selection s;
+	const struct head *h = store_read_begin(q->server->store);
+	int r = selection_init(&s, h, selector, &q->budget, err);
+	if (r == 0) {
+		r = merge_tree(&s, by, &q->budget, &ret->tree, &ret->n_profiles);
+		quality_of_windows(&s, &ret->quality);
+		copy_text(ret->type, sizeof(ret->type), s.type);
+		copy_text(ret->unit, sizeof(ret->unit), s.unit);
+		for (uint32_t i = 0; i < h->sources.n; i++)
+			memcpy(ret->sources[i], h->sources.data[i].text, sizeof(ret->sources[i]));
+		selection_done(&s);
+	}
+	store_read_end(q->server->store);
+	if (r == 0)
+		ret->quality.unnamed_share = quality_unnamed_share(&ret->tree);
+	return r;
+}
+
+static void write_quality(struct jsonw *w, const struct tree_result *t)
+{
+	const struct quality *q = &t->quality;
+	jsonw_object(w, "quality");
+	jsonw_u64(w, "samples", q->n_samples);
+	jsonw_object(w, "lost");
+	for (int i = 0; i < N_LOSSES; i++)
+		jsonw_u64(w, loss_name((enum loss)i), q->lost[i]);
+	jsonw_end(w, '}');
+	jsonw_u64(w, "lost_total", q->lost_total);
+	jsonw_u64(w, "truncated", q->truncated);
+	jsonw_f64(w, "unnamed_share", q->unnamed_share);
+	jsonw_array(w, "sources");
+	for (unsigned i = 1; i < HEAD_MAX_SOURCES; i++)
+		if (q->sources >> i & 1)
+			jsonw_cstr(w, NULL, t->sources[i]);
+	jsonw_end(w, ']');
+	jsonw_end(w, '}');
+}
+
+/* What slabs and JSON both say of the whole. */
+static void write_about(struct jsonw *w, const struct tree_job *job, const struct tree_result *t)
+{
+	jsonw_i64(w, "from_ms", job->selector.from_ms);
+	jsonw_i64(w, "to_ms", job->selector.to_ms);
+	jsonw_u64(w, "profiles", t->n_profiles);
+	write_quality(w, t);
+}
+
+static int write_slab(struct query *q, const struct tree_job *job, const struct tree_result *t)
+{
+	_cleanup_(buf_done)
+	struct buf about = buf_of(64 << 10);
+	struct jsonw w = { .out = &about };
+	write_about(&w, job, t);
+	if (about.failed)
+		return -ENOMEM;
+	struct slab_meta meta = {
+		.type = slice_str(t->type),
+		.unit = slice_str(t->unit),
+		.extra = slice_of(about.data, about.n),
+	};
+	int r = slab_encode(&t->tree, &meta, &q->out);
+	return r == -E2BIG ? -ENOBUFS : r;
+}
+
+/* new_id[func] = row in the answer: pruning leaves functions nobody uses. */
+static uint32_t *used_functions(const struct calltree *t)
+{
+	uint32_t *new_id = malloc(((size_t)t->n_funcs + 1) * sizeof(*new_id));
+	if (!new_id)
+		return NULL;
+	memset(new_id, 0xff, ((size_t)t->n_funcs + 1) * sizeof(*new_id));
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->func[i] != TREE_FUNC_PRUNED)
+			new_id[t->func[i]] = 0;
+	uint32_t n = 0;
+	for (uint32_t f = 0; f < t->n_funcs; f++)
+		if (new_id[f] == 0)
+			new_id[f] = n++;
+	return new_id;
+}
+
+static void write_function(struct jsonw *w, const struct calltree *t, uint32_t func)
+{
+	const struct tree_func *f = &t->funcs[func];
+	jsonw_object(w, NULL);
+	jsonw_str(w, "name", strtab_get(&t->names, f->name));
+	jsonw_str(w, "file", strtab_get(&t->names, f->file));
+	jsonw_str(w, "module", strtab_get(&t->names, f->module));
+	jsonw_u64(w, "kind", f->kind);
+	jsonw_bool(w, "named", f->named);
+	jsonw_end(w, '}');
+}
+
+static void write_columns(struct jsonw *w, const struct calltree *t, const uint32_t *new_id)
+{
+	jsonw_object(w, "tree");
+	jsonw_array(w, "func");
+	for (uint32_t i = 0; i < t->n; i++)
+		jsonw_u64(w, NULL, t->func[i] == TREE_FUNC_PRUNED ? TREE_FUNC_PRUNED : new_id[t->func[i]]);
+	jsonw_end(w, ']');
+	jsonw_array(w, "depth");
+	for (uint32_t i = 0; i < t->n; i++)
+		jsonw_u64(w, NULL, t->depth[i]);
+	jsonw_end(w, ']');
+	jsonw_array(w, "self");
+	for (uint32_t i = 0; i < t->n; i++)
+		jsonw_i64(w, NULL, t->self[i]);
+	jsonw_end(w, ']');
+	jsonw_array(w, "pruned");
+	for (uint32_t i = 0; i < t->n; i++)
+		jsonw_u64(w, NULL, t->pruned[i]);
+	jsonw_end(w, ']');
+	jsonw_end(w, '}');
+}
+
+static int write_json(struct query *q, const struct tree_job *job, const struct tree_result *result)
+{
+	const struct calltree *t = &result->tree;
+	_cleanup_(free_ptr)
+	uint32_t *new_id = used_functions(t);
+	if (!new_id)
+		return -ENOMEM;
+	struct jsonw w = { .out = &q->out };
+	jsonw_object(&w, NULL);
+	jsonw_cstr(&w, "type", result->type);
+	jsonw_cstr(&w, "unit", result->unit);
+	jsonw_i64(&w, "total", t->total[0]);
+	jsonw_u64(&w, "nodes", t->n);
+	jsonw_u64(&w, "pruned_nodes", t->n_pruned);
+	write_about(&w, job, result);
+	jsonw_array(&w, "functions");
+	for (uint32_t f = 0; f < t->n_funcs; f++)
+		if (new_id[f] != UINT32_MAX)
+			write_function(&w, t, f);
+	jsonw_end(&w, ']');
+	write_columns(&w, t, new_id);
+	jsonw_end(&w, '}');
+	return 0;
+}
+
+static int tree_work(struct query *q, struct error *err)
+{
+	const struct tree_job *job = q->job;
+	_cleanup_(tree_result_done)
+	struct tree_result t = { 0 };
+	int r = read_tree(q, &job->selector, job->by, &t, err);
+	if (r == 0)
+		r = calltree_prune(&t.tree, (uint32_t)job->max_nodes);
+	if (r < 0)
+		return r;
+	return job->format == FORMAT_SLAB ? write_slab(q, job, &t) : write_json(q, job, &t);
+}
+
+void api_tree(struct http_request *rq, void *ctx)
+{
+	static const char *const known[] = { PARAM_SELECTION, "max_nodes", "by", "format", NULL };
+	static const char *const formats[] = { "json", "slab", NULL };
+	struct tree_job job = { 0 };
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) ||
+	    !param_int(rq, "max_nodes", 1, MAX_NODES, DEFAULT_NODES, &job.max_nodes) ||
+	    !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) || !param_word(rq, "format", formats, &job.format))
+		return;
+	query_run(ctx, rq, tree_work, &job,
+		  job.format == FORMAT_SLAB ? "application/octet-stream" : "application/json");
+}
+
+static int top_work(struct query *q, struct error *err)
+{
+	const struct tree_job *job = q->job;
+	_cleanup_(tree_result_done)
+	struct tree_result t = { 0 };
+	int r = read_tree(q, &job->selector, slice_of(NULL, 0), &t, err);
+	if (r < 0)
+		return r;
+	_cleanup_(free_ptr)
+	struct top_row *rows = NULL;
+	uint32_t n = 0;
+	r = top_compute(&t.tree, job->order ? TOP_BY_TOTAL : TOP_BY_SELF, &rows, &n);
+	if (r < 0)
+		return r;
+	struct jsonw w = { .out = &q->out };
+	jsonw_object(&w, NULL);
+	jsonw_cstr(&w, "type", t.type);
+	jsonw_cstr(&w, "unit", t.unit);
+	jsonw_i64(&w, "total", t.tree.total[0]);
+	jsonw_array(&w, "functions");
+	for (uint32_t i = 0; i < n && i < job->limit; i++) {
+		const struct tree_func *f = &t.tree.funcs[rows[i].func];
+		jsonw_object(&w, NULL);
+		jsonw_str(&w, "name", strtab_get(&t.tree.names, f->name));
+		jsonw_str(&w, "file", strtab_get(&t.tree.names, f->file));
+		jsonw_str(&w, "module", strtab_get(&t.tree.names, f->module));
+		jsonw_i64(&w, "self", rows[i].self);
+		jsonw_i64(&w, "total", rows[i].total);
+		jsonw_end(&w, '}');
+	}
+	jsonw_end(&w, ']');
+	jsonw_end(&w, '}');
+	return 0;
+}
+
+void api_top(struct http_request *rq, void *ctx)
+{
+	static const char *const known[] = { PARAM_SELECTION, "limit", "order", NULL };
+	static const char *const orders[] = { "self", "total", NULL };
+	struct tree_job job = { 0 };
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) ||
+	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_word(rq, "order", orders, &job.order))
+		return;
+	query_run(ctx, rq, top_work, &job, "application/json");
+}

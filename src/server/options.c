@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#define MEMORY_LIMIT_MIN ((uint64_t)64 << 20)
+
+enum option_id {
+#define OPTION(id, name, environment, argument, text) OPTION_##id,
+#include "server/option.def"
+#undef OPTION
+	N_OPTIONS
+};
+
+static const struct option_row {
+	const char *name, *environment, *argument, *text;
+} rows[N_OPTIONS] = {
+#define OPTION(id, name, environment, argument, text) { name, environment, argument, text },
+#include "server/option.def"
+#undef OPTION
+};
+
+void options_usage(FILE *out)
+{
+	(void)fprintf(out, "usage: wick-server [OPTION]...\n"
+			   "Stores profiles and shows them as live flame graphs.\n\n");
+	for (int i = 0; i < N_OPTIONS; i++) {
+		char left[64];
+		(void)snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+			       rows[i].argument ? rows[i].argument : "");
+		(void)fprintf(out, "  %-24s %s\n", left, rows[i].text);
+	}
+	(void)fprintf(out, "\nThe same by environment:");
+	for (int i = 0; i < N_OPTIONS; i++)
+		if (rows[i].environment)
+			(void)fprintf(out, " %s", rows[i].environment);
+	(void)fprintf(out, "\n");
+}
+
+int options_size(const char *text, uint64_t *ret)
+{
+	uint64_t v = 0;
+	size_t i = 0;
+	for (; text[i] >= '0' && text[i] <= '9'; i++)
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
+			return -EINVAL;
+	static const char units[] = "KMGT";
+	const char *unit = i && text[i] ? strchr(units, text[i] & ~0x20) : NULL;
+	if (i == 0 || (text[i] && (!unit || text[i + 1])))
+		return -EINVAL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	if (v > UINT64_MAX >> 1 >> shift)
+		return -EINVAL;
+	*ret = v << shift;
+	return 0;
+}
+
+static int set_size(const char *setting, const char *text, uint64_t min, uint64_t *ret, struct error *err)
+{
+	uint64_t v;
+	if (options_size(text, &v) < 0)
+		return error_set(err, -EINVAL, "%s %s: a size such as 512M or 10G is expected", setting, text);
+	if (v < min)
+		return error_set(err, -EINVAL, "%s %s: at least %lluM is needed", setting, text,
+				 (unsigned long long)(min >> 20));
+	*ret = v;
+	return 0;
+}
+
+static int set_listen(struct options *o, const char *setting, const char *text, struct error *err)
+{
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0, digits = colon ? strlen(colon + 1) : 0;
+	if (!colon || n == 0 || n >= sizeof(o->address) || digits == 0 || digits > 5 ||
+	    strspn(colon + 1, "0123456789") != digits || strtol(colon + 1, NULL, 10) > 65535)
+		return error_set(err, -EINVAL, "%s %s: ADDRESS:PORT is expected, as in 127.0.0.1:4040", setting, text);
+	(void)snprintf(o->address, sizeof(o->address), "%.*s", (int)n, text);
+	if (strcasecmp(o->address, "localhost") == 0)
+		(void)snprintf(o->address, sizeof(o->address), "127.0.0.1");
+	o->port = (uint16_t)strtol(colon + 1, NULL, 10);
+	return 0;
+}
+
+static int set_option(struct options *o, enum option_id id, const char *setting, const char *value, struct error *err)
+{
+	switch (id) {
+	case OPTION_LISTEN:
+		return set_listen(o, setting, value, err);
+	case OPTION_DATA:
+		if (!*value || strlen(value) >= sizeof(o->data))
+			return error_set(err, -EINVAL, "%s: a folder is expected", setting);
+		(void)snprintf(o->data, sizeof(o->data), "%s", value);
+		return 0;
+	case OPTION_MEMORY_LIMIT:
+		return set_size(setting, value, MEMORY_LIMIT_MIN, &o->memory_limit, err);
+	case OPTION_DISK_LIMIT:
+		return set_size(setting, value, 0, &o->disk_limit, err);
+	case OPTION_DISK_RESERVE:
+		return set_size(setting, value, 0, &o->disk_reserve, err);
+	case OPTION_INSECURE:
+		o->insecure = !value || (*value && strcmp(value, "0") != 0);
+		return 0;
+	case OPTION_READY_FD:
+		if (!*value || strlen(value) > 6 || strspn(value, "0123456789") != strlen(value))
+			return error_set(err, -EINVAL, "%s %s: a file descriptor is expected", setting, value);
+		o->ready_fd = (int)strtol(value, NULL, 10);
+		return 0;
+	case OPTION_HELP:
+		o->help = true;
+		return 0;
+	case OPTION_VERSION:
+		o->version = true;
+		return 0;
+	case N_OPTIONS:
+		break;
+	}
+	return -EINVAL;
+}
+
+static int parse_argument(struct options *o, int argc, char **argv, int *at, struct error *err)
+{
+	const char *arg = argv[*at];
+	for (int i = 0; i < N_OPTIONS; i++) {
+		size_t n = strlen(rows[i].name);
+		if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, rows[i].name, n) != 0 ||
+		    (arg[2 + n] && arg[2 + n] != '='))
+			continue;
+		const char *value = arg[2 + n] ? arg + 3 + n : NULL;
+		char setting[32];
+		(void)snprintf(setting, sizeof(setting), "--%s", rows[i].name);
+		if (!rows[i].argument && value)
+			return error_set(err, -EINVAL, "%s takes no value", setting);
+		if (rows[i].argument && !value) {
+			if (*at + 1 == argc)
+				return error_set(err, -EINVAL, "%s needs a value: %s", setting, rows[i].argument);
+			value = argv[++*at];
+		}
+		return set_option(o, (enum option_id)i, setting, value, err);
+	}
+	return error_set(err, -EINVAL, "unknown argument %s; --help lists what there is", arg);
+}
+
+/* The folder of a service manager, of the system, of the user. */
+static int default_data(struct options *o, struct error *err)
+{
+	const char *state = getenv("STATE_DIRECTORY"), *home = getenv("HOME"), *xdg = getenv("XDG_DATA_HOME");
+	int n;
+	if (state && *state)
+		n = snprintf(o->data, sizeof(o->data), "%.*s", (int)strcspn(state, ":"), state);
+	else if (geteuid() == 0)
+		n = snprintf(o->data, sizeof(o->data), "/var/lib/wick");
+	else if (xdg && *xdg)
+		n = snprintf(o->data, sizeof(o->data), "%s/wick", xdg);
+	else if (home && *home)
+		n = snprintf(o->data, sizeof(o->data), "%s/.local/share/wick", home);
+	else
+		return error_set(err, -EINVAL, "no data folder: HOME is not set; give one with --data");
+	return n < 0 || (size_t)n >= sizeof(o->data) ? error_set(err, -EINVAL, "the data folder's path is too long")
+						     : 0;
+}
+
+static bool is_loopback(const char *address)
+{
+	struct in_addr v4;
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	return strcmp(address, "[::1]") == 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct error *err)
+{
+	*o = (struct options){
+		.address = "127.0.0.1",
+		.port = 4040,
+		.memory_limit = (uint64_t)512 << 20,
+		.disk_limit = (uint64_t)10 << 30,
+		.disk_reserve = (uint64_t)256 << 20,
+		.ready_fd = -1,
+	};
+	int r = 0;
+	for (int i = 0; r == 0 && i < N_OPTIONS; i++) {
+		const char *value = rows[i].environment ? getenv(rows[i].environment) : NULL;
+		if (value && *value)
+			r = set_option(o, (enum option_id)i, rows[i].environment, value, err);
+	}
+	for (int i = 1; r == 0 && i < argc; i++)
+		r = parse_argument(o, argc, argv, &i, err);
+	if (r == 0 && !o->data[0])
+		r = default_data(o, err);
+	if (r == 0 && !o->insecure && !is_loopback(o->address))
+		r = error_set(err, -EINVAL,
+			      "--listen %s:%u is reachable from other machines and there is no password yet: add "
+			      "--insecure if that is meant",
+			      o->address, o->port);
+	return r;
+}

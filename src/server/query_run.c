@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/query_run.h"
+
+#include <errno.h>
+
+#define BASE_SIZE     ((size_t)16 << 20)
+#define SIZE_PER_NODE 256 /* sums, tree nodes, sorting */
+#define WAIT_MS	      15000
+
+static size_t expected_size(struct server *s)
+{
+	const struct head *h = store_read_begin(s->store);
+	size_t n = dict_n_nodes(&h->names.dict);
+	store_read_end(s->store);
+	return BASE_SIZE + n * SIZE_PER_NODE;
+}
+
+static void answer_failure(struct server *s, struct http_request *rq, int r, const struct error *err)
+{
+	if (r == -ENOBUFS) {
+		s->n_queries_refused++;
+		http_answer_error(
+			rq, 413, "too_large", "from", (int64_t)s->work.max,
+			"this selection needs more than the %zu MiB that queries have: narrow the time range or "
+			"the labels, or restart with a larger --memory-limit",
+			s->work.max >> 20);
+		return;
+	}
+	if (r == -EINVAL) {
+		http_answer_error(rq, 400, "bad_request", "type", -1, "%s", err->text);
+		return;
+	}
+	http_answer_error(rq, 500, "internal", NULL, -1, "%s", err->text[0] ? err->text : "out of memory");
+}
+
+/* -EAGAIN when no memory came free. */
+static int run_once(struct server *s, size_t size, query_work work, const void *job, struct buf *ret_out,
+		    struct error *err)
+{
+	size_t granted;
+	if (!workmem_take(&s->work, size, WAIT_MS, &granted))
+		return -EAGAIN;
+	/* A quarter for the answer's bytes, a quarter for what is not counted. */
+	struct query q = { .server = s, .budget = membudget_of(granted / 2), .out = buf_of(granted / 4), .job = job };
+	int r = work(&q, err);
+	if (r == 0 && q.out.failed)
+		r = -ENOBUFS;
+	workmem_give(&s->work, granted);
+	if (r < 0)
+		buf_done(&q.out);
+	else
+		*ret_out = q.out;
+	return r;
+}
+
+void query_run(struct server *s, struct http_request *rq, query_work work, const void *job, const char *content_type)
+{
+	struct error err = { "" };
+	struct buf out;
+	s->n_queries++;
+	size_t size = expected_size(s);
+	int r = run_once(s, size, work, job, &out, &err);
+	if (r == -ENOBUFS && size < s->work.max)
+		r = run_once(s, s->work.max, work, job, &out, &err);
+	if (r == -EAGAIN) {
+		s->n_queries_refused++;
+		http_answer_error(rq, 503, "too_many_requests", NULL, (int64_t)s->work.max,
+				  "other requests use the %zu MiB that queries have; try again", s->work.max >> 20);
+	} else if (r < 0) {
+		answer_failure(s, rq, r, &err);
+	} else {
+		http_answer(rq, 200, content_type, &out);
+	}
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* query_run.h: one query within borrowed memory.
+ *
+ * The work runs with what a query over this head should need; when that was
+ * not enough, once more with the whole pool. Its answer goes to `out`. */
+#pragma once
+
+#include "base/membudget.h"
+#include "server/server.h"
+
+struct query {
+	struct server *server;
+	struct membudget budget; /* for everything but `out` */
+	struct buf out;
+	const void *job; /* the handler's parameters */
+};
+
+typedef int (*query_work)(struct query *q, struct error *err);
+
+/* Runs the work and answers: 200 with `out`, or an error. */
+void query_run(struct server *s, struct http_request *rq, query_work work, const void *job, const char *content_type);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.h: what the handlers of wick-server share.
+ *
+ *   --memory-limit  |      head 5/8       | work 1/4 | bodies 1/16 | rest |
+ *
+ * head: what is stored. work: decoding and queries (workmem.h). bodies:
+ * request bodies being received or waiting for the disk. rest: buffers of
+ * connections, stacks, the program itself. */
+#pragma once
+
+#include "http/http.h"
+#include "server/options.h"
+#include "server/workmem.h"
+#include "store/store.h"
+
+#include <stdatomic.h>
+
+#define BODY_MAX ((size_t)64 << 20)
+
+struct live;
+
+struct server {
+	const struct options *options;
+	struct store *store;
+	struct store_replay replay;
+	struct workmem work;
+	struct http_server *http;
+	struct http_channel *channel;
+	struct live *live;
+	size_t bodies_max, body_max;
+
+	/* Requests suspended until their profile is on disk. */
+	_Atomic unsigned n_waiting;
+	_Atomic bool stopping;
+
+	_Atomic uint64_t n_malformed, n_too_large, n_unsupported, n_out_of_space, n_ingest_bytes, n_ingest_samples;
+	_Atomic uint64_t n_queries, n_queries_refused;
+};
+
+/* ---- live.c: tells open pages that there is news ---- */
+
+int live_start(struct server *s, struct live **ret, struct error *err) must_check;
+void live_stop(struct live *l);
+/* A profile of `service` became visible. From any thread. */
+void live_profile(struct live *l, struct slice service, int64_t to_ms);
+
+/* ---- handlers: one file per group; ctx is the struct server ---- */
+
+void api_ingest(struct http_request *rq, void *ctx);
+void api_tree(struct http_request *rq, void *ctx);
+void api_top(struct http_request *rq, void *ctx);
+void api_series(struct http_request *rq, void *ctx);
+void api_services(struct http_request *rq, void *ctx);
+void api_types(struct http_request *rq, void *ctx);
+void api_labels(struct http_request *rq, void *ctx);
+void api_status(struct http_request *rq, void *ctx);
+void api_health(struct http_request *rq, void *ctx);
+void api_metrics(struct http_request *rq, void *ctx);
+void api_live(struct http_request *rq, void *ctx);
+/* The dashboard's files; false for any other path. */
+bool page_file(struct http_request *rq, void *ctx);
