@@ -230,8 +230,8 @@ static void close_binary(struct binary_table *t, struct binary *b)
 		return;
 	(void)close(b->fd);
 	b->fd = -1;
-	if (t->n_open)
-		t->n_open--;
+	/* binary_fd() opens without the table's knowledge. */
+	t->n_open -= t->n_open > 0;
 }
 
 static void drop(struct binary_table *t, struct binary **link)
@@ -337,6 +337,20 @@ bool binary_vaddr(const struct binary *b, uint64_t file_off, uint64_t *ret)
 	return false;
 }
 
+int binary_fd(struct binary *b)
+{
+	struct stat st;
+	if (b->fd >= 0 || b->path[0] != '/')
+		return b->fd;
+	int fd = open_regular(open(b->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), &st);
+	if (fd >= 0 && st.st_ino == b->inode && st.st_dev == b->device && st.st_size == b->size &&
+	    changed_ns(&st) == b->changed_ns)
+		b->fd = fd;
+	else if (fd >= 0)
+		(void)close(fd);
+	return b->fd;
+}
+
 void binary_table_end_window(struct binary_table *t, int64_t now_ns)
 {
 	t->window++;
@@ -350,4 +364,5 @@ void binary_table_end_window(struct binary_table *t, int64_t now_ns)
 				link = &b->next;
 		}
 	}
+	t->n_open = 0;
 }

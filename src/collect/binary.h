@@ -64,6 +64,10 @@ void binary_unref(struct binary *b);
  * executable segment holds it. */
 bool binary_vaddr(const struct binary *b, uint64_t file_off, uint64_t *ret);
 
+/* Its file, which is opened by path where it was not; -1 when it cannot be.
+ * Closed by binary_table_end_window() or with the binary. */
+int binary_fd(struct binary *b);
+
 /* Closes all files and drops binaries not used for ten minutes. */
 void binary_table_end_window(struct binary_table *t, int64_t now_ns);
 

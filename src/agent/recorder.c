@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/recorder.h"
+
+#include "agent/intake.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <malloc.h>
+
+#define MS		  1000000ll
+#define DRAIN_MS	  500
+#define GRACE_MS	  100
+#define WINDOW_MAX_SIZE	  ((size_t)16 << 20)
+#define MAX_PROCESSES	  4096
+#define MAX_BINARIES	  4096
+#define MAX_OPEN_BINARIES 256
+#define NAME_CACHE_SIZE	  ((size_t)1536 << 10)
+
+struct recorder {
+	struct recorder_options options;
+	struct recorder_sink sink;
+	struct sampler *sampler;
+	struct binary_table *binaries;
+	struct process_table *processes;
+	struct naming *naming;
+
+	struct window windows[2];		  /* by number % 2 */
+	uint32_t current;			  /* number of the window being filled */
+	bool sealing;				  /* current - 1 waits for its last samples */
+	int64_t window_end_ns, seal_ns, drain_ns; /* CLOCK_MONOTONIC: when each is due */
+
+	struct sampler_stats counted;  /* up to here losses are in some window */
+	uint64_t lost_later[N_LOSSES]; /* for the next window */
+	double scale;
+	struct recorder_stats stats;
+};
+
+static struct window *window_of(struct recorder *r, uint32_t number)
+{
+	return &r->windows[number % 2];
+}
+
+static void on_stack(void *arg, const struct record_stack *s)
+{
+	struct recorder *r = arg;
+	struct window *w = window_of(r, s->window);
+	/* Without its body, its samples are counted as stack_missing. */
+	if (w->number == s->window && window_add_stack(w, s) < 0)
+		return;
+}
+
+static bool is_wanted(const struct recorder *r, const struct process *p)
+{
+	return !r->options.only_service || strcmp(p->service, r->options.only_service) == 0;
+}
+
+static void on_sample(void *arg, const struct record_sample *s)
+{
+	struct recorder *r = arg;
+	struct window *w = window_of(r, s->window);
+	int64_t now = clock_mono_ns();
+	/* It comes after its window was sealed. */
+	if (w->number != s->window) {
+		r->lost_later[LOSS_stack_missing]++;
+		return;
+	}
+	struct process *p = process_get(r->processes, s, now);
+	if (!p)
+		w->info.lost[LOSS_window_full]++;
+	else if (is_wanted(r, p))
+		intake_sample(w, r->processes, p, s, now);
+}
+
+static int begin_window(struct recorder *r, uint32_t number)
+{
+	int e = window_init(window_of(r, number), number, clock_wall_ns(), WINDOW_MAX_SIZE);
+	r->window_end_ns = clock_mono_ns() + r->options.window_ms * MS;
+	return e;
+}
+
+int recorder_open(const struct recorder_options *o, struct recorder_sink sink, struct recorder **ret, struct error *err)
+{
+	_cleanup_(recorder_free)
+	struct recorder *r = calloc(1, sizeof(*r));
+	if (!r)
+		return error_set(err, -ENOMEM, "no memory");
+	r->options = *o;
+	r->sink = sink;
+	r->current = 1;
+	r->scale = 1;
+	const char *temp_dir = getenv("TMPDIR");
+	r->binaries = binary_table_new(MAX_BINARIES, MAX_OPEN_BINARIES);
+	r->processes = r->binaries ? process_table_new(MAX_PROCESSES, o->own_service, r->binaries) : NULL;
+	r->naming = naming_new(NAME_CACHE_SIZE, temp_dir ? temp_dir : "/var/tmp");
+	if (!r->processes || !r->naming || begin_window(r, r->current) < 0)
+		return error_set(err, -ENOMEM, "no memory");
+	int e = sampler_open(&o->sampler, (struct sample_sink){ on_stack, on_sample, r }, &r->sampler, err);
+	if (e < 0)
+		return e;
+	*ret = take_ptr(r);
+	return 0;
+}
+
+void recorder_free(struct recorder **r)
+{
+	if (!*r)
+		return;
+	sampler_free(&(*r)->sampler);
+	for (size_t i = 0; i < ARRAY_SIZE((*r)->windows); i++)
+		window_done(&(*r)->windows[i]);
+	naming_free(&(*r)->naming);
+	process_table_free(&(*r)->processes);
+	binary_table_free(&(*r)->binaries);
+	free(*r);
+	*r = NULL;
+}
+
+int recorder_fd(const struct recorder *r)
+{
+	return sampler_fd(r->sampler);
+}
+
+int recorder_timeout_ms(const struct recorder *r)
+{
+	int64_t due = r->drain_ns < r->window_end_ns ? r->drain_ns : r->window_end_ns;
+	if (r->sealing && r->seal_ns < due)
+		due = r->seal_ns;
+	int64_t left = due - clock_mono_ns();
+	return left <= 0 ? 0 : (int)((left + MS - 1) / MS);
+}
+
+/* What the sampler lost since the last window was described. */
+static void take_losses(struct recorder *r, struct window_info *info)
+{
+	struct sampler_stats now = sampler_stats(r->sampler);
+	info->lost[LOSS_ring_full] += now.n_ring_full - r->counted.n_ring_full;
+	info->lost[LOSS_throttled] += now.n_throttled - r->counted.n_throttled;
+	r->counted = now;
+	for (int i = 0; i < N_LOSSES; i++) {
+		info->lost[i] += r->lost_later[i];
+		r->lost_later[i] = 0;
+	}
+}
+
+static uint32_t largest_series(const struct window *w)
+{
+	uint32_t largest = 0;
+	for (uint32_t i = 1; i < w->series.n; i++)
+		if (w->series.data[i].weight > w->series.data[largest].weight)
+			largest = i;
+	return largest;
+}
+
+static void emit(struct recorder *r, struct window *w)
+{
+	uint32_t largest = largest_series(w);
+	for (uint32_t i = 0; i < w->series.n; i++) {
+		struct window_info info = w->info;
+		info.n_samples = w->series.data[i].n_samples;
+		if (i != largest)
+			memset(info.lost, 0, sizeof(info.lost));
+		if (r->sink.series(r->sink.arg, w, i, &info) < 0)
+			r->lost_later[LOSS_upload_dropped] += info.n_samples;
+	}
+}
+
+static void describe(struct recorder *r, struct window *w)
+{
+	(void)snprintf(w->info.source, sizeof(w->info.source), "%s", sampler_source(r->sampler));
+	w->info.n_cpus = sampler_n_cpus(r->sampler);
+	w->info.rate_hz = r->options.sampler.rate_hz;
+	take_losses(r, &w->info);
+	window_info_add(&r->stats.info, &w->info);
+}
+
+/* Names what is in the window and hands it on. */
+static int seal(struct recorder *r, struct window *w)
+{
+	int64_t now = clock_mono_ns();
+	uint32_t own;
+	int e = 0;
+	describe(r, w);
+	r->scale = sampler_scale(r->sampler);
+	if (r->options.always_own)
+		e = window_series(w, r->options.own_service, "", &own);
+	int named = naming_window(r->naming, w, now);
+	emit(r, w);
+	window_done(w);
+	*w = (struct window){ 0 };
+	process_table_end_window(r->processes, now);
+	binary_table_end_window(r->binaries, now);
+	r->stats.n_windows++;
+	/* Encoding and naming are over: what they took goes back. */
+	(void)malloc_trim(0);
+	/* A window without room for all names is still a window. */
+	return e < 0 ? e : named == -ENOBUFS ? 0 : named;
+}
+
+static int seal_previous(struct recorder *r)
+{
+	r->sealing = false;
+	int e = seal(r, window_of(r, r->current - 1));
+	sampler_rescan(r->sampler);
+	return e;
+}
+
+/* From now on samples go to the next window. */
+static int turn(struct recorder *r, int64_t now)
+{
+	int e = 0;
+	if (r->sealing)
+		e = seal_previous(r);
+	window_of(r, r->current)->end_ns = clock_wall_ns();
+	if (e == 0)
+		e = begin_window(r, r->current + 1);
+	if (e < 0)
+		return e;
+	sampler_set_window(r->sampler, ++r->current);
+	r->sealing = true;
+	r->seal_ns = now + GRACE_MS * MS;
+	return 0;
+}
+
+int recorder_step(struct recorder *r, struct error *err)
+{
+	int e = sampler_drain(r->sampler);
+	int64_t now = clock_mono_ns();
+	r->drain_ns = now + DRAIN_MS * MS;
+	if (e == 0 && r->sealing && now >= r->seal_ns)
+		e = seal_previous(r);
+	if (e == 0 && now >= r->window_end_ns)
+		e = turn(r, now);
+	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
+}
+
+int recorder_finish(struct recorder *r, struct error *err)
+{
+	sampler_stop(r->sampler);
+	int e = sampler_drain(r->sampler);
+	if (e == 0 && r->sealing)
+		e = seal_previous(r);
+	struct window *w = window_of(r, r->current);
+	w->end_ns = clock_wall_ns();
+	if (e == 0)
+		e = seal(r, w);
+	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
+}
+
+void recorder_add_lost(struct recorder *r, enum loss reason, uint64_t n)
+{
+	r->lost_later[reason] += n;
+}
+
+int recorder_profile(struct recorder *r, const struct window *w, uint32_t series, struct profile *p)
+{
+	struct window_profile_options o = {
+		.scale = r->scale,
+		.kernel_build_id = naming_kernel_build_id(r->naming),
+		.label_service = r->options.label_service,
+	};
+	return window_profile(w, series, &o, p);
+}
+
+struct recorder_stats recorder_stats(const struct recorder *r)
+{
+	struct recorder_stats stats = r->stats;
+	stats.sampler = sampler_stats(r->sampler);
+	stats.processes = process_table_stats(r->processes);
+	stats.naming = naming_stats(r->naming);
+	return stats;
+}
+
+const struct sampler *recorder_sampler(const struct recorder *r)
+{
+	return r->sampler;
+}
+
+const char *recorder_kernel_problem(const struct recorder *r)
+{
+	return naming_kernel_problem(r->naming);
+}

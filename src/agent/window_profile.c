@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/window_profile.h"
+
+#include <errno.h>
+#include <math.h>
+
+#define MAX_DEPTH (2 * SAMPLER_DEPTH + 8)
+
+static const char *const synthetic_names[N_SYNTHETICS] = {
+	[SYNTHETIC_GONE] = "[process gone]",
+	[SYNTHETIC_INCOMPLETE] = "[incomplete stack]",
+	[SYNTHETIC_CUT] = "[stack cut]",
+};
+
+struct writer {
+	const struct window *w;
+	const struct window_profile_options *o;
+	struct profile *p;
+	uint32_t *frames; /* by place: id in p, 0 = not yet */
+	uint32_t *nodes;  /* by node */
+	uint32_t *labels; /* by thread: id + 1 */
+};
+
+int profile_begin(struct profile *p, uint32_t rate_hz, int64_t start_ns, int64_t end_ns)
+{
+	int r = profile_add_type(p, slice_str("cpu"), slice_str("nanoseconds"));
+	if (r < 0)
+		return r;
+	p->period_type = p->types[0];
+	p->period = 1000000000 / (int64_t)rate_hz;
+	p->time_ns = start_ns;
+	p->duration_ns = end_ns - start_ns;
+	return 0;
+}
+
+static int intern(struct writer *wr, struct slice s, struct str_id *ret)
+{
+	return strtab_intern(&wr->p->dict.strings, s, ret);
+}
+
+static int write_mapping(struct writer *wr, const struct window_place *p, struct mapping_id *ret)
+{
+	const struct window_object *o = &wr->w->objects.data[p->object];
+	struct mapping m = { .flags = MAPPING_HAS_FUNCTIONS };
+	struct slice module = strtab_get(&wr->w->strings, p->module), path = { 0 }, build_id = { 0 };
+	char in_brackets[256];
+	switch (o->kind) {
+	case OBJECT_FILE:
+		path = slice_str(o->binary->path);
+		build_id = slice_str(o->binary->build_id);
+		m.limit = o->binary->limit;
+		break;
+	case OBJECT_KERNEL:
+		m.limit = UINT64_MAX;
+		path = slice_str("[kernel.kallsyms]");
+		build_id = slice_str(wr->o->kernel_build_id);
+		if (module.size) {
+			(void)snprintf(in_brackets, sizeof(in_brackets), "[%.*s]", SLICE_FMT(module));
+			path = slice_str(in_brackets);
+			build_id = slice_str("");
+		}
+		break;
+	case OBJECT_CODE:
+		m.limit = UINT64_MAX;
+		path = slice_str("[jit]");
+		break;
+	case OBJECT_NONE:
+	case OBJECT_SYNTHETIC:
+		*ret = (struct mapping_id){ 0 };
+		return 0;
+	}
+	int r = intern(wr, path, &m.path);
+	if (r == 0)
+		r = intern(wr, build_id, &m.build_id);
+	return r < 0 ? r : dict_mapping(&wr->p->dict, &m, ret);
+}
+
+static enum frame_kind kind_of(const struct window_object *o)
+{
+	switch (o->kind) {
+	case OBJECT_KERNEL:
+		return FRAME_KERNEL;
+	case OBJECT_CODE:
+		return FRAME_JIT;
+	case OBJECT_SYNTHETIC:
+		return FRAME_SYNTHETIC;
+	case OBJECT_FILE:
+	case OBJECT_NONE:
+		break;
+	}
+	return FRAME_USER;
+}
+
+static int write_function(struct writer *wr, const struct window_place *p, struct func_id *ret)
+{
+	struct function f = { 0 };
+	*ret = (struct func_id){ 0 };
+	if (!p->name.v)
+		return 0;
+	int r = intern(wr, strtab_get(&wr->w->strings, p->name), &f.name);
+	if (r == 0)
+		r = intern(wr, strtab_get(&wr->w->strings, p->system_name), &f.system_name);
+	return r < 0 ? r : dict_function(&wr->p->dict, &f, ret);
+}
+
+static int write_frame(struct writer *wr, uint32_t place, struct frame_id *ret)
+{
+	const struct window_place *p = &wr->w->places.data[place];
+	const struct window_object *o = &wr->w->objects.data[p->object];
+	ret->v = wr->frames[place];
+	if (ret->v)
+		return 0;
+	int r;
+	if (o->kind == OBJECT_SYNTHETIC) {
+		r = dict_named_frame(&wr->p->dict, slice_str(synthetic_names[p->addr]), FRAME_SYNTHETIC, ret);
+	} else {
+		struct frame f = { .address = p->addr, .kind = (uint8_t)kind_of(o) };
+		r = write_function(wr, p, &f.function);
+		if (r == 0)
+			r = write_mapping(wr, p, &f.mapping);
+		if (r == 0)
+			r = dict_frame(&wr->p->dict, &f, ret);
+	}
+	if (r == 0)
+		wr->frames[place] = ret->v;
+	return r;
+}
+
+static int write_node(struct writer *wr, uint32_t node, struct node_id *ret)
+{
+	uint32_t path[MAX_DEPTH], n = 0;
+	for (; node && !wr->nodes[node]; node = wr->w->nodes.data[node].parent) {
+		if (n == MAX_DEPTH)
+			return -E2BIG;
+		path[n++] = node;
+	}
+	struct node_id at = { node ? wr->nodes[node] : 0 };
+	while (n > 0) {
+		uint32_t i = path[--n];
+		struct frame_id frame;
+		int r = write_frame(wr, wr->w->nodes.data[i].place, &frame);
+		if (r == 0)
+			r = dict_node(&wr->p->dict, at, frame, &at);
+		if (r < 0)
+			return r;
+		wr->nodes[i] = at.v;
+	}
+	*ret = at;
+	return 0;
+}
+
+static int label_num(struct writer *wr, const char *key, int64_t num, struct label *ret)
+{
+	*ret = (struct label){ .is_num = 1, .num = num };
+	return intern(wr, slice_str(key), &ret->key);
+}
+
+static int label_str(struct writer *wr, const char *key, struct slice value, struct label *ret)
+{
+	*ret = (struct label){ 0 };
+	int r = intern(wr, slice_str(key), &ret->key);
+	return r < 0 ? r : intern(wr, value, &ret->str);
+}
+
+static int write_labels(struct writer *wr, uint32_t thread, struct labels_id *ret)
+{
+	const struct window_thread *t = &wr->w->threads.data[thread];
+	const struct window_process *process = &wr->w->processes.data[t->process];
+	struct label set[4];
+	uint32_t n = 0;
+	if (wr->labels[thread]) {
+		ret->v = wr->labels[thread] - 1;
+		return 0;
+	}
+	int r = label_num(wr, "pid", process->pid, &set[n++]);
+	if (r == 0)
+		r = label_num(wr, "thread_id", t->tid, &set[n++]);
+	if (r == 0)
+		r = label_str(wr, "thread_name", slice_str(t->comm), &set[n++]);
+	if (r == 0 && wr->o->label_service)
+		r = label_str(wr, "service", strtab_get(&wr->w->strings, wr->w->series.data[process->series].service),
+			      &set[n++]);
+	if (r == 0)
+		r = profile_labels(wr->p, set, n, ret);
+	if (r == 0)
+		wr->labels[thread] = ret->v + 1;
+	return r;
+}
+
+static int write_sample(struct writer *wr, const struct window_sample *s)
+{
+	struct node_id node;
+	struct labels_id labels;
+	int64_t value = llround((double)s->weight * wr->o->scale);
+	int r = write_node(wr, s->node, &node);
+	if (r == 0)
+		r = write_labels(wr, s->thread, &labels);
+	return r < 0 ? r : profile_add_sample(wr->p, node, labels, &value);
+}
+
+int window_profile(const struct window *w, uint32_t series, const struct window_profile_options *o, struct profile *p)
+{
+	int r = p->n_types ? 0 : profile_begin(p, w->info.rate_hz, w->start_ns, w->end_ns);
+	if (r < 0)
+		return r;
+	_cleanup_(free_ptr)
+	uint32_t *frames = calloc(w->places.n, sizeof(*frames));
+	_cleanup_(free_ptr)
+	uint32_t *nodes = calloc(w->nodes.n, sizeof(*nodes));
+	_cleanup_(free_ptr)
+	uint32_t *labels = calloc(w->threads.n + 1, sizeof(*labels));
+	if (!frames || !nodes || !labels)
+		return -ENOMEM;
+	struct writer wr = { .w = w, .o = o, .p = p, .frames = frames, .nodes = nodes, .labels = labels };
+	for (uint32_t i = 0; i < w->samples.n && r == 0; i++) {
+		const struct window_sample *s = &w->samples.data[i];
+		if (w->processes.data[w->threads.data[s->thread].process].series == series)
+			r = write_sample(&wr, s);
+	}
+	return r;
+}
