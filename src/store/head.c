@@ -296,7 +296,7 @@ static int stage_series(struct head *h, const struct intake *in, const struct in
 	if (r == 0)
 		r = map_profile(h, &ip->profile, &j);
 	for (uint32_t t = 0; r == 0 && t < ip->profile.n_types; t++) {
-		uint32_t series;
+		uint32_t series = 0;
 		if (!(ip->keep >> t & 1))
 			continue;
 		r = series_of(h, labels, s->host, &ip->profile, t, &series, err);
