@@ -70,15 +70,6 @@ static bool looks_pprof(struct slice bytes)
 	return true;
 }
 
-enum format format_detect(struct slice bytes)
-{
-	if (bytes.size == 0)
-		return FORMAT_UNKNOWN;
-	if (is_text(bytes))
-		return looks_folded(bytes) ? FORMAT_FOLDED : FORMAT_UNKNOWN;
-	return looks_pprof(bytes) ? FORMAT_PPROF : FORMAT_UNKNOWN;
-}
-
 static const struct {
 	uint32_t at, size;
 	const char *magic, *name;
@@ -108,14 +99,34 @@ static const struct {
 	{ 0, 1, "[", "JSON" },
 };
 
-const char *format_looks_like(struct slice bytes)
+/* The name of the kind whose magic bytes these are, or NULL. */
+static const char *known_kind(struct slice bytes)
 {
-	if (bytes.size == 0)
-		return "nothing: it is empty";
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (bytes.size >= known[i].at + known[i].size &&
 		    memcmp(bytes.data + known[i].at, known[i].magic, known[i].size) == 0)
 			return known[i].name;
+	return NULL;
+}
+
+enum format format_detect(struct slice bytes)
+{
+	if (bytes.size == 0)
+		return FORMAT_UNKNOWN;
+	if (is_text(bytes) && looks_folded(bytes))
+		return FORMAT_FOLDED;
+	if (is_text(bytes) || known_kind(bytes))
+		return FORMAT_UNKNOWN;
+	return looks_pprof(bytes) ? FORMAT_PPROF : FORMAT_UNKNOWN;
+}
+
+const char *format_looks_like(struct slice bytes)
+{
+	if (bytes.size == 0)
+		return "nothing: it is empty";
+	const char *name = known_kind(bytes);
+	if (name)
+		return name;
 	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
 }
 

@@ -3,8 +3,8 @@
 
 #include "base/utf8.h"
 #include "format/markup.h"
-#include "format/quantity.h"
 #include "model/flame.h"
+#include "model/quantity.h"
 
 #include <errno.h>
 #define XXH_INLINE_ALL
@@ -117,9 +117,9 @@ static void put_name(struct svg *s, struct slice name, double x, uint32_t y, dou
 static void put_box(struct svg *s, const struct flame_box *b)
 {
 	const struct calltree *t = s->t;
-	char value[QUANTITY_SIZE], share[QUANTITY_SIZE];
+	char value[QUANTITY_SIZE];
 	quantity_format(t->total[b->node], s->options->unit, value);
-	share_format(t->total[b->node], t->total[0], share);
+	double share = t->total[0] ? 100 * (double)t->total[b->node] / (double)t->total[0] : 0;
 	struct slice name = calltree_name(t, b->node);
 	uint32_t y = HEAD_HEIGHT + b->depth * ROW_HEIGHT;
 	double x = MARGIN + b->x;
@@ -127,7 +127,7 @@ static void put_box(struct svg *s, const struct flame_box *b)
 	markup_put_text(s->out, name);
 	if (t->pruned[b->node])
 		buf_printf(s->out, " %u nodes", t->pruned[b->node]);
-	buf_printf(s->out, " (%s, %s", value, share);
+	buf_printf(s->out, " (%s, %.2f %%", value, share);
 	if (t->func[b->node] != TREE_FUNC_PRUNED && t->funcs[t->func[b->node]].module.v) {
 		buf_add_str(s->out, ", ");
 		markup_put_text(s->out, strtab_get(&t->names, t->funcs[t->func[b->node]].module));

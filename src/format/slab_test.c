@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "format/folded.h"
+#include "format/slab.h"
+
+#include <errno.h>
+
+/* malloc'd bytes are aligned as a slab must be. */
+static struct slice bytes_of(const struct buf *b)
+{
+	return slice_of(b->data, b->n);
+}
+
+static void tree_of(const char *folded, struct calltree *ret)
+{
+	struct profile p;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str(folded), &format_limits_default, &p, NULL), 0);
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	int64_t *self = calloc(dict_n_nodes(&p.dict), sizeof(*self));
+	assert_non_null(b);
+	assert_non_null(self);
+	profile_node_values(&p, 0, self);
+	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0)), 0);
+	assert_int_equal(calltree_finish(b, ret), 0);
+	free(self);
+	calltree_builder_free(&b);
+	profile_done(&p);
+}
+
+static void encode(const struct calltree *t, struct buf *out)
+{
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2") };
+	assert_int_equal(slab_encode(t, &meta, out), 0);
+}
+
+static void assert_meta(const struct slab *s, const char *want)
+{
+	assert_int_equal(s->meta.size, strlen(want));
+	assert_memory_equal(s->meta.data, want, s->meta.size);
+}
+
+static void columns_carry_the_tree(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(calltree_done) struct calltree t;
+	struct error err = { "" };
+	struct slab s;
+	tree_of("main;parse;read_[k] 5\nmain;parse;\xff\xc3\xa4 2\nmain 1\nidle_[j] 3\n", &t);
+	encode(&t, &out);
+	if (slab_open(bytes_of(&out), &s, &err) < 0)
+		fail_msg("%s", err.text);
+	static const struct {
+		const char *name;
+		uint16_t depth;
+		double self;
+		uint8_t kind;
+	} want[] = {
+		{ "all", 0, 0, FRAME_SYNTHETIC }, { "main", 1, 1, FRAME_USER }, { "parse", 2, 0, FRAME_USER },
+		{ "read", 3, 5, FRAME_KERNEL }, { "\xef\xbf\xbd\xc3\xa4", 3, 2, FRAME_USER },
+		{ "idle", 1, 3, FRAME_JIT },
+	};
+	assert_int_equal(s.n_nodes, ARRAY_SIZE(want));
+	for (uint32_t i = 0; i < s.n_nodes; i++) {
+		assert_true(slice_eq(slab_string(&s, s.name[s.func[i]]), slice_str(want[i].name)));
+		assert_int_equal(s.depth[i], want[i].depth);
+		assert_true(s.self[i] == want[i].self);
+		assert_int_equal(s.kind[s.func[i]], want[i].kind);
+		assert_int_equal(s.pruned[i], 0);
+		assert_int_equal(slab_string(&s, s.file[s.func[i]]).size, 0);
+	}
+	assert_meta(&s, "{\"type\":\"cpu\",\"unit\":\"nanoseconds\",\"total\":11,\"nodes\":6,\"pruned_nodes\":0,"
+			"\"profiles\":2}");
+}
+
+static void pruned_boxes_and_unused_names(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(calltree_done) struct calltree t;
+	struct slab s;
+	tree_of("a;b 100\na;tiny;tiny2 1\na;small 2\n", &t);
+	assert_int_equal(calltree_prune(&t, 4), 0);
+	encode(&t, &out);
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.n_nodes, 4);
+	assert_int_equal(s.func[3], TREE_FUNC_PRUNED);
+	assert_int_equal(s.pruned[3], 3);
+	assert_true(s.self[3] == 3);
+	assert_int_equal(s.n_funcs, 3); /* all, a, b: names nobody sees are not sent */
+	assert_int_equal(s.n_strings, 4);
+}
+
+/* Depth has 16 bits: what is deeper becomes one box, and no value is lost. */
+static void too_deep_is_pruned(void **state)
+{
+	(void)state;
+	struct dict d;
+	struct frame_id frame;
+	struct node_id node = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	assert_int_equal(dict_named_frame(&d, slice_str("recurse"), FRAME_USER, &frame), 0);
+	for (int i = 0; i < 70000; i++)
+		assert_int_equal(dict_node(&d, node, frame, &node), 0);
+	int64_t *self = calloc(dict_n_nodes(&d), sizeof(*self));
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_non_null(self);
+	self[node.v] = 42;
+	struct calltree t;
+	assert_int_equal(calltree_add(b, &d, self, slice_of("", 0)), 0);
+	assert_int_equal(calltree_finish(b, &t), 0);
+	_cleanup_(buf_done) struct buf out = buf_of(8 << 20);
+	struct slab s;
+	encode(&t, &out);
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.n_nodes, 65536);
+	assert_int_equal(s.depth[65535], 65535);
+	assert_int_equal(s.func[65535], TREE_FUNC_PRUNED);
+	assert_int_equal(s.pruned[65535], 70001 - 65535);
+	assert_true(s.self[65535] == 42);
+	free(self);
+	calltree_builder_free(&b);
+	calltree_done(&t);
+	dict_done(&d);
+}
+
+static void appends_anywhere_and_the_same(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
+	_cleanup_(calltree_done) struct calltree t;
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0) };
+	tree_of("a;b 1\n", &t);
+	buf_add_str(&a, "12345");
+	assert_int_equal(slab_encode(&t, &meta, &a), 0);
+	assert_int_equal(slab_encode(&t, &meta, &b), 0);
+	assert_true(slice_eq(slice_of(a.data + 5, a.n - 5), bytes_of(&b)));
+	assert_int_equal(slab_encode(&t, &meta, &full), -E2BIG);
+}
+
+static void assert_refused(struct buf *b, size_t at, const void *bytes, size_t n, int code, const char *message)
+{
+	uint8_t was[32];
+	struct error err = { "" };
+	struct slab s;
+	assert_true(n <= sizeof(was) && at + n <= b->n);
+	memcpy(was, b->data + at, n);
+	memcpy(b->data + at, bytes, n);
+	assert_int_equal(slab_open(bytes_of(b), &s, &err), code);
+	assert_string_equal(err.text, message);
+	memcpy(b->data + at, was, n);
+}
+
+static void strangers_are_refused(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(calltree_done) struct calltree t;
+	struct error err = { "" };
+	struct slab s;
+	tree_of("a;b 1\n", &t);
+	encode(&t, &b);
+	assert_int_equal(slab_open(slice_of(b.data + 1, b.n - 1), &s, &err), -EINVAL);
+	assert_refused(&b, 0, "x", 1, -EBADMSG, "at byte 0: not a slab");
+	assert_refused(&b, 8, "\x02", 1, -EPROTONOSUPPORT, "at byte 8: slab version 2; this reader knows 1");
+	assert_refused(&b, 12, "\xff", 1, -E2BIG, "at byte 12: 255 columns; at most 64 are read");
+	assert_refused(&b, 12, "\x0a", 1, -EBADMSG, "column meta is missing");
+	assert_refused(&b, 32 + 16, "\x08", 1, -EBADMSG, "at byte 32: column node.func has elements of 8 bytes");
+	assert_refused(&b, 32 + 24, "\x01", 1, -EBADMSG, "at byte 32: column 0 lies outside of the file");
+	assert_refused(&b, 64 + 20, "\xff\xff\xff\xff", 4, -EBADMSG, "at byte 64: column 1 lies outside of the file");
+	assert_refused(&b, 64 + 20, "\x02", 1, -EBADMSG, "columns node.depth and node.func differ in length");
+	uint64_t func_at, depth_at;
+	memcpy(&func_at, b.data + 32 + 24, 8);
+	memcpy(&depth_at, b.data + 64 + 24, 8);
+	assert_refused(&b, func_at + 4, "\x09", 1, -EBADMSG, "node 1: function 9 does not exist");
+	assert_refused(&b, depth_at + 4, "\x07", 1, -EBADMSG, "node 2: depth 7");
+	assert_refused(&b, depth_at + 2, "\x00", 1, -EBADMSG, "node 1: depth 0");
+	/* One copy for all lengths, at its very end: an overrun is seen. */
+	for (size_t n = 0; n < b.n; n++) {
+		_cleanup_(free_ptr) uint8_t *part = malloc(n ? n : 1);
+		assert_non_null(part);
+		memcpy(part, b.data, n);
+		int r = slab_open(slice_of(part, n), &s, &err);
+		assert_true(r == -EBADMSG || r == -ENODATA);
+	}
+}
+
+static void flipped_bits_do_no_harm(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(calltree_done) struct calltree t;
+	tree_of("a;b 1\na;c_[k] 2\n", &t);
+	encode(&t, &b);
+	for (size_t bit = 0; bit < b.n * 8; bit++) {
+		struct slab s;
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (slab_open(bytes_of(&b), &s, NULL) == 0)
+			for (uint32_t i = 0; i < s.n_funcs; i++)
+				assert_true(slab_string(&s, s.name[i]).size <= b.n);
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(columns_carry_the_tree),
+		cmocka_unit_test(pruned_boxes_and_unused_names),
+		cmocka_unit_test(too_deep_is_pruned),
+		cmocka_unit_test(appends_anywhere_and_the_same),
+		cmocka_unit_test(strangers_are_refused),
+		cmocka_unit_test(flipped_bits_do_no_harm),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
