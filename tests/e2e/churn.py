@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""churn: an agent beside a machine that starts and ends processes all the
+time. It must keep its memory and descriptors bounded and lose nothing.
+Usage: churn.py BUILD_DIR [SECONDS]"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import Skip, case, run  # pylint: disable=wrong-import-position
+
+BUILD = os.path.abspath(sys.argv[1])
+SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 25
+RSS_LIMIT_KB = 10240
+
+
+class Lines(threading.Thread):
+    """The lines a program writes, as they come."""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self.stream, self.lines = stream, []
+        self.start()
+
+    def run(self):
+        for line in self.stream:
+            self.lines.append(line)
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+
+
+def churn(until):
+    """Short processes, some of which live just long enough to be sampled."""
+    n = 0
+    while time.monotonic() < until:
+        batch = [
+            subprocess.Popen(["/bin/sh", "-c", f"i=0; while [ $i -lt {n % 7 * 2000} ]; do i=$((i+1)); done"])
+            for _ in range(8)
+        ]
+        for process in batch:
+            process.wait()
+        n += 1
+    return n * 8
+
+
+@case
+def memory_and_descriptors_stay_and_nothing_is_lost():
+    if os.getuid() != 0:
+        raise Skip("sampling all processes needs root")
+    with tempfile.TemporaryDirectory(prefix="wick-churn-") as data:
+        up = subprocess.Popen(
+            [os.path.join(BUILD, "wick"), "up", "--listen", "127.0.0.1:0", "--data", data],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        log = Lines(up.stderr)
+        try:
+            url = up.stdout.readline().strip()
+            assert url.startswith("http://"), log.lines
+            agent = next(pid for pid in children_of(up.pid) if name_of(pid) == "wick-agent")
+            churn(time.monotonic() + SECONDS / 2)
+            fds = len(os.listdir(f"/proc/{agent}/fd"))
+            started = churn(time.monotonic() + SECONDS / 2)
+            print(f"# {started} processes in the second half, agent {rss_kb(agent)} kB, {fds} descriptors")
+            assert rss_kb(agent) < RSS_LIMIT_KB, rss_kb(agent)
+            assert len(os.listdir(f"/proc/{agent}/fd")) < fds + 32
+        finally:
+            up.terminate()
+            status = up.wait(timeout=30)
+        assert status == 0, (status, log.lines)
+        cost = [line for line in log.lines if " cost " in line or line.startswith("cost")]
+        assert cost, log.lines
+        print(f"# {cost[-1].strip()}")
+        assert re.search(r"\blost=0\b", cost[-1]), cost[-1]
+
+
+run()
