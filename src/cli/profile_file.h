@@ -16,5 +16,7 @@ int profile_check_output(const char *path, bool force, struct error *err) must_c
  * formats show, NULL = the profile's default. */
 int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err) must_check;
 
-/* The call tree of one sample type. `ret` needs calltree_done(). */
-int profile_calltree(const struct profile *p, uint32_t type, struct calltree *ret) must_check;
+/* The call tree of one sample type. `by`: a first level with the values of
+ * that label, where there are several; NULL = none. `ret` needs
+ * calltree_done(). */
+int profile_calltree(const struct profile *p, uint32_t type, const char *by, struct calltree *ret) must_check;
