@@ -11,7 +11,7 @@
 static void put_base64(struct buf *out, struct slice in)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint8_t *p = buf_room(out, (in.size + 2) / 3 * 4);
+	uint8_t *p = in.size ? buf_room(out, (in.size + 2) / 3 * 4) : NULL;
 	if (!p)
 		return;
 	for (size_t i = 0; i < in.size; i += 3) {
