@@ -2,6 +2,7 @@
 #include "agent/naming.h"
 
 #include "base/file.h"
+#include "object/debugfile.h"
 #include "object/demangle.h"
 #include "object/kallsyms.h"
 #include "object/perfmap.h"
@@ -137,17 +138,27 @@ static uint64_t cache_object(struct naming *n, const struct window_object *o)
 	return 0;
 }
 
+/* From the binary, or from the file its symbols were moved to. */
+static int look_up_file(struct naming *n, struct binary *b, uint32_t n_addrs, struct symrange_sink sink)
+{
+	struct elf elf, debug;
+	_cleanup_(close_fd)
+	int debug_fd = -1;
+	int fd = binary_fd(b);
+	int r = fd < 0 ? -ENOENT : elf_init(&elf, fd, NULL);
+	if (r < 0)
+		return r;
+	bool is_apart = elf.symtab.size == 0 && debugfile_open(&elf, DEBUGFILE_FOLDER, &debug_fd, &debug) == 0;
+	return symtab_lookup(is_apart ? &debug : &elf, n->addrs, n_addrs, sink, NULL);
+}
+
 /* Asks the object's source for the first `n_addrs` of n->addrs. */
 static int look_up(struct naming *n, const struct window_object *o, uint32_t n_addrs)
 {
 	struct symrange_sink sink = { put_range, n };
-	struct elf elf;
 	switch (o->kind) {
-	case OBJECT_FILE: {
-		int fd = binary_fd(o->binary);
-		int r = fd < 0 ? -ENOENT : elf_init(&elf, fd, NULL);
-		return r < 0 ? r : symtab_lookup(&elf, n->addrs, n_addrs, sink, NULL);
-	}
+	case OBJECT_FILE:
+		return look_up_file(n, o->binary, n_addrs, sink);
 	case OBJECT_KERNEL:
 		return n->kallsyms ? kallsyms_lookup(n->kallsyms, n->addrs, n_addrs, sink, NULL) : -ENOENT;
 	case OBJECT_CODE:

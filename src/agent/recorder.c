@@ -32,6 +32,7 @@ struct recorder {
 	struct sampler_stats counted;  /* up to here losses are in some window */
 	uint64_t lost_later[N_LOSSES]; /* for the next window */
 	double scale;
+	uint32_t n_cpus;
 	struct recorder_stats stats;
 };
 
@@ -97,6 +98,7 @@ int recorder_open(const struct recorder_options *o, struct recorder_sink sink, s
 	int e = sampler_open(&o->sampler, (struct sample_sink){ on_stack, on_sample, r }, &r->sampler, err);
 	if (e < 0)
 		return e;
+	r->n_cpus = sampler_n_cpus(r->sampler);
 	*ret = take_ptr(r);
 	return 0;
 }
@@ -167,7 +169,7 @@ static void emit(struct recorder *r, struct window *w)
 static void describe(struct recorder *r, struct window *w)
 {
 	(void)snprintf(w->info.source, sizeof(w->info.source), "%s", sampler_source(r->sampler));
-	w->info.n_cpus = sampler_n_cpus(r->sampler);
+	w->info.n_cpus = r->n_cpus;
 	w->info.rate_hz = r->options.sampler.rate_hz;
 	take_losses(r, &w->info);
 	window_info_add(&r->stats.info, &w->info);
@@ -201,6 +203,7 @@ static int seal_previous(struct recorder *r)
 	r->sealing = false;
 	int e = seal(r, window_of(r, r->current - 1));
 	sampler_rescan(r->sampler);
+	r->n_cpus = sampler_n_cpus(r->sampler);
 	return e;
 }
 

@@ -105,7 +105,7 @@ static bool find_row(struct window *w, enum row row, uint64_t a, uint64_t b, uin
 
 int window_add_stack(struct window *w, const struct record_stack *s)
 {
-	uint32_t id;
+	uint32_t id = 0;
 	int r = vec_reserve(&w->budget, &w->addresses, s->n_frames);
 	if (r < 0 || window_find_stack(w, s->hash))
 		return r;
@@ -181,7 +181,7 @@ static int intern_process(struct window *w, const struct process *p, uint32_t *r
 
 int window_thread(struct window *w, const struct process *p, uint32_t tid, const char *comm, uint32_t *ret)
 {
-	uint32_t process;
+	uint32_t process = 0;
 	struct window_thread t = { .tid = tid };
 	int r = intern_process(w, p, &process);
 	if (r < 0)
@@ -195,7 +195,7 @@ int window_thread(struct window *w, const struct process *p, uint32_t tid, const
 
 int window_add_weight(struct window *w, uint32_t thread, uint32_t node, uint64_t weight)
 {
-	uint32_t id;
+	uint32_t id = 0;
 	int r = INTERN(w, ROW_SAMPLE, thread, node, &w->samples, &id, (struct window_sample){ thread, node, 0 });
 	if (r < 0)
 		return r;

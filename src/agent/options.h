@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h: what wick-agent is told, by arguments or else by environment.
+ * option.def lists it all; --help and the messages are made from that. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LABEL_VALUE_SIZE 257
+
+struct agent_options {
+	const char *server; /* points into argv or the environment */
+	uint32_t rate_hz, window_s;
+	char host[LABEL_VALUE_SIZE], region[LABEL_VALUE_SIZE], zone[LABEL_VALUE_SIZE];
+	bool help, version;
+};
+
+/* -EINVAL says which setting is wrong and why. */
+int agent_options_parse(struct agent_options *o, int argc, char **argv, struct error *err) must_check;
+void agent_options_usage(FILE *out);
