@@ -16,6 +16,14 @@
 #define MARGIN 10
 #define CHAR_WIDTH 7.2 /* monospace at 12 px */
 
+/* The children of an open box that have been drawn so far. */
+struct row {
+	const struct flame_box *parent;
+	uint32_t next; /* first node behind them */
+	int64_t value; /* of the rest */
+	double x;      /* where the rest begins */
+};
+
 struct svg {
 	const struct calltree *t;
 	const struct svg_options *options;
@@ -23,12 +31,14 @@ struct svg {
 	double width, min_width;
 	uint32_t max_rows;
 	uint32_t n_left_out;
+	struct row *rows; /* by depth */
 	struct buf *out;
 };
 
 static void svg_done(struct svg *s)
 {
 	flame_done(&s->flame);
+	free(s->rows);
 }
 
 struct hue {
@@ -98,11 +108,24 @@ static size_t fit(struct slice name, size_t columns)
 	return i;
 }
 
+/* "io/netty/channel/Channel.flush" -> "Channel.flush": where there is little
+ * room, the end says more than the beginning. Slashes within arguments stay. */
+static struct slice without_path(struct slice name)
+{
+	size_t from = 0;
+	for (size_t i = 0; i + 1 < name.size && !memchr("(<[ ", name.data[i], 4); i++)
+		if (name.data[i] == '/')
+			from = i + 1;
+	return slice_of(name.data + from, name.size - from);
+}
+
 static void put_name(struct svg *s, struct slice name, double x, uint32_t y, double width)
 {
 	size_t columns = width > 6 ? (size_t)((width - 6) / CHAR_WIDTH) : 0;
 	if (columns < 3)
 		return;
+	if (fit(name, columns) < name.size)
+		name = without_path(name);
 	size_t n = fit(name, columns);
 	buf_printf(s->out, "<text x=\"%.1f\" y=\"%u\">", x + 3, y + 12);
 	if (n < name.size) {
@@ -140,6 +163,45 @@ static void put_box(struct svg *s, const struct flame_box *b)
 	buf_add_str(s->out, "</g>\n");
 }
 
+/* One pale box for the children of a box that are too small or too deep. */
+static void put_rest(struct svg *s, uint32_t depth)
+{
+	const struct row *row = &s->rows[depth];
+	uint32_t parent = row->parent->node, n = s->t->end[parent] - row->next;
+	double width = s->t->total[0] > 0 ? (double)row->value * s->width / (double)s->t->total[0] : 0;
+	if (n == 0 || width < 1)
+		return;
+	char value[QUANTITY_SIZE];
+	quantity_format(row->value, s->options->unit, value);
+	buf_printf(s->out,
+		   "<g><title>%u frames not shown (%s, %.2f %%)</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" "
+		   "height=\"%d\" fill=\"#ebe9e4\"/></g>\n",
+		   n, value, 100 * (double)row->value / (double)s->t->total[0], MARGIN + row->x,
+		   HEAD_HEIGHT + depth * ROW_HEIGHT, width, ROW_HEIGHT - 1);
+}
+
+static void put_boxes(struct svg *s)
+{
+	const struct calltree *t = s->t;
+	uint32_t n_open = 0; /* rows whose parent may still get boxes */
+	for (uint32_t i = 0; i < s->flame.n && !s->out->failed; i++) {
+		const struct flame_box *b = &s->flame.boxes[i];
+		for (; n_open > b->depth; n_open--)
+			put_rest(s, n_open);
+		if (b->depth > 0) {
+			struct row *row = &s->rows[b->depth];
+			row->next = t->end[b->node];
+			row->value -= t->total[b->node];
+			row->x = b->x + b->width;
+		}
+		put_box(s, b);
+		n_open = b->depth + 1;
+		s->rows[n_open] = (struct row){ b, b->node + 1, t->total[b->node] - t->self[b->node], b->x };
+	}
+	for (; n_open > 0; n_open--)
+		put_rest(s, n_open);
+}
+
 /* Its own light ground, so that a viewer's dark one does not shine through. */
 static void put_head(struct svg *s, uint32_t n_rows)
 {
@@ -159,7 +221,7 @@ static void put_head(struct svg *s, uint32_t n_rows)
 	markup_put_text(s->out, slice_of(title.data, fit(title, (size_t)(s->width / 9))));
 	buf_printf(s->out, "</text>\n<text x=\"%d\" y=\"38\" fill=\"#595959\">%s", MARGIN, total);
 	if (s->n_left_out)
-		buf_printf(s->out, ", %u frames too small to show", s->n_left_out);
+		buf_printf(s->out, ", %u frames too small or too deep to show", s->n_left_out);
 	buf_add_str(s->out, "</text>\n");
 }
 
@@ -174,7 +236,8 @@ static int lay_out(struct svg *s)
 			s->flame.boxes[n++] = s->flame.boxes[i];
 	s->n_left_out = s->flame.n_left_out + (s->flame.n - n);
 	s->flame.n = n;
-	return 0;
+	s->rows = calloc((size_t)s->flame.max_depth + 2, sizeof(*s->rows));
+	return s->rows ? 0 : -ENOMEM;
 }
 
 int svg_render(const struct calltree *t, const struct svg_options *options, struct buf *out)
@@ -192,10 +255,10 @@ int svg_render(const struct calltree *t, const struct svg_options *options, stru
 	int r = lay_out(&s);
 	if (r < 0)
 		return r;
+	/* One more than the boxes need: for what is too small on top of them. */
 	uint32_t n_rows = s.flame.max_depth + 1 < s.max_rows ? s.flame.max_depth + 1 : s.max_rows;
-	put_head(&s, n_rows);
-	for (uint32_t i = 0; i < s.flame.n && !out->failed; i++)
-		put_box(&s, &s.flame.boxes[i]);
+	put_head(&s, n_rows + (s.n_left_out > 0));
+	put_boxes(&s);
 	buf_add_str(out, "</svg>\n");
 	return out->failed ? -E2BIG : 0;
 }

@@ -4,7 +4,7 @@
  *   title, total                                       24 + 18 px
  *   [ all                                        ]     root on top,
  *   [ main                    ][ start_thread    ]     17 px a row
- *   [ parse     ][ read ]      [ run ]
+ *   [ parse     ][ read ][....][ run ]                 .... = smaller ones
  *
  * Readable without script: names are cut to their boxes, <title> carries the
  * full name, value and share. Hue tells the kind of code, so that it also

@@ -94,6 +94,9 @@ static void names_fit_their_boxes(void **state)
 	const char *svg = render("a_function_with_a_rather_long_name_that_goes_on;b 50\nc 50\n", &o, &out);
 	assert_non_null(strstr(svg, ">a_function_with_a\xe2\x80\xa6</text>"));
 	assert_non_null(strstr(svg, "<title>a_function_with_a_rather_long_name_that_goes_on ("));
+	out.n = 0;
+	svg = render("example.org/net/server.(*Conn).Read(a/b) 50\nc 50\n", &o, &out);
+	assert_non_null(strstr(svg, ">server.(*Conn).Re\xe2\x80\xa6</text>"));
 }
 
 static void what_is_too_small_is_counted(void **state)
@@ -102,12 +105,17 @@ static void what_is_too_small_is_counted(void **state)
 	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
 	const struct svg_options narrow = { .title = "t", .unit = "count", .width = 200, .min_width = 5 };
 	const char *svg = render("big 1000\nsmall;x 1\nsmall;y 1\n", &narrow, &out);
-	assert_non_null(strstr(svg, "3 frames too small to show"));
+	assert_non_null(strstr(svg, "3 frames too small or too deep to show"));
+	assert_null(strstr(svg, "frames not shown")); /* a third of a pixel */
+	out.n = 0;
+	svg = render("big 100\ns1;x 4\ns2;y 2\n", &narrow, &out);
+	assert_non_null(strstr(svg, "<title>2 frames not shown (2, 1.89 %)</title>"));
 	out.n = 0;
 	const struct svg_options flat = { .title = "t", .unit = "count", .max_rows = 2 };
 	svg = render("a;b;c;d 10\n", &flat, &out);
-	assert_non_null(strstr(svg, "3 frames too small to show"));
-	assert_int_equal(count(svg, "<g>"), 2);
+	assert_non_null(strstr(svg, "3 frames too small or too deep to show"));
+	assert_int_equal(count(svg, "<g>"), 3);
+	assert_non_null(strstr(svg, "<title>3 frames not shown (10, 100.00 %)</title>"));
 }
 
 static void kinds_have_their_hues(void **state)
