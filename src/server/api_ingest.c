@@ -151,8 +151,7 @@ static void answer_failure(struct server *s, struct http_request *rq, int r, con
 	case -ENOBUFS:
 		s->n_too_large++;
 		http_answer_error(rq, 413, "too_large", "body", (int64_t)s->work.max,
-				  "%s; decoding has %zu MiB, a quarter of --memory-limit", err->text,
-				  s->work.max >> 20);
+				  "%s; decoding has %zu MiB of --memory-limit", err->text, s->work.max >> 20);
 		return;
 	case -EPROTONOSUPPORT:
 		s->n_unsupported++;

@@ -32,9 +32,9 @@ static int open_store(struct server *s, struct error *err)
 	const struct store_options options = {
 		.dir = o->data,
 		.memory_limit = o->memory_limit,
-		.head_memory = o->memory_limit / 8 * 5,
+		.head_memory = HEAD_SHARE(o->memory_limit),
 		/* Nothing else runs yet: replay may use what queries will have. */
-		.decode_memory = o->memory_limit / 4 / n_cpus(),
+		.decode_memory = WORK_SHARE(o->memory_limit) / n_cpus(),
 		.n_threads = n_cpus(),
 		.disk_limit = o->disk_limit,
 		.disk_reserve = o->disk_reserve,
@@ -217,9 +217,9 @@ int main(int argc, char **argv)
 	sigset_t signals;
 	set_signals(&signals);
 	struct server s = { .options = &options };
-	s.bodies_max = options.memory_limit / 16;
+	s.bodies_max = BODIES_SHARE(options.memory_limit);
 	s.body_max = s.bodies_max < BODY_MAX ? s.bodies_max : BODY_MAX;
-	r = workmem_init(&s.work, options.memory_limit / 4);
+	r = workmem_init(&s.work, WORK_SHARE(options.memory_limit));
 	if (r == 0)
 		r = serve(&s, &signals, &err);
 	if (r < 0)

@@ -40,8 +40,10 @@ static int run_once(struct server *s, size_t size, query_work work, const void *
 	size_t granted;
 	if (!workmem_take(&s->work, size, WAIT_MS, &granted))
 		return -EAGAIN;
-	/* A quarter for the answer's bytes, a quarter for what is not counted. */
-	struct query q = { .server = s, .budget = membudget_of(granted / 2), .out = buf_of(granted / 4), .job = job };
+	/* The answer is written when most of what it took to find it is free again. */
+	struct query q = {
+		.server = s, .budget = membudget_of(granted / 4 * 3), .out = buf_of(granted / 4), .job = job
+	};
 	int r = work(&q, err);
 	if (r == 0 && q.out.failed)
 		r = -ENOBUFS;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server.h: what the handlers of wick-server share.
  *
- *   --memory-limit  |      head 5/8       | work 1/4 | bodies 1/16 | rest |
+ *   --memory-limit  |    head 1/2    | work 5/16 | bodies 1/16 | rest 1/8 |
  *
  * head: what is stored. work: decoding and queries (workmem.h). bodies:
- * request bodies being received or waiting for the disk. rest: buffers of
- * connections, stacks, the program itself. */
+ * request bodies being received or waiting for the disk. rest: answers being
+ * sent, buffers of connections, stacks, the program itself. */
 #pragma once
 
 #include "http/http.h"
@@ -16,6 +16,10 @@
 #include <stdatomic.h>
 
 #define BODY_MAX ((size_t)64 << 20)
+
+#define HEAD_SHARE(limit)   ((limit) / 2)
+#define WORK_SHARE(limit)   ((limit) / 16 * 5)
+#define BODIES_SHARE(limit) ((limit) / 16)
 
 struct live;
 

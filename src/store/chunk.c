@@ -17,10 +17,14 @@ static int compare_row(const void *a, const void *b)
 	return x->labels < y->labels ? -1 : x->labels > y->labels;
 }
 
+void chunk_sort(struct chunk_row *rows, uint32_t n)
+{
+	qsort(rows, n, sizeof(*rows), compare_row);
+}
+
 /* Sums equal rows and drops zeros; the new n. */
 static uint32_t rows_compact(struct chunk_row *rows, uint32_t n)
 {
-	qsort(rows, n, sizeof(*rows), compare_row);
 	uint32_t out = 0;
 	for (uint32_t i = 0; i < n;) {
 		struct chunk_row sum = rows[i];

@@ -28,8 +28,11 @@ struct chunk {
 	uint8_t *data; /* NULL when there are no rows */
 };
 
-/* Packs rows, which are sorted in place; equal ones are summed, those of
- * value 0 left out. The caller sets the times. -ENOBUFS, -ENOMEM. */
+/* By (node, labels). */
+void chunk_sort(struct chunk_row *rows, uint32_t n);
+
+/* Packs sorted rows, of which equal ones are summed and those of value 0 left
+ * out in place. The caller sets the times. -ENOBUFS, -ENOMEM. */
 int chunk_encode(struct membudget *budget, struct chunk_row *rows, uint32_t n, struct chunk *ret) must_check;
 void chunk_done(struct membudget *budget, struct chunk *c);
 

@@ -207,7 +207,8 @@ static int import_labels(struct head *h, const struct profile *p, struct labels_
 struct mapping_job {
 	struct node_id *nodes;
 	struct labels_id *labels;
-	struct chunk_row *rows;
+	struct chunk_row *rows; /* of the type at hand */
+	uint32_t *order;	/* samples by (node, labels): sorted once for all types */
 };
 
 static void mapping_job_done(struct mapping_job *j)
@@ -215,6 +216,17 @@ static void mapping_job_done(struct mapping_job *j)
 	free(j->nodes);
 	free(j->labels);
 	free(j->rows);
+	free(j->order);
+}
+
+static void sort_samples(const struct profile *p, struct mapping_job *j)
+{
+	uint32_t n = profile_n_samples(p);
+	for (uint32_t i = 0; i < n; i++)
+		j->rows[i] = (struct chunk_row){ j->nodes[p->node.data[i].v].v, j->labels[p->labels.data[i].v].v, i };
+	chunk_sort(j->rows, n);
+	for (uint32_t i = 0; i < n; i++)
+		j->order[i] = (uint32_t)j->rows[i].value;
 }
 
 static int map_profile(struct head *h, const struct profile *p, struct mapping_job *j)
@@ -222,10 +234,15 @@ static int map_profile(struct head *h, const struct profile *p, struct mapping_j
 	j->nodes = malloc((size_t)dict_n_nodes(&p->dict) * sizeof(*j->nodes));
 	j->labels = malloc((size_t)p->labels_off.n * sizeof(*j->labels));
 	j->rows = malloc(((size_t)profile_n_samples(p) + 1) * sizeof(*j->rows));
-	if (!j->nodes || !j->labels || !j->rows)
+	j->order = malloc(((size_t)profile_n_samples(p) + 1) * sizeof(*j->order));
+	if (!j->nodes || !j->labels || !j->rows || !j->order)
 		return -ENOMEM;
 	int r = dict_import(&h->names.dict, &p->dict, j->nodes);
-	return r < 0 ? r : import_labels(h, p, j->labels);
+	if (r == 0)
+		r = import_labels(h, p, j->labels);
+	if (r == 0)
+		sort_samples(p, j);
+	return r;
 }
 
 static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t t, uint32_t series,
@@ -233,9 +250,11 @@ static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t 
 {
 	const struct profile *p = &ip->profile;
 	uint32_t n = profile_n_samples(p);
-	for (uint32_t i = 0; i < n; i++)
-		j->rows[i] = (struct chunk_row){ j->nodes[p->node.data[i].v].v, j->labels[p->labels.data[i].v].v,
-						 p->value[t].data[i] };
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t from = j->order[i];
+		j->rows[i] = (struct chunk_row){ j->nodes[p->node.data[from].v].v, j->labels[p->labels.data[from].v].v,
+						 p->value[t].data[from] };
+	}
 	int r = vec_reserve(&h->budget, &h->series.data[series].chunks, h->series.data[series].n_staged + 1);
 	struct chunk chunk;
 	if (r == 0)

@@ -1,0 +1,613 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""server_test.py [SANITIZER]: wick-server as a process: real sockets, real kills.
+
+Needs the standard library only. Profiles come from ../shared/data/pprof where that is there, else they are made here."""
+
+import base64
+import concurrent.futures
+import glob
+import gzip
+import http.client
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from tap import Skip, case, run  # noqa: E402
+
+SERVER = os.path.join(os.environ.get("WICK_BUILD_ROOT", "build"), "wick-server")
+SANITIZER = sys.argv[1] if len(sys.argv) > 1 else "none"
+NOW = int(time.time() * 1000)
+
+
+# ---- profiles ------------------------------------------------------------
+
+def varint(v):
+    out = bytearray()
+    while v >= 128:
+        out.append(v & 127 | 128)
+        v >>= 7
+    return bytes(out) + bytes([v])
+
+
+def number(field, v):
+    return varint(field << 3) + varint(v)
+
+
+def nested(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=()):
+    """stacks: {("main", "f"): ns}, root first; labels: of every sample, (name, text or number)."""
+    strings = [""]
+
+    def text(s):
+        if s not in strings:
+            strings.append(s)
+        return strings.index(s)
+
+    functions, body = {}, b""
+    body += nested(1, number(1, text("cpu")) + number(2, text("nanoseconds")))
+    for stack, value in stacks.items():
+        for name in stack:
+            functions.setdefault(name, len(functions) + 1)
+        sample = b"".join(number(1, functions[name]) for name in reversed(stack)) + number(2, value)
+        for name, v in labels:
+            one = number(1, text(name))
+            one += number(3, v) if isinstance(v, int) else number(2, text(v))
+            sample += nested(3, one)
+        body += nested(2, sample)
+    for name, i in functions.items():
+        body += nested(4, number(1, i) + nested(4, number(1, i)))
+        body += nested(5, number(1, i) + number(2, text(name)))
+    if comment:
+        body += number(13, text(comment))
+    body += number(9, time_ms * 1000000) + number(10, duration_ms * 1000000)
+    return body + b"".join(nested(6, s.encode()) for s in strings)
+
+
+def real_profiles():
+    return sorted(glob.glob(os.path.join(ROOT, "../shared/data/pprof/*.pb.gz"))
+                  + glob.glob(os.path.join(ROOT, "../shared/data/pprof/series/*.pb.gz")))
+
+
+def many_profiles():
+    """Real ones, or made ones of about their size."""
+    paths = real_profiles()
+    if paths:
+        return [open(p, "rb").read() for p in paths]
+    return [gzip.compress(pprof({("main", f"f{k}", f"g{i % 7}"): i + 1 for i in range(200)})) for k in range(10)]
+
+
+# ---- the server ------------------------------------------------------------
+
+class Server:
+    def __init__(self, data, *options, preexec=None):
+        self.data = data
+        self.lines = []
+        self.process = subprocess.Popen(
+            [SERVER, "--listen", "127.0.0.1:0", "--data", data, "--disk-reserve", "0", *options],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=preexec)
+        self.port = None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if "listening address=" in line:
+                self.port = int(line.rsplit(":", 1)[1])
+                break
+        # Nothing the server says later may block it.
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+        assert self.port, "".join(self.lines)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stderr.close()
+        if kind:
+            for line in "".join(self.lines).splitlines()[-40:]:
+                print(f"# server: {line}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0, "".join(self.lines)
+
+    def ask(self, method, path, body=None, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            c.request(method, path, body, headers or {})
+            r = c.getresponse()
+            return r.status, r.read(), r
+        finally:
+            c.close()
+
+    def get(self, path, **params):
+        labels = params.pop("label", [])
+        if "from_" in params:
+            params["from"] = params.pop("from_")
+        query = urllib.parse.urlencode(list(params.items()) + [("label", v) for v in labels])
+        status, body, _ = self.ask("GET", f"/api/v1/{path}?{query}")
+        assert status == 200, (path, status, body)
+        return json.loads(body)
+
+    def ingest(self, body, **params):
+        """(status, answer)"""
+        status, answer, _ = self.ask("POST", "/api/v1/ingest?" + urllib.parse.urlencode(params), body)
+        return status, json.loads(answer)
+
+    def metric(self, name):
+        _, body, _ = self.ask("GET", "/metrics")
+        for line in body.decode().splitlines():
+            if line.startswith(name + " "):
+                return int(line.split()[1])
+        raise AssertionError(f"no metric {name}")
+
+
+class Folder:
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="wick-server-test-")
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path)
+
+
+def wait_for(condition, what):
+    """Polls; the pause only spares the CPU."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, f"timed out: {what}"
+        threading.Event().wait(0.01)
+
+
+def segments(data):
+    return sorted(glob.glob(os.path.join(data, "wal", "*.wal")))
+
+
+# ---- what is stored is what is shown ----------------------------------------
+
+WINDOW = "wick.window source=bpf:cpu-clock cpus=4 rate_hz=100 samples=70 ring_full=3 truncated=2"
+
+
+@case
+def a_profile_is_shown_as_it_was_sent():
+    stacks = {("main", "parse"): 30_000_000, ("main", "run", "parse"): 20_000_000, ("main", "run"): 10_000_000}
+    at = NOW // 10000 * 10000 - 60000
+    with Folder() as data, Server(data) as s:
+        body = gzip.compress(pprof(stacks, at, 10000, WINDOW, [("thread_name", "worker"), ("pid", 7)]))
+        assert s.ingest(body, service="api", host="a", **{"from": at, "to": at + 10000}) == \
+            (200, {"status": "stored", "samples": 3})
+        assert s.ingest(pprof({("main", "idle"): 5}, at), service="db", host="b")[0] == 200
+
+        assert [x["name"] for x in s.get("services")["services"]] == ["api", "db"]
+        assert s.get("services")["services"][0]["total"] == {"cpu:nanoseconds": 60_000_000}
+        assert s.get("types") == {"types": [{"name": "cpu:nanoseconds", "unit": "nanoseconds"}]}
+        labels = {x["name"]: x for x in s.get("labels", service="api")["labels"]}
+        assert labels["host"]["values"] == ["a"] and labels["host"]["kind"] == "series"
+        assert labels["pid"]["values"] == ["7"] and labels["thread_name"]["values"] == ["worker"]
+
+        top = s.get("top", service="api", type="cpu")
+        assert top["total"] == 60_000_000
+        assert {f["name"]: (f["self"], f["total"]) for f in top["functions"]} == \
+            {"parse": (50_000_000, 50_000_000), "run": (10_000_000, 30_000_000), "main": (0, 60_000_000)}
+        assert [f["name"] for f in s.get("top", service="api", order="total", limit=1)["functions"]] == ["main"]
+
+        tree = s.get("tree", service="api", label=["pid:7"], by="thread_name")
+        names = [tree["functions"][f]["name"] for f in tree["tree"]["func"]]
+        assert names == ["all", "worker", "main", "run", "parse", "parse"] or \
+            names == ["all", "worker", "main", "parse", "run", "parse"], names
+        assert tree["tree"]["depth"][:3] == [0, 1, 2] and sum(tree["tree"]["self"]) == 60_000_000
+        assert tree["profiles"] == 1 and tree["quality"]["lost"]["ring_full"] == 3
+        assert tree["quality"]["lost_total"] == 3 and tree["quality"]["truncated"] == 2
+        assert tree["quality"]["sources"] == ["bpf:cpu-clock"] and tree["quality"]["samples"] == 70
+        assert s.get("tree", service="api", label=["pid:8"])["total"] == 0
+        assert s.get("tree", service="nobody")["total"] == 0
+
+        series = s.get("series", service="api", from_=at - 20000, to=at + 30000, step=10000)
+        assert series["values"] == [None, None, 60_000_000, None, None]
+        assert series["covered_ms"] == [0, 0, 10000, 0, 0]
+        assert series["capacity_cores"] == [None, None, 4, None, None]
+        # Measured, and nothing of it matches: 0, not a gap.
+        series = s.get("series", service="api", from_=at, to=at + 10000, step=10000, label=["pid:8"])
+        assert series["values"] == [0]
+        spread = s.get("series", service="api", from_=at, to=at + 10000, step=2500)
+        assert spread["values"] == [15_000_000] * 4
+
+        status, body, r = s.ask("GET", "/api/v1/tree?format=slab&service=api", headers={"Accept-Encoding": "gzip"})
+        body = gzip.decompress(body) if r.headers["Content-Encoding"] == "gzip" else body
+        assert status == 200 and body[:8] == b"wickslab" and b"unnamed_share" in body
+        state = s.get("status")
+        assert state["accepting"] and state["reason"] is None and state["profiles"] == 2
+        assert {"name": "a", "cpus": 4, "last_ms": at + 10000, "source": "bpf:cpu-clock"} in state["hosts"]
+        s.stop()
+
+
+@case
+def losses_of_one_window_count_once_though_each_service_reports_them():
+    with Folder() as data, Server(data) as s:
+        for service in "a", "b", "c":
+            assert s.ingest(pprof({("main",): 1}, comment=WINDOW), service=service, host="h")[0] == 200
+        assert s.get("tree", from_=NOW - 1000, to=NOW + 60000)["quality"]["lost_total"] == 3
+
+
+@case
+def only_the_type_asked_for_is_stored():
+    with Folder() as data, Server(data) as s:
+        real = [p for p in real_profiles() if "heap" in p]
+        if not real:
+            raise Skip("../shared/data/pprof is absent")
+        body = open(real[0], "rb").read()
+        assert s.ingest(body, service="one", type="inuse_space")[0] == 200
+        assert [t["name"] for t in s.get("types")["types"]] == ["inuse_space:bytes"]
+        assert s.ingest(body, service="all", type="unheard-of")[0] == 200
+        assert len(s.get("types")["types"]) > 1
+
+
+@case
+def the_page_and_its_files_are_served():
+    with Folder() as data, Server(data) as s:
+        status, body, r = s.ask("GET", "/")
+        assert status == 200 and b"<html" in body.lower()
+        assert "default-src 'self'" in r.headers["Content-Security-Policy"]
+        assert s.ask("GET", "/", headers={"If-None-Match": r.headers["ETag"]})[0] == 304
+        assert s.ask("GET", "/health")[0] == 200 and s.ask("GET", "/ready")[0] == 200
+        assert s.ask("GET", "/nothing")[0] == 404
+
+
+# ---- bad input ---------------------------------------------------------------
+
+@case
+def bad_bodies_are_refused_with_a_reason_and_do_no_harm():
+    good = many_profiles()[0]
+    plain = pprof({("main", "f"): 1})
+    with Folder() as data, Server(data) as s:
+        def refused(body, statuses, **params):
+            status, answer = s.ingest(body, **({"service": "x"} | params))
+            assert status in statuses, (status, answer, body[:40])
+            assert answer["detail"] and answer["code"], answer
+            return answer
+
+        assert refused(b"", [400])["field"] == "body"
+        assert refused(b"\x89PNG\r\n\x1a\n" + bytes(100), [400])["code"] == "malformed"
+        refused(b"main;f 1\n", [400])
+        refused(random.Random(1).randbytes(5000), [400, 422])
+        refused(good[:len(good) // 2], [400])
+        refused(good[:-1], [400])
+        refused(gzip.compress(b""), [400, 422])
+        for n in range(1, len(plain), 7):
+            refused(plain[:n], [400, 422]) if n < len(plain) - 40 else s.ingest(plain[:n], service="x")
+        # A bomb: 1 GB of zeros in 1 MB.
+        bomb = gzip.compress(nested(6, bytes(1 << 20)) * 300, 9)
+        assert refused(bomb, [413])["limit"] > 0
+        # Refused by its announced length, before a byte of it is sent.
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"POST /api/v1/ingest?service=x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
+            answer = c.makefile("rb").read()
+            assert b" 413 " in answer and b'"limit":33554432' in answer, answer
+        chunks = (bytes(1 << 20) for _ in range(40))
+        try:
+            status, _, _ = s.ask("POST", "/api/v1/ingest?service=x", chunks)
+            assert status == 413
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it hung up while we were still talking
+        for params, field in (({"service": ""}, "service"), ({"key": "a b"}, "key"), ({"key": "k" * 65}, "key"),
+                              ({"service": "s" * 257}, "service"), ({"from": "-1"}, "from"), ({"to": "x"}, "to"),
+                              ({"from": "20", "to": "10"}, "from"), ({"colour": "red"}, "colour")):
+            assert refused(good, [400], **params)["field"] == field
+        assert s.ask("POST", "/api/v1/ingest?service=%ff", good)[0] == 400
+        assert s.ask("POST", "/api/v1/ingest?service=a&service=b", good)[0] == 400
+        assert s.ask("GET", "/api/v1/ingest")[0] == 405
+        assert s.metric("wick_ingest_malformed_total") > 5
+        assert s.ingest(good, service="good")[0] == 200
+        assert [x["name"] for x in s.get("services", from_=0)["services"]].count("good") == 1
+        s.stop()
+
+
+@case
+def bad_questions_name_the_parameter():
+    with Folder() as data, Server(data) as s:
+        for query, field in (("from=yesterday", "from"), ("to=now-5", "to"), ("from=now&to=now-1h", "from"),
+                             ("label=pid", "label"), ("max_nodes=0", "max_nodes"), ("max_nodes=9e9", "max_nodes"),
+                             ("format=xml", "format"), ("max_node=5", "max_node"), ("from=1&from=2", "from")):
+            status, body, _ = s.ask("GET", f"/api/v1/tree?{query}")
+            assert status == 400 and json.loads(body)["field"] == field, (query, body)
+        assert s.ask("GET", "/api/v1/series?step=1&from=0")[0] == 400
+        assert s.ask("GET", "/api/v1/tree?from=now-15m&to=now&service=&by=host")[0] == 200
+
+
+@case
+def other_sites_cannot_use_the_browser_to_get_in():
+    with Folder() as data, Server(data) as s:
+        assert s.ask("GET", "/api/v1/status", headers={"Host": "rebound.example"})[0] == 403
+        assert s.ask("POST", "/api/v1/ingest?service=x", b"x", {"Origin": "http://evil.example"})[0] == 403
+        assert s.metric("wick_http_foreign_total") == 2
+
+
+# ---- acknowledged means stored, once -----------------------------------------
+
+def post_all(server, jobs, acked, n_threads=4):
+    """Posts (service, key, body) until the server goes away."""
+    def post(job):
+        service, key, body = job
+        try:
+            status, answer = server.ingest(body, service=service, key=key)
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        if status == 200:
+            acked[service] = answer["status"]
+
+    with concurrent.futures.ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(post, jobs))
+
+
+def totals_by_service(server):
+    return {x["name"]: x["total"] for x in server.get("services", from_=0)["services"]}
+
+
+@case
+def nothing_acknowledged_is_lost_and_nothing_is_stored_twice_through_kill_9():
+    bodies = many_profiles()
+    n, kills = (1000, 3) if SANITIZER == "none" else (300, 2)
+    jobs = [(f"s{i}", f"key-{i}", bodies[i % len(bodies)]) for i in range(n)]
+    # A type of a profile all of whose values are 0 has no say in the order of services.
+    with Folder() as data:
+        with Server(data) as s:
+            for i, body in enumerate(bodies):
+                assert s.ingest(body, service=f"reference{i}")[0] == 200
+            reference = totals_by_service(s)
+            s.stop()
+        rng = random.Random(os.getpid())
+        for _ in range(kills):
+            acked = {}
+            with Server(data) as s:
+                already = set(totals_by_service(s))
+                poster = threading.Thread(target=post_all, args=(s, jobs, acked))
+                poster.start()
+                wanted = rng.randrange(1, n)
+                wait_for(lambda: len(acked) >= wanted or not poster.is_alive(), "ingests")
+                s.kill()
+                poster.join()
+            assert all(acked[name] == "duplicate" for name in already if name in acked)
+            with Server(data) as s:
+                after = totals_by_service(s)
+                missing = [name for name in acked if name not in after]
+                assert not missing, f"{len(missing)} of {len(acked)} acknowledged are gone"
+        acked = {}
+        with Server(data) as s:
+            post_all(s, jobs, acked)
+            assert len(acked) == n
+            after = totals_by_service(s)
+            for i in range(n):
+                assert after[f"s{i}"] == reference[f"reference{i % len(bodies)}"], f"s{i} is not stored exactly once"
+            assert s.get("status")["profiles"] == n + len(bodies)
+            s.stop()
+        with Server(data) as s:
+            assert totals_by_service(s) == after
+            print("# " + "".join(x for x in s.lines if "replayed" in x).strip())
+
+
+@case
+def two_at_once_with_one_key_are_one():
+    body = gzip.compress(pprof({("main",): 1}))
+    with Folder() as data, Server(data) as s:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda i: s.ingest(body, service="x", key=f"k{i // 8}"), range(160)))
+        assert all(status == 200 for status, _ in answers)
+        assert [a["status"] for _, a in answers].count("stored") == 20
+        assert s.get("top", from_=NOW - 1000, to=NOW + 60000)["total"] == 20
+
+
+@case
+def a_torn_end_is_cut_and_a_damaged_middle_costs_one_profile():
+    with Folder() as data:
+        with Server(data) as s:
+            for i in range(20):
+                assert s.ingest(pprof({("main", f"f{i}"): 1}), service="x")[0] == 200
+            s.kill()
+        path, = segments(data)
+        raw = bytearray(open(path, "rb").read())
+        raw[len(raw) // 2] ^= 0x40
+        open(path, "wb").write(raw + b"wrec half a record")
+        with Server(data) as s:
+            assert s.get("top", from_=NOW - 1000, to=NOW + 60000)["total"] == 19
+            text = "".join(s.lines)
+            assert "cut the torn end" in text and "places=1" in text
+            assert s.ingest(pprof({("main", "new"): 1}), service="x")[0] == 200
+            s.kill()
+        with Server(data) as s:
+            assert s.get("top", from_=NOW - 1000, to=NOW + 60000)["total"] == 20
+
+
+# ---- limits --------------------------------------------------------------------
+
+@case
+def at_the_memory_limit_ingest_says_507_and_reading_goes_on():
+    with Folder() as data:
+        with Server(data, "--memory-limit", "64M") as s:
+            status, stored, rng = 200, 0, random.Random(3)
+            while status == 200:
+                stacks = {("main", *(f"f{rng.randrange(300)}" for _ in range(6)), f"g{i}"): 1 for i in range(2000)}
+                at = NOW - (1000 - stored) * 20000
+                status, answer = s.ingest(gzip.compress(pprof(stacks, at), 1), service="x", key=f"k{stored}")
+                stored += status == 200
+                assert stored < 1000
+            assert status == 507 and answer["code"] == "out_of_space", answer
+            assert "--memory-limit" in answer["detail"] and answer["limit"] == 64 << 20
+            state = s.get("status")
+            assert not state["accepting"] and "--memory-limit" in state["reason"]
+            assert state["memory"]["used"] <= state["memory"]["limit"]
+            start = NOW - 1000 * 20000
+            assert s.get("top", from_=start, to=start + 45000)["total"] == 3 * 2000
+            assert sum(v or 0 for v in s.get("series", from_=start, step=60000)["values"]) == stored * 2000
+            assert s.ingest(gzip.compress(pprof({("again",): 1})), service="x", key="k0")[1]["status"] == "duplicate"
+            resident = s.metric("wick_process_resident_bytes")
+            print(f"# {stored} profiles, resident {resident >> 20} MiB of 64")
+            assert SANITIZER != "none" or resident < 64 << 20
+            s.stop()
+        with Server(data, "--memory-limit", "128M") as s:
+            assert s.get("status")["accepting"] and s.get("status")["profiles"] == stored
+
+
+class Live:
+    """A WebSocket client, as far as this test needs one."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall((f"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+                             f"Origin: http://localhost\r\n\r\n").encode())
+        self.file = self.socket.makefile("rb")
+        assert b" 101 " in self.file.readline()
+        while self.file.readline() != b"\r\n":
+            pass
+
+    def event(self):
+        while True:
+            first, size = self.file.read(2)
+            if size == 126:
+                size, = struct.unpack(">H", self.file.read(2))
+            data = self.file.read(size)
+            if first == 0x81:
+                return json.loads(data)
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+@case
+def open_pages_learn_of_profiles_and_of_a_full_disk():
+    with Folder() as data:
+        with Server(data, "--disk-limit", "100K") as s:
+            live = Live(s)
+            hello = live.event()
+            assert hello["event"] == "hello"
+            assert s.ingest(pprof({("main",): 1}), service="api")[0] == 200
+            event = live.event()
+            assert event["event"] == "profiles" and event["services"] == ["api"] and event["accepting"]
+            assert event["seq"] > hello["seq"] and event["newest_ms"] == NOW + 10000
+            status, stored = 200, 1
+            while status == 200:
+                body = gzip.compress(pprof({(f"f{random.random()}",): 1 for _ in range(300)}))
+                status, answer = s.ingest(body, service="big")
+                stored += status == 200
+            assert status == 507 and "--disk-limit" in answer["detail"] and answer["limit"] == 100 << 10, answer
+            while event["accepting"]:
+                event = live.event()
+            assert "--disk-limit" in s.get("status")["reason"]
+            live.close()
+            s.stop()
+        with Server(data) as s:
+            assert s.get("status")["profiles"] == stored and s.get("status")["accepting"]
+
+
+@case
+def a_write_that_fails_is_not_acknowledged_and_what_was_stays():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    with Folder() as data:
+        acked = {}
+        with Server(data, preexec=limit) as s:
+            status, i = 200, 0
+            while status == 200:
+                body = gzip.compress(pprof({(f"f{random.random()}",): 1 for _ in range(300)}))
+                status, answer = s.ingest(body, service=f"s{i}", key=f"k{i}")
+                if status == 200:
+                    acked[f"s{i}"] = body
+                i += 1
+            assert status == 507 and "cannot write" in answer["detail"], answer
+            assert set(totals_by_service(s)) == set(acked)
+            s.stop()
+        with Server(data) as s:
+            assert set(totals_by_service(s)) == set(acked)
+            assert "torn" not in "".join(s.lines)
+            assert s.ingest(body, service="last", key=f"k{i - 1}") [1]["status"] == "stored"
+
+
+@case
+def a_slow_client_holds_nobody_up():
+    with Folder() as data, Server(data) as s:
+        slow = []
+        for _ in range(50):
+            c = socket.create_connection(("127.0.0.1", s.port))
+            c.sendall(b"POST /api/v1/ingest?service=x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n1")
+            slow.append(c)
+        assert s.ingest(pprof({("main",): 1}), service="fast")[0] == 200
+        for c in slow:
+            c.close()
+        wait_for(lambda: s.metric("wick_http_bodies_bytes") == 0, "bodies given back")
+        s.stop()
+
+
+# ---- start and end ---------------------------------------------------------------
+
+def start_fails(*args, **kw):
+    r = subprocess.run([SERVER, *args], capture_output=True, text=True, timeout=60, **kw)
+    assert r.returncode != 0 and len(r.stderr.splitlines()) == 1, (args, r)
+    return r.stderr
+
+
+@case
+def what_keeps_it_from_starting_is_one_line_with_the_remedy():
+    with Folder() as data, Server(data) as s:
+        assert "in use" in start_fails("--listen", "127.0.0.1:0", "--data", data)
+        with Folder() as other:
+            assert "--listen" in start_fails("--listen", f"127.0.0.1:{s.port}", "--data", other)
+            file = os.path.join(other, "file")
+            open(file, "w").close()
+            assert "--data" in start_fails("--listen", "127.0.0.1:0", "--data", file + "/below")
+            assert "--insecure" in start_fails("--listen", "0.0.0.0:0", "--data", other)
+            assert "ADDRESS:PORT" in start_fails("--listen", "nowhere", "--data", other)
+            assert "--memory-limit" in start_fails("--memory-limit", "lots", "--data", other)
+            assert "--help" in start_fails("--colour", "--data", other)
+
+            def limit():
+                resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+            assert "cannot create" in start_fails("--listen", "127.0.0.1:0", "--data", other + "/full", preexec_fn=limit)
+
+
+@case
+def sigterm_answers_what_is_under_way_and_ends_well():
+    with Folder() as data:
+        acked = {}
+        body = many_profiles()[0]
+        with Server(data) as s:
+            poster = threading.Thread(target=post_all, args=(
+                s, [(f"s{i}", f"k{i}", body) for i in range(2000)], acked))
+            poster.start()
+            wait_for(lambda: len(acked) > 20, "ingests")
+            live = Live(s)
+            s.stop()
+            poster.join()
+            live.close()
+        with Server(data) as s:
+            assert set(acked) <= set(totals_by_service(s))
+
+
+if not os.access(SERVER, os.X_OK):
+    sys.exit(f"{SERVER} is not there: build it first")
+run()
