@@ -185,6 +185,13 @@ static void take_symbols(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_
 	*names = (struct elf_table){ str.sh_offset, str.sh_size };
 }
 
+static void add_code(struct elf *e, const Elf64_Shdr *sh)
+{
+	uint64_t end;
+	if (e->n_code < ELF_MAX_CODE && !__builtin_add_overflow(sh->sh_addr, sh->sh_size, &end))
+		e->code[e->n_code++] = (struct elf_code){ sh->sh_addr, end };
+}
+
 static void read_sections(struct elf_reader *r)
 {
 	Elf64_Shdr sh;
@@ -192,6 +199,8 @@ static void read_sections(struct elf_reader *r)
 	if (r->shoff && r->n_sh == 0 && read_section(r, 0, &sh) && sh.sh_size < UINT32_MAX)
 		r->n_sh = (uint32_t)sh.sh_size;
 	for (uint32_t i = 0; i < r->n_sh && read_section(r, i, &sh); i++) {
+		if ((sh.sh_flags & (SHF_ALLOC | SHF_EXECINSTR)) == (SHF_ALLOC | SHF_EXECINSTR))
+			add_code(r->e, &sh);
 		if (sh.sh_type == SHT_SYMTAB)
 			take_symbols(r, &sh, &r->e->symtab, &r->e->symtab_names);
 		else if (sh.sh_type == SHT_DYNSYM)

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 
 #define ELF_MAX_LOADS	 64
+#define ELF_MAX_CODE	 32
 #define ELF_BUILD_ID_MAX 64
 #define ELF_BUILD_ID_HEX (2 * ELF_BUILD_ID_MAX + 1)
 
@@ -28,6 +29,11 @@ struct elf_load {
 	uint64_t vaddr, mem_size;
 	uint64_t file_off, file_size;
 	bool executable;
+};
+
+/* An executable section: .init, .plt, .text ... */
+struct elf_code {
+	uint64_t start, end; /* virtual addresses */
 };
 
 /* Bytes [off, off + size) of the file, known to lie inside it; size 0 = absent. */
@@ -43,6 +49,8 @@ struct elf {
 	uint16_t machine; /* EM_X86_64 or EM_AARCH64 */
 	uint32_t n_loads;
 	struct elf_load loads[ELF_MAX_LOADS];
+	uint32_t n_code; /* further sections are left out */
+	struct elf_code code[ELF_MAX_CODE];
 	struct elf_table symtab, symtab_names; /* .symtab */
 	struct elf_table dynsym, dynsym_names; /* .dynsym, all that is left in stripped files */
 	uint8_t build_id[ELF_BUILD_ID_MAX];

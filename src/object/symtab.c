@@ -156,16 +156,22 @@ static int read_symbols(struct pass *p)
 	return 0;
 }
 
-/* Where a segment ends, so does every symbol in it. */
+static void add_edges(struct pass *p, uint64_t start, uint64_t end)
+{
+	for (uint32_t cls = 0; cls < N_CLASSES; cls++) {
+		add_boundary(p, (enum symbol_class)cls, start, lower_bound(p, start));
+		add_boundary(p, (enum symbol_class)cls, end, lower_bound(p, end));
+	}
+}
+
+/* Where a segment or section ends, so does every symbol in it: _init, of size
+ * 0, does not own the .plt behind it. */
 static void add_segments(struct pass *p)
 {
-	for (uint32_t i = 0; i < p->e->n_loads; i++) {
-		const struct elf_load *l = &p->e->loads[i];
-		uint64_t edges[] = { l->vaddr, l->vaddr + l->mem_size };
-		for (uint32_t k = 0; k < ARRAY_SIZE(edges); k++)
-			for (uint32_t cls = 0; cls < N_CLASSES; cls++)
-				add_boundary(p, (enum symbol_class)cls, edges[k], lower_bound(p, edges[k]));
-	}
+	for (uint32_t i = 0; i < p->e->n_loads; i++)
+		add_edges(p, p->e->loads[i].vaddr, p->e->loads[i].vaddr + p->e->loads[i].mem_size);
+	for (uint32_t i = 0; i < p->e->n_code; i++)
+		add_edges(p, p->e->code[i].start, p->e->code[i].end);
 }
 
 static void gaps_spread(struct pass *p)

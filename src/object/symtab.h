@@ -14,8 +14,9 @@
  *   1. a function (STT_FUNC, STT_GNU_IFUNC) whose [value, value + size)
  *      holds it: the one that starts last, then global before local before
  *      weak, then the fewest leading underscores, then the first by name;
- *   2. a function of size 0 that starts before it with no other function's
- *      boundary in between (hand-written assembly);
+ *   2. a function of size 0 that starts before it (hand-written assembly),
+ *      with neither another function's boundary nor the end of its section
+ *      in between;
  *   3. and 4. the same for untyped symbols in executable segments (on arm64
  *      not the local ones, which are its mapping symbols $x and $d).
  * A symbol version behind "@" is not part of the name. */

@@ -122,8 +122,15 @@ static const char *known_name(const struct elf *e, uint64_t addr)
 			if (k->start + k->size <= addr && k->start + k->size > boundary)
 				boundary = k->start + k->size;
 		}
-		for (uint32_t l = 0; l < e->n_loads; l++) {
-			uint64_t edges[] = { e->loads[l].vaddr, e->loads[l].vaddr + e->loads[l].mem_size };
+		for (uint32_t l = 0; l < e->n_loads + e->n_code; l++) {
+			uint64_t edges[2];
+			if (l < e->n_loads) {
+				edges[0] = e->loads[l].vaddr;
+				edges[1] = e->loads[l].vaddr + e->loads[l].mem_size;
+			} else {
+				edges[0] = e->code[l - e->n_loads].start;
+				edges[1] = e->code[l - e->n_loads].end;
+			}
 			for (int k = 0; k < 2; k++)
 				if (edges[k] <= addr && edges[k] > boundary)
 					boundary = edges[k];
@@ -310,6 +317,11 @@ static void test_best_symbol_wins(void **state)
 	expect_name(&e, known_start("resolve"), "victim_indirect"); /* the ifunc is the global one of the two */
 	expect_name(&e, known_start("victim_assembly") + 3, "victim_assembly");
 	expect_name(&e, known_start("victim_end"), "victim_end");
+	/* The stubs behind .init are nobody's. */
+	expect_name(&e, known_start("_init"), "_init");
+	for (uint32_t i = 0; i < e.n_code; i++)
+		if (e.code[i].start <= known_start("_init") && known_start("_init") < e.code[i].end)
+			expect_name(&e, e.code[i].end + 16, "");
 	known_clear();
 }
 
@@ -354,7 +366,7 @@ static void test_no_symbols_is_one_nameless_range(void **state)
 	struct elf e;
 	assert_int_equal(elf_init(&e, fd, NULL), 0);
 	e.symtab = e.dynsym = (struct elf_table){ 0 };
-	e.n_loads = 0;
+	e.n_loads = e.n_code = 0;
 	uint64_t addrs[] = { 0, 5, 5, UINT64_MAX - 1, UINT64_MAX };
 	struct answers a = { 0 };
 	assert_int_equal(symtab_lookup(&e, addrs, 5, (struct symrange_sink){ take_answer, &a }, NULL), 0);
