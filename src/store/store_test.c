@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "format/pprof.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+/* Linked with --wrap: so many calls fail. */
+static _Atomic int fail_sync;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+	if (fail_sync > 0) {
+		fail_sync--;
+		errno = EIO;
+		return -1;
+	}
+	return __real_fdatasync(fd);
+}
+
+struct fixture {
+	char dir[64];
+	struct store *store;
+	struct store_replay replay;
+};
+
+static struct store_options options_of(const struct fixture *f)
+{
+	return (struct store_options){
+		.dir = f->dir,
+		.memory_limit = 64 << 20,
+		.head_memory = 32 << 20,
+		.decode_memory = 16 << 20,
+		.n_threads = 2,
+		.disk_limit = 64 << 20,
+	};
+}
+
+static void open_it(struct fixture *f)
+{
+	struct store_options o = options_of(f);
+	struct error err = { "" };
+	if (store_open(&o, &f->store, &f->replay, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/wick-store-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	fail_sync = 0;
+	open_it(f);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	char wal[80];
+	store_close(&f->store);
+	(void)snprintf(wal, sizeof(wal), "%s/wal", f->dir);
+	DIR *d = opendir(wal);
+	for (struct dirent *e; (e = readdir(d));)
+		(void)unlinkat(dirfd(d), e->d_name, 0);
+	(void)closedir(d);
+	(void)rmdir(wal);
+	(void)snprintf(wal, sizeof(wal), "%s/lock", f->dir);
+	(void)unlink(wal);
+	(void)rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* One profile on its way, and its thread's wait for the outcome. */
+struct upload {
+	struct store_commit commit;
+	struct intake_profile profile;
+	struct buf body;
+	char key[16];
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool is_done;
+};
+
+static void on_done(struct store_commit *c)
+{
+	struct upload *u = (struct upload *)((char *)c - offsetof(struct upload, commit));
+	(void)pthread_mutex_lock(&u->lock);
+	u->is_done = true;
+	(void)pthread_cond_signal(&u->changed);
+	(void)pthread_mutex_unlock(&u->lock);
+}
+
+/* main -> f<n>: value n + 1 */
+static void upload_init(struct upload *u, unsigned n, const char *key)
+{
+	*u = (struct upload){ .body = buf_of(1 << 20),
+			      .lock = PTHREAD_MUTEX_INITIALIZER,
+			      .changed = PTHREAD_COND_INITIALIZER };
+	struct profile p;
+	char name[16];
+	struct frame_id frame;
+	struct node_id node = { 0 };
+	int64_t value = n + 1;
+	(void)snprintf(name, sizeof(name), "f%u", n);
+	(void)snprintf(u->key, sizeof(u->key), "%s", key);
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(profile_add_type(&p, slice_str("cpu"), slice_str("nanoseconds")), 0);
+	const char *stack[] = { "main", name };
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(dict_named_frame(&p.dict, slice_str(stack[i]), FRAME_USER, &frame), 0);
+		assert_int_equal(dict_node(&p.dict, node, frame, &node), 0);
+	}
+	assert_int_equal(profile_add_sample(&p, node, (struct labels_id){ 0 }, &value), 0);
+	p.time_ns = INT64_C(1700000000000000000);
+	p.duration_ns = 10000000000;
+	assert_int_equal(pprof_encode(&p, &u->body), 0);
+	profile_done(&p);
+	struct intake *in = &u->commit.record.intake;
+	in->label[SERIES_SERVICE] = slice_str("api");
+	in->key = slice_str(u->key);
+	in->received_ms = 1700000000000;
+	struct slice body = slice_of(u->body.data, u->body.n);
+	assert_int_equal(intake_decode(in, body, &format_limits_default, NULL, &u->profile, NULL), 0);
+	u->commit.record.body = body;
+	u->commit.profile = &u->profile;
+	u->commit.done = on_done;
+}
+
+static void upload_wait(struct upload *u)
+{
+	(void)pthread_mutex_lock(&u->lock);
+	while (!u->is_done)
+		(void)pthread_cond_wait(&u->changed, &u->lock);
+	(void)pthread_mutex_unlock(&u->lock);
+}
+
+static void upload_done(struct upload *u)
+{
+	intake_profile_done(&u->profile);
+	buf_done(&u->body);
+}
+
+/* 0 stored, 1 duplicate, negative errno. */
+static int upload(struct fixture *f, unsigned n, const char *key)
+{
+	struct upload u;
+	upload_init(&u, n, key);
+	int r = store_submit(f->store, &u.commit);
+	if (r == 0) {
+		upload_wait(&u);
+		r = u.commit.result < 0 ? u.commit.result : u.commit.duplicate;
+	}
+	upload_done(&u);
+	return r;
+}
+
+/* Sum of everything a reader sees. */
+static int64_t total(struct fixture *f)
+{
+	int64_t sum = 0;
+	const struct head *h = store_read_begin(f->store);
+	for (uint32_t i = 0; i < h->series.n; i++)
+		for (uint32_t c = 0; c < h->series.data[i].chunks.n; c++)
+			sum += h->series.data[i].chunks.data[c].total;
+	store_read_end(f->store);
+	return sum;
+}
+
+static void reopen(struct fixture *f)
+{
+	store_close(&f->store);
+	open_it(f);
+}
+
+static void a_key_is_stored_once_before_and_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(upload(f, 0, "a"), 0);
+	assert_int_equal(upload(f, 0, "a"), 1);
+	assert_int_equal(upload(f, 1, "b"), 0);
+	/* Without a key, equal bytes are two profiles. */
+	assert_int_equal(upload(f, 2, ""), 0);
+	assert_int_equal(upload(f, 2, ""), 0);
+	assert_int_equal(total(f), 1 + 2 + 3 + 3);
+	reopen(f);
+	assert_int_equal(f->replay.n_profiles, 4);
+	assert_int_equal(total(f), 1 + 2 + 3 + 3);
+	assert_int_equal(upload(f, 0, "a"), 1);
+	assert_int_equal(upload(f, 9, "c"), 0);
+	assert_int_equal(total(f), 1 + 2 + 3 + 3 + 10);
+}
+
+static void repeats_under_way_share_one_outcome(void **state)
+{
+	struct fixture *f = *state;
+	struct upload u[40];
+	for (unsigned i = 0; i < ARRAY_SIZE(u); i++) {
+		upload_init(&u[i], 0, i % 2 ? "odd" : "even");
+		assert_int_equal(store_submit(f->store, &u[i].commit), 0);
+	}
+	unsigned n_stored = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(u); i++) {
+		upload_wait(&u[i]);
+		assert_int_equal(u[i].commit.result, 0);
+		n_stored += !u[i].commit.duplicate;
+		upload_done(&u[i]);
+	}
+	assert_int_equal(n_stored, 2);
+	assert_int_equal(total(f), 2);
+}
+
+/* Whoever is told "stored" must find it after a crash: so nobody is told so
+ * when fsync failed, and nothing of it is shown. */
+static void a_failed_sync_is_never_acknowledged(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(upload(f, 0, "a"), 0);
+	/* The sync, its undoing, and a few rechecks. */
+	fail_sync = 4;
+	assert_int_equal(upload(f, 1, "b"), -EIO);
+	assert_int_equal(total(f), 1);
+	struct store_status status;
+	store_get_status(f->store, &status);
+	assert_false(status.accepting);
+	assert_non_null(strstr(status.reason, "cannot sync"));
+	/* Refused without trying, until the disk is well again. */
+	assert_true(upload(f, 1, "b") < 0);
+	do
+		store_get_status(f->store, &status);
+	while (!status.accepting);
+	assert_int_equal(upload(f, 1, "b"), 0);
+	assert_int_equal(total(f), 3);
+	reopen(f);
+	assert_int_equal(total(f), 3);
+	assert_int_equal(f->replay.log.n_damaged + f->replay.log.torn_bytes, 0);
+}
+
+static void a_folder_has_one_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options o = options_of(f);
+	struct store *second = NULL;
+	struct error err;
+	assert_int_equal(store_open(&o, &second, NULL, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "--data"));
+	char pid[16];
+	(void)snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
+	assert_non_null(strstr(err.text, pid));
+}
+
+static void limits_refuse_and_name_themselves(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(upload(f, 0, "a"), 0);
+	store_close(&f->store);
+	struct store_options o = options_of(f);
+	struct error err;
+	o.disk_limit = 1000;
+	assert_int_equal(store_open(&o, &f->store, NULL, &err), 0);
+	struct upload u;
+	upload_init(&u, 1, "b");
+	assert_int_equal(store_submit(f->store, &u.commit), 0);
+	upload_wait(&u);
+	assert_int_equal(u.commit.result, -ENOSPC);
+	assert_int_equal(u.commit.limit, 1000);
+	assert_non_null(strstr(u.commit.err.text, "--disk-limit"));
+	upload_done(&u);
+	store_close(&f->store);
+	/* More than any disk has free. */
+	o.disk_limit = UINT64_MAX / 2;
+	o.disk_reserve = UINT64_MAX / 2;
+	assert_int_equal(store_open(&o, &f->store, NULL, &err), 0);
+	assert_int_equal(upload(f, 1, "b"), -ENOSPC);
+	struct store_status status;
+	store_get_status(f->store, &status);
+	assert_non_null(strstr(status.reason, "--disk-reserve"));
+	assert_int_equal(total(f), 1);
+	store_close(&f->store);
+	/* A log that no longer fits into memory is read as far as it fits. */
+	o = options_of(f);
+	o.head_memory = 8 << 10;
+	assert_int_equal(store_open(&o, &f->store, &f->replay, &err), 0);
+	assert_int_equal(f->replay.n_left_out, 1);
+	store_get_status(f->store, &status);
+	assert_false(status.accepting);
+	assert_non_null(strstr(status.reason, "--memory-limit"));
+	reopen(f);
+	assert_int_equal(total(f), 1);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		CASE(a_key_is_stored_once_before_and_after_a_restart),
+		CASE(repeats_under_way_share_one_outcome),
+		CASE(a_failed_sync_is_never_acknowledged),
+		CASE(a_folder_has_one_owner),
+		CASE(limits_refuse_and_name_themselves),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
