@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Series } from '../src/api/types';
 import { frameColors, nameHash } from '../src/logic/color';
 import { formatAge, formatShare, formatValue } from '../src/logic/format';
+import { shortName } from '../src/logic/name';
 import { gapsOf, ratesOf, summaryOf } from '../src/logic/series';
 import { durationFormat, durationParse, inputFormat, inputParse, rangeBetween, rangeFormat, rangeParams } from '../src/logic/time';
 import { stateDefault, stateFormat, stateParse, type PageState } from '../src/logic/url';
@@ -62,6 +63,15 @@ test('format: values in the unit of their type', () => {
 	for (const [v, unit, text] of cases) assert.equal(formatValue(v, unit), text);
 });
 
+test('name: folders before a package or class are dropped, nothing else is', () => {
+	const cases: [string, string][] = [
+		['google.golang.org/grpc.(*Server).Serve', 'grpc.(*Server).Serve'], ['java/util/HashMap.get', 'HashMap.get'], ['main', 'main'],
+		['std::map<a/b, c>::at', 'std::map<a/b, c>::at'], ['f(a/b)', 'f(a/b)'], ['LazyCompile:*x /srv/app.js:12', 'LazyCompile:*x /srv/app.js:12'],
+		['libc.so.6+0x10', 'libc.so.6+0x10'], ['a/', 'a/'], ['', ''],
+	];
+	for (const [name, want] of cases) assert.equal(shortName(name), want);
+});
+
 test('format: a share is never 0 % of something that is there', () => {
 	assert.equal(formatShare(0, 10), '0 %');
 	assert.equal(formatShare(1, 1e9), '<0.01 %');
@@ -83,6 +93,7 @@ const SERIES: Series = {
 test('series: cores count only the time that was watched; a gap is no zero', () => {
 	assert.deepEqual(ratesOf(SERIES, 'cores').values, [2, null, 0, 1]);
 	assert.deepEqual(ratesOf(SERIES, 'percent').values, [50, null, 0, 50]);
+	assert.deepEqual(ratesOf({ ...SERIES, type: 'lock-time' }, 'percent').values, [2e9, null, 0, 1e9], 'waiting is no share of the CPUs');
 	assert.deepEqual(ratesOf({ ...SERIES, unit: 'bytes', values: [1000, null, 0, 50] }, 'cores').values, [100, null, 0, 10]);
 	assert.match(summaryOf(ratesOf(SERIES, 'cores'), 'CPU'), /mean 1\.00, highest 2\.00, latest 1\.00; 1 of 4 steps without data/);
 });

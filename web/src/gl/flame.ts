@@ -281,10 +281,10 @@ export class FlameCanvas {
 		}
 		const from = Math.max(x0, 0) + LABEL_PAD;
 		const room = Math.min(x1, this.width) - from - LABEL_PAD;
-		if (isRun || room < LABEL_MIN_WIDTH - 2 * LABEL_PAD || (this.animation && list.n > MOVING_LABEL_MAX_BOXES)) return;
-		const label = this.text.fit(node === 0 ? 'all' : nodeName(t, node), room);
+		if (room < LABEL_MIN_WIDTH - 2 * LABEL_PAD || (this.animation && list.n > MOVING_LABEL_MAX_BOXES)) return;
+		const label = isRun ? this.text.fit('narrow frames', room) : this.text.fitName(nodeName(t, node), room);
 		if (!label) return;
-		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isHatched ? theme.mutedLabel : theme.label;
+		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isHatched || isRun ? theme.mutedLabel : theme.label;
 		ctx.fillText(label, from, y + h / 2 + 0.5);
 	}
 

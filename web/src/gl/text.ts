@@ -2,6 +2,8 @@
 /* text.ts: labels cut to a width without asking the canvas each time: widths
  * of characters are measured once, a label is their sum. */
 
+import { shortName } from '../logic/name';
+
 export class TextFitter {
 	private readonly widths = new Map<number, number>();
 	private ellipsis = 0;
@@ -21,6 +23,12 @@ export class TextFitter {
 			this.widths.set(code, w);
 		}
 		return w;
+	}
+
+	/* The name if it fits, else its short form, cut where that is too wide. */
+	fitName(name: string, width: number): string {
+		const whole = this.fit(name, width);
+		return whole === name ? name : this.fit(shortName(name), width);
 	}
 
 	/* The text, or its start and an ellipsis, or '' where not even two

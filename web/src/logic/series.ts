@@ -13,7 +13,7 @@ export interface Rates {
 	name: string; /* "cores" */
 }
 
-export const isCpuTime = (s: Series): boolean => s.unit === 'nanoseconds';
+export const isCpuTime = (s: Series): boolean => s.unit === 'nanoseconds' && /^cpu(:|$)/.test(s.type);
 
 const tick = (v: number): string => String(Number(v.toPrecision(6)));
 

@@ -89,7 +89,7 @@ async function pollStatus(): Promise<void> {
 	if (running || document.visibilityState === 'hidden') return;
 	try {
 		status.value = await getStatus(AbortSignal.timeout(STATUS_MS));
-		if (tree.peek() === null) refreshSoon();
+		if (tree.peek() === null || problem.peek()) refreshSoon();
 	} catch (e) {
 		if (!isAborted(e)) problem.value = (e as Error).message;
 	}

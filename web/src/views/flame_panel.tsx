@@ -16,6 +16,7 @@ import { canvasTheme } from '../gl/theme';
 import { KIND_LEGEND } from '../logic/color';
 import { formatShare, formatValue } from '../logic/format';
 import { MARK_MATCH, MARK_SELECTED } from '../logic/layout';
+import { shortName } from '../logic/name';
 import { isNavKey, navigate, siblingPlace } from '../logic/nav';
 import { marksOf, markedTotal, matcherOf } from '../logic/search';
 import { depthBelow, isInside, isPruned, nodeFacts, nodeName, pathOf, pathResolve, type Tree } from '../logic/tree';
@@ -51,7 +52,7 @@ function describe(t: Tree, node: number, root: number): { name: string; where: s
 	const view = root === 0 ? '' : ` · ${formatShare(t.total[node], t.total[root])} of view`;
 	const kind = f.isPruned ? '' : f.isNamed ? f.kind : `${f.kind}, no name known`;
 	return {
-		name: node === 0 ? 'all' : f.name,
+		name: f.name,
 		where: [kind, f.file, f.module].filter(Boolean).join(' · '),
 		numbers: `total ${formatValue(t.total[node], unit)} · ${formatShare(t.total[node], t.total[0])}${view} · ` +
 			`self ${formatValue(t.self[node], unit)}`,
@@ -105,7 +106,7 @@ function Breadcrumb({ path, isWhole, onZoom }: { path: readonly string[]; isWhol
 		<nav class="crumbs" aria-label="Zoomed to" ref={ref} data-testid="breadcrumb">
 			<button onClick={() => onZoom([])} disabled={path.length === 0}>all</button>
 			{path.map((name, i) => (
-				<button key={i} class={i === path.length - 1 ? 'here' : ''} title={name} onClick={() => onZoom(path.slice(0, i + 1))}>{name}</button>
+				<button key={i} class={i === path.length - 1 ? 'here' : ''} title={name} onClick={() => onZoom(path.slice(0, i + 1))}>{shortName(name)}</button>
 			))}
 			{path.length === 0 && <span class="note">Click a box to zoom in, / to search</span>}
 			{path.length > 0 && <button class="reset" data-testid="zoom-reset" onClick={() => onZoom([])}>reset</button>}
@@ -274,7 +275,7 @@ export function FlamePanel(props: FlamePanelProps) {
 				<SearchBox search={search} found={found} onSearch={props.onSearch} onDone={() => scroller.current?.focus()} />
 				{fn && (
 					<span class="chip" data-testid="selected-fn">
-						<span class="cut" title={fn}>{fn}</span> <span class="number">{selectedShare}</span>
+						<span class="cut" title={fn}>{shortName(fn)}</span> <span class="number">{selectedShare}</span>
 						<button aria-label="Select no function" onClick={() => props.onFn('')}>×</button>
 					</span>
 				)}

@@ -4,10 +4,10 @@ import { useState } from 'preact/hooks';
 import type { Label } from '../api/types';
 import { formatValue } from '../logic/format';
 import { inputFormat, inputParse, PRESETS, RANGE_DEFAULT, rangeBetween, rangeFormat, rangeMs } from '../logic/time';
-import type { Theme } from '../logic/url';
 import { isLoading, liveState, loadLabels, now, services, types } from './data';
 import { Popover } from './popover';
 import { state, update } from './store';
+import { ThemeButton } from './theme_button';
 
 function ServiceSelect() {
 	const { service, type } = state.value;
@@ -161,24 +161,10 @@ function LiveButton() {
 		else update({ live: !live });
 	};
 	return (
-		<button class={`live ${shown}`} data-testid="live-state" data-state={shown} aria-pressed={shown !== 'off'} onClick={onClick}
+		<button class={`live is-${shown}`} data-testid="live-state" data-state={shown} aria-pressed={shown !== 'off'} onClick={onClick}
 			title={shown === 'off' ? 'Follow new data' : 'New data is shown as it arrives; press to pause'}>
 			<i aria-hidden="true" />
 			{LIVE_TEXT[shown]}
-		</button>
-	);
-}
-
-const NEXT_THEME: Record<Theme, Theme> = { auto: 'dark', dark: 'light', light: 'auto' };
-const THEME_ICON: Record<Theme, string> = { auto: '◐', dark: '●', light: '○' };
-
-function ThemeButton() {
-	const { theme } = state.value;
-	const label = `Theme: ${theme === 'auto' ? 'as the system' : theme}`;
-	return (
-		<button class="icon" data-testid="theme-toggle" aria-label={label} title={label}
-			onClick={() => update({ theme: NEXT_THEME[theme] }, 'replace')}>
-			{THEME_ICON[theme]}
 		</button>
 	);
 }

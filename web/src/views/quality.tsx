@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quality.tsx: how far what is shown can be trusted, beside what is shown. */
+import type { Quality } from '../api/types';
 import { formatAge, formatCount, formatShare } from '../logic/format';
 import { liveState, now, status, tree } from './data';
 import { state } from './store';
@@ -25,7 +26,7 @@ interface Fact {
 	level?: 'warn' | 'bad' | undefined;
 }
 
-function lossFacts(lost: Record<string, number>, samples: number): Fact {
+function lossFact(lost: Record<string, number>, samples: number): Fact {
 	const reasons = Object.entries(lost).filter(([reason, n]) => n > 0 && reason !== 'truncated');
 	const sum = reasons.reduce((total, [, n]) => total + n, 0);
 	const why = reasons.map(([reason, n]) => `${formatCount(n)}: ${LOSS_TEXT[reason] ?? reason}`).join('; ');
@@ -33,24 +34,40 @@ function lossFacts(lost: Record<string, number>, samples: number): Fact {
 	return { name: 'lost', text: why ? `${text}: ${why}` : text, title: 'Samples that never arrived, by reason', level: sum ? 'warn' : undefined };
 }
 
+/* What wick's own agents say of their windows. */
+function windowFacts(q: Quality): Fact[] {
+	return [
+		{ name: 'samples', text: `${formatCount(q.samples)} samples`, title: `Taken by ${q.sources.join(', ')}` },
+		lossFact(q.lost, q.samples),
+		{
+			name: 'truncated',
+			text: q.truncated ? `${formatCount(q.truncated)} stacks cut` : 'no stack cut',
+			title: 'Stacks deeper than the limit: their outer frames are missing',
+			level: q.truncated ? 'warn' : undefined,
+		},
+	];
+}
+
+function otherSourceFacts(profiles: number): Fact[] {
+	if (profiles === 0) return [];
+	return [
+		{ name: 'samples', text: `${formatCount(profiles)} ${profiles === 1 ? 'profile' : 'profiles'}` },
+		{ name: 'lost', text: 'losses unknown', title: 'These profiles do not say what was lost while they were taken' },
+	];
+}
+
 function treeFacts(): Fact[] {
 	const t = tree.value;
 	const q = t?.meta.quality;
 	if (!t || !q) return [];
-	const ret: Fact[] = [{ name: 'samples', text: `${formatCount(q.samples)} samples`, title: `Taken by ${q.sources.join(', ') || 'an unknown source'}` }];
-	ret.push(lossFacts(q.lost, q.samples));
-	ret.push({
-		name: 'truncated',
-		text: q.truncated ? `${formatCount(q.truncated)} stacks cut` : 'no stack cut',
-		title: 'Stacks deeper than the limit: their outer frames are missing',
-		level: q.truncated ? 'warn' : undefined,
-	});
-	ret.push({
-		name: 'unnamed',
-		text: `${formatShare(q.unnamed_share, 1)} without a name`,
-		title: 'Share of the time spent in code for which no function name is known',
-		level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
-	});
+	const ret = q.sources.length > 0 ? windowFacts(q) : otherSourceFacts(t.meta.profiles ?? 0);
+	if (t.total[0] > 0)
+		ret.push({
+			name: 'unnamed',
+			text: `${formatShare(q.unnamed_share, 1)} without a name`,
+			title: 'Share of the total that ends in code for which no function name is known',
+			level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
+		});
 	if (t.prunedTotal > 0)
 		ret.push({
 			name: 'pruned',

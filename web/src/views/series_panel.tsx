@@ -28,10 +28,10 @@ export function SeriesPanel() {
 	const shown = range.kind === 'last' ? { from: s.from_ms, to: s.from_ms + s.values.length * s.step_ms } : rangeMs(range, now.peek());
 	const title = isCpuTime(s) ? 'CPU' : s.type;
 	const known = rates.values.filter((v): v is number => v !== null);
-	const mean = known.length ? rates.format(known.reduce((a, b) => a + b, 0) / known.length) : '–';
+	const mean = known.length ? `mean ${rates.format(known.reduce((a, b) => a + b, 0) / known.length)}` : 'no data';
 	const at = step !== null && step < rates.values.length ? rates.values[step] : undefined;
 	const reading = at === undefined
-		? `mean ${mean}${unit === 'cores' && isCpuTime(s) ? ' cores' : ''}`
+		? `${mean}${known.length > 0 && unit === 'cores' && isCpuTime(s) ? ' cores' : ''}`
 		: `${clockFormat(s.from_ms + step! * s.step_ms)}  ${at === null ? 'no data' : rates.format(at)}`;
 	return (
 		<section class="panel series" data-testid="series" aria-label={title}>

@@ -19,8 +19,12 @@ export function update(patch: Partial<PageState>, how: 'push' | 'replace' = 'pus
 	state.value = next;
 	if (fragment === stateFormat(stateParse(location.hash))) return;
 	const url = fragment ? `#${fragment}` : location.pathname;
-	if (how === 'push') history.pushState(null, '', url);
-	else history.replaceState(null, '', url);
+	try {
+		if (how === 'push') history.pushState(null, '', url);
+		else history.replaceState(null, '', url);
+	} catch {
+		/* Too many changes in a short time are refused: the next one carries this one too. */
+	}
 }
 
 addEventListener('popstate', () => {

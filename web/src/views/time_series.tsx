@@ -85,7 +85,7 @@ function optionsOf(width: number, element: Element, current: () => TimeSeriesPro
 		},
 		axes: [
 			{ ...axis, size: 22, gap: 5, space: 70, values: (_u, ticks, _i, _space, step) => ticks.map((v) => timeTick(v * 1000, step)) },
-			{ ...axis, size: 52, gap: 6, space: 22, values: (_u, ticks) => ticks.map((v) => current().tick(v)) },
+			{ ...axis, size: (_u, labels) => Math.max(44, ...(labels ?? []).map((l) => 14 + 6.5 * l.length)), gap: 6, space: 22, values: (_u, ticks) => ticks.map((v) => current().tick(v)) },
 		],
 		series: [{}, { stroke: color('--accent'), fill: color('--accent-fill'), width: 1.25, points: { show: false } }],
 		hooks: {

@@ -4,6 +4,7 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import type { TopFunction } from '../api/types';
 import { formatShare, formatValue } from '../logic/format';
+import { shortName } from '../logic/name';
 import { topSort, type TopOrder } from '../logic/top';
 
 const ROW_HEIGHT = 24; /* as in style.css */
@@ -27,16 +28,16 @@ function Row({ f, index, props }: { f: TopFunction; index: number; props: TopTab
 	const isSelected = f.name === fn;
 	const part = (v: number): string => `${total > 0 ? Math.min(100, (v / total) * 100).toFixed(2) : 0}%`;
 	return (
-		<tr data-testid="top-row" data-name={f.name} aria-rowindex={index + 2} aria-selected={isSelected} class={isSelected ? 'selected' : ''}
+		<tr data-testid="top-row" data-name={f.name} aria-rowindex={index + 2} class={isSelected ? 'selected' : ''}
 			onClick={() => onFn(isSelected ? '' : f.name)}>
 			<td title={[f.name, f.file, f.module].filter(Boolean).join('\n')}>
 				<div class="function">
-					<button class="name" aria-pressed={isSelected}>{f.name}</button>
+					<button class="name" aria-pressed={isSelected}>{shortName(f.name)}</button>
 					{f.module && <span class="module">{baseName(f.module)}</span>}
 				</div>
 			</td>
 			{[f.self, f.total].map((v, i) => (
-				<td key={i} class="number" style={{ '--part': part(v) }}>
+				<td key={i} class="number" title={formatValue(v, unit)} style={{ '--part': part(v) }}>
 					<span class="value">{formatValue(v, unit)}</span> <span class="share">{formatShare(v, total)}</span>
 				</td>
 			))}

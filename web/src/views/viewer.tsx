@@ -6,10 +6,11 @@ import { render } from 'preact';
 import { slabRead } from '../api/slab';
 import '../style.css';
 import { formatCount, formatShare, formatValue } from '../logic/format';
-import { topOf } from '../logic/top';
+import { topOf, topSort } from '../logic/top';
 import { treeOf, type Tree } from '../logic/tree';
 import { FlamePanel } from './flame_panel';
 import { state, themeName, update } from './store';
+import { ThemeButton } from './theme_button';
 import { TopTable } from './top_table';
 
 const MAX_ROWS = 10_000;
@@ -30,7 +31,7 @@ function summary(t: Tree): string {
 
 const tree = signal(treeOf(slabRead(embeddedSlab())));
 const rows = computed(() => topOf(tree.value));
-const shown = computed(() => rows.value.sort((a, b) => b.self - a.self || b.total - a.total).slice(0, MAX_ROWS));
+const shown = computed(() => topSort(rows.value, state.value.sort === 'total' ? 'total' : 'self').slice(0, MAX_ROWS));
 
 function Viewer() {
 	const t = tree.value;
@@ -40,6 +41,8 @@ function Viewer() {
 			<header class="bar">
 				<h1>{document.title}</h1>
 				<span class="note number">{summary(t)}</span>
+				<span class="grow" />
+				<ThemeButton />
 			</header>
 			<main>
 				<FlamePanel tree={t} zoom={s.zoom} search={s.search} fn={s.fn} theme={themeName.value} onZoom={(zoom) => update({ zoom })}
