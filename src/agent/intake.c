@@ -12,6 +12,7 @@ struct user_walk {
 	uint32_t n;
 	uint32_t places[SAMPLER_DEPTH];
 	bool is_broken;
+	bool is_unsure; /* the maps may not be up to date: not worth remembering */
 };
 
 static int add_synthetic(struct window *w, enum synthetic what, uint32_t *node)
@@ -40,6 +41,8 @@ static int place_in_map(struct user_walk *u, const struct process_map *m, uint64
 	} else {
 		/* Anonymous, or a file that is no ELF file: generated code. */
 		r = window_object_of_code(u->w, u->process, &object);
+		/* Later it may be gone. */
+		(void)process_perfmap(u->process, u->now_ns);
 	}
 	return r < 0 ? r : window_place(u->w, object, vaddr, ret);
 }
@@ -57,6 +60,7 @@ static int walk_user(struct user_walk *u, const uint64_t *addrs, uint32_t n)
 			r = window_place(u->w, 0, addr, &u->places[u->n++]);
 		else
 			u->is_broken = true;
+		u->is_unsure |= !m;
 		if (r < 0)
 			return r;
 	}
@@ -106,7 +110,7 @@ static int find_node(struct user_walk *u, const struct record_sample *s, uint32_
 			node = known;
 		else
 			r = add_user_stack(u, stack, s->flags & SAMPLE_USER_CUT, &node);
-		if (r == 0 && !known && node)
+		if (r == 0 && !known && node && !u->is_unsure)
 			r = window_remember(w, u->process->serial, s->user, node);
 	}
 	if (r == 0 && s->kernel) {

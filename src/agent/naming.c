@@ -99,10 +99,10 @@ static struct kallsyms *open_kallsyms(struct naming *n)
 /* A runtime's map only grows, by as much as the program lives. Searching it
  * is worth it when it has grown; names found before are kept until it has
  * grown by a quarter, as code may have moved since. */
-static bool perfmap_has_news(struct process *p, int fd)
+static bool perfmap_has_news(struct process *p)
 {
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0)
+	if (p->perfmap_fd < 0 || fstat(p->perfmap_fd, &st) < 0 || st.st_size <= 0)
 		return false;
 	uint64_t size = (uint64_t)st.st_size;
 	bool news = size != p->perfmap_size;
@@ -110,10 +110,10 @@ static bool perfmap_has_news(struct process *p, int fd)
 	return news;
 }
 
-static uint64_t perfmap_object(struct process *p, int fd)
+static uint64_t perfmap_object(struct process *p)
 {
 	struct stat st;
-	if (fd >= 0 && fstat(fd, &st) == 0 &&
+	if (p->perfmap_fd >= 0 && fstat(p->perfmap_fd, &st) == 0 &&
 	    (uint64_t)st.st_size > p->perfmap_epoch_size + p->perfmap_epoch_size / 4) {
 		p->perfmap_epoch_size = (uint64_t)st.st_size;
 		p->perfmap_epoch++;
@@ -130,7 +130,7 @@ static uint64_t cache_object(struct naming *n, const struct window_object *o)
 		return KERNEL_OBJECT | (uint64_t)(open_kallsyms(n) ? kallsyms_generation(n->kallsyms) : 0)
 					       << GENERATION_SHIFT;
 	case OBJECT_CODE:
-		return perfmap_object(o->process, process_perfmap(o->process));
+		return perfmap_object(o->process);
 	case OBJECT_NONE:
 	case OBJECT_SYNTHETIC:
 		break;
@@ -162,7 +162,7 @@ static int look_up(struct naming *n, const struct window_object *o, uint32_t n_a
 	case OBJECT_KERNEL:
 		return n->kallsyms ? kallsyms_lookup(n->kallsyms, n->addrs, n_addrs, sink, NULL) : -ENOENT;
 	case OBJECT_CODE:
-		if (!perfmap_has_news(o->process, o->process->perfmap_fd))
+		if (!perfmap_has_news(o->process))
 			return 0;
 		return perfmap_lookup(o->process->perfmap_fd, n->addrs, n_addrs, sink, NULL, NULL);
 	case OBJECT_NONE:

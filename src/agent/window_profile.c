@@ -55,7 +55,7 @@ static int write_mapping(struct writer *wr, const struct window_place *p, struct
 		path = slice_str("[kernel.kallsyms]");
 		build_id = slice_str(wr->o->kernel_build_id);
 		if (module.size) {
-			(void)snprintf(in_brackets, sizeof(in_brackets), "[%.*s]", SLICE_FMT(module));
+			(void)snprintf(in_brackets, sizeof(in_brackets), "[kernel:%.*s]", SLICE_FMT(module));
 			path = slice_str(in_brackets);
 			build_id = slice_str("");
 		}
@@ -64,8 +64,10 @@ static int write_mapping(struct writer *wr, const struct window_place *p, struct
 		m.limit = UINT64_MAX;
 		path = slice_str("[jit]");
 		break;
-	case OBJECT_NONE:
 	case OBJECT_SYNTHETIC:
+		path = slice_str("[wick]");
+		break;
+	case OBJECT_NONE:
 		*ret = (struct mapping_id){ 0 };
 		return 0;
 	}

@@ -16,8 +16,12 @@
 #define SECOND		1000000000ll
 #define UNSEEN_NS	(60 * SECOND)
 #define MAPS_MAX_AGE_NS (120 * SECOND)
-#define REREAD_LEAF_NS	(1 * SECOND)
-#define REREAD_MAX_NS	(60 * SECOND)
+/* Pauses before maps are read again after a miss, doubled when it did not help. */
+#define REREAD_LEAF_NS	     (SECOND / 50)
+#define REREAD_LEAF_MAX_NS   (5 * SECOND)
+#define REREAD_CALLER_NS     (1 * SECOND)
+#define REREAD_CALLER_MAX_NS (60 * SECOND)
+#define PERFMAP_RETRY_NS     (1 * SECOND)
 
 struct process_table {
 	uint32_t max;
@@ -231,7 +235,8 @@ static struct process *look_at(struct process_table *t, const struct record_samp
 	p->serial = serial_next();
 	p->is_kthread = s->flags & SAMPLE_KTHREAD;
 	p->perfmap_fd = -1;
-	p->reread_wait_ns = REREAD_LEAF_NS;
+	p->leaf_wait_ns = REREAD_LEAF_NS;
+	p->caller_wait_ns = REREAD_CALLER_NS;
 	t->stats.n_read++;
 	p->is_gone = !read_start_time(p->pid, &p->start_time);
 	if (!p->is_gone && !p->is_kthread)
@@ -294,7 +299,7 @@ static struct process_map *search(const struct process *p, uint64_t addr)
 
 static bool reread_due(const struct process *p, bool is_leaf, int64_t now_ns)
 {
-	int64_t wait = is_leaf ? REREAD_LEAF_NS : p->reread_wait_ns;
+	int64_t wait = is_leaf ? p->leaf_wait_ns : p->caller_wait_ns;
 	return !p->is_gone && now_ns - p->maps_read_ns >= wait;
 }
 
@@ -305,16 +310,20 @@ static bool is_alive(const struct process *p)
 	return read_start_time(p->pid, &start_time) && start_time == p->start_time;
 }
 
-static struct process_map *search_again(struct process_table *t, struct process *p, uint64_t addr, int64_t now_ns)
+static struct process_map *search_again(struct process_table *t, struct process *p, uint64_t addr, bool is_leaf,
+					int64_t now_ns)
 {
+	int64_t *wait = is_leaf ? &p->leaf_wait_ns : &p->caller_wait_ns;
+	int64_t shortest = is_leaf ? REREAD_LEAF_NS : REREAD_CALLER_NS;
+	int64_t longest = is_leaf ? REREAD_LEAF_MAX_NS : REREAD_CALLER_MAX_NS;
 	p->maps_read_ns = now_ns;
 	if (!is_alive(p) || read_maps(t, p, now_ns) < 0)
 		return search(p, addr);
 	struct process_map *m = search(p, addr);
 	/* Broken stacks hold numbers that are no code: ask less and less often. */
-	p->reread_wait_ns = m ? REREAD_LEAF_NS : 2 * p->reread_wait_ns;
-	if (p->reread_wait_ns > REREAD_MAX_NS)
-		p->reread_wait_ns = REREAD_MAX_NS;
+	*wait = m ? shortest : 2 * *wait;
+	if (*wait > longest)
+		*wait = longest;
 	return m;
 }
 
@@ -324,7 +333,7 @@ const struct process_map *process_find_map(struct process_table *t, struct proce
 	struct process_map *m = search(p, addr);
 	bool is_old = !p->is_gone && now_ns - p->maps_read_ns > MAPS_MAX_AGE_NS;
 	if (is_old || (!m && reread_due(p, is_leaf, now_ns)))
-		m = search_again(t, p, addr, now_ns);
+		m = search_again(t, p, addr, is_leaf, now_ns);
 	if (!m)
 		return NULL;
 	struct mapped_file file = { m->start, m->end, m->device, m->inode };
@@ -337,25 +346,22 @@ const struct process_map *process_find_map(struct process_table *t, struct proce
 	return m;
 }
 
-int process_perfmap(struct process *p)
+int process_perfmap(struct process *p, int64_t now_ns)
 {
-	if (p->perfmap_fd < 0 && !p->perfmap_tried) {
-		uint64_t size;
-		int r = perfmap_open(p->pid, &p->perfmap_fd, &size, NULL);
-		if (r < 0)
-			p->perfmap_fd = -1;
-	}
-	p->perfmap_tried = true;
+	uint64_t size;
+	/* A runtime may begin to write its map late. */
+	if (p->perfmap_fd >= 0 || p->is_gone ||
+	    (p->perfmap_tried_ns && now_ns - p->perfmap_tried_ns < PERFMAP_RETRY_NS))
+		return p->perfmap_fd;
+	p->perfmap_tried_ns = now_ns;
+	if (perfmap_open(p->pid, &p->perfmap_fd, &size, NULL) < 0)
+		p->perfmap_fd = -1;
 	return p->perfmap_fd;
 }
 
 void process_table_end_window(struct process_table *t, int64_t now_ns)
 {
 	drop_unseen(t, now_ns - UNSEEN_NS);
-	/* A runtime may have begun to write its map meanwhile. */
-	for (uint32_t i = 0; i < N_BUCKETS; i++)
-		for (struct process *p = t->buckets[i]; p; p = p->next)
-			p->perfmap_tried = false;
 }
 
 struct process_table_stats process_table_stats(const struct process_table *t)

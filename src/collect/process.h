@@ -47,10 +47,10 @@ struct process {
 
 	VEC(struct process_map) maps;
 	int64_t seen_ns, maps_read_ns;
-	int64_t reread_wait_ns; /* before maps are read again on a miss */
+	int64_t leaf_wait_ns, caller_wait_ns; /* before maps are read again on a miss */
 
 	int perfmap_fd; /* -1 = none */
-	bool perfmap_tried;
+	int64_t perfmap_tried_ns;
 	uint64_t perfmap_size;	/* when it was last searched */
 	uint32_t perfmap_epoch; /* raised when cached ranges are void */
 	uint64_t perfmap_epoch_size;
@@ -84,9 +84,9 @@ void process_unref(struct process *p);
 const struct process_map *process_find_map(struct process_table *t, struct process *p, uint64_t addr, bool is_leaf,
 					   int64_t now_ns);
 
-/* fd of its perf map, which it opens once; -1: none. Stays open as long as
- * the process is in the table or a window. */
-int process_perfmap(struct process *p);
+/* fd of its perf map, which is looked for at most once a second; -1: none.
+ * Stays open as long as the process is in the table or a window. */
+int process_perfmap(struct process *p, int64_t now_ns);
 
 /* Drops what was not sampled for a minute. */
 void process_table_end_window(struct process_table *t, int64_t now_ns);

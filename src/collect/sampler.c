@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 struct sampler {
 	struct bpf_sampler *bpf;   /* either this */
@@ -28,9 +29,22 @@ static int read_paranoid(void)
 	return text.failed ? -2 : (int)strtol((const char *)text.data, NULL, 10);
 }
 
-static int refused(struct error *err, const struct error *bpf, const struct error *perf)
+static bool is_foreign(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 && st.st_uid != geteuid();
+}
+
+static int refused(const struct sampler_options *o, struct error *err, const struct error *bpf,
+		   const struct error *perf)
 {
 	int paranoid = read_paranoid();
+	if (o->target != SAMPLE_ALL && is_foreign(o->pid))
+		return error_set(err, -EPERM,
+				 "process %d belongs to another user: run as root or with CAP_BPF and CAP_PERFMON",
+				 (int)o->pid);
 	if (paranoid > 2)
 		return error_set(
 			err, -EPERM,
@@ -58,7 +72,7 @@ int sampler_open(const struct sampler_options *o, struct sample_sink sink, struc
 	if (r < 0)
 		r = perf_sampler_open(o, sink, &s->perf, &perf_error);
 	if (r == -EACCES || r == -EPERM)
-		return refused(err, &bpf_error, &perf_error);
+		return refused(o, err, &bpf_error, &perf_error);
 	if (r < 0)
 		return error_set(err, r, "%s", perf_error.text);
 	(void)sampler_scale(s);
