@@ -25,10 +25,14 @@ static double seconds_since(int64_t start)
 static int run(struct slice bytes, struct round *ret, struct error *err)
 {
 	struct membudget budget = membudget_of((size_t)4 << 30);
-	_cleanup_(profile_done) struct profile p;
-	_cleanup_(calltree_builder_free) struct calltree_builder *builder = NULL;
-	_cleanup_(calltree_done) struct calltree tree = { .budget = &budget };
-	_cleanup_(free_ptr) struct top_row *rows = NULL;
+	_cleanup_(profile_done)
+	struct profile p;
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *builder = NULL;
+	_cleanup_(calltree_done)
+	struct calltree tree = { .budget = &budget };
+	_cleanup_(free_ptr)
+	struct top_row *rows = NULL;
 	int r = profile_init(&p, &budget);
 	if (r < 0)
 		return r;
@@ -40,7 +44,8 @@ static int run(struct slice bytes, struct round *ret, struct error *err)
 	ret->n_samples = profile_n_samples(&p);
 	ret->n_nodes = dict_n_nodes(&p.dict);
 	start = clock_mono_ns();
-	_cleanup_(free_ptr) int64_t *self = calloc(dict_n_nodes(&p.dict), sizeof(*self));
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(dict_n_nodes(&p.dict), sizeof(*self));
 	builder = calltree_builder_new(&budget);
 	if (!self || !builder)
 		return -ENOMEM;
@@ -60,7 +65,8 @@ static int run(struct slice bytes, struct round *ret, struct error *err)
 
 int main(int argc, char **argv)
 {
-	_cleanup_(buf_done) struct buf file = buf_of((size_t)2 << 30);
+	_cleanup_(buf_done)
+	struct buf file = buf_of((size_t)2 << 30);
 	struct error err = { "out of memory" };
 	if (argc < 2) {
 		(void)fputs("usage: decode_pprof FILE [rounds]\n", stderr);

@@ -13,9 +13,9 @@
 
 #define N_LOCATIONS 120000
 #define N_FUNCTIONS 60000
-#define N_BASE 2000
-#define MIN_DEPTH 30
-#define MAX_DEPTH 80
+#define N_BASE	    2000
+#define MIN_DEPTH   30
+#define MAX_DEPTH   80
 
 /* xorshift64* (S. Vigna, 2016). */
 static uint64_t state = 0x9e3779b97f4a7c15;
@@ -167,7 +167,8 @@ int main(int argc, char **argv)
 		(void)fputs("usage: gen_pprof [samples] > big.pb\n", stderr);
 		return 1;
 	}
-	_cleanup_(buf_done) struct buf out = buf_of(64 << 20), body = buf_of(1 << 20), inner = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(64 << 20), body = buf_of(1 << 20), inner = buf_of(1 << 20);
 	put_type(PROFILE_SAMPLE_TYPE, 1, 2, &body, &out);
 	put_type(PROFILE_SAMPLE_TYPE, 3, 4, &body, &out);
 	put_samples((uint32_t)n, &body, &inner, &out);

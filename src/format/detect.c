@@ -45,7 +45,8 @@ static bool looks_folded(struct slice bytes)
 	while (last > at && (bytes.data[last - 1] == '\r' || bytes.data[last - 1] == ' '))
 		last--;
 	size_t word = last;
-	while (word > at && ((bytes.data[word - 1] >= '0' && bytes.data[word - 1] <= '9') || bytes.data[word - 1] == '.'))
+	while (word > at &&
+	       ((bytes.data[word - 1] >= '0' && bytes.data[word - 1] <= '9') || bytes.data[word - 1] == '.'))
 		word--;
 	return word < last && word > at + 1 && bytes.data[word - 1] == ' ';
 }
@@ -78,9 +79,15 @@ static const struct {
 	{ 0, 3, "\xff\xd8\xff", "JPEG" },
 	{ 0, 4, "GIF8", "GIF" },
 	{ 0, 5, "%PDF-", "PDF" },
-	{ 0, 4, "\x7f" "ELF", "an ELF binary" },
+	{ 0, 4,
+	  "\x7f"
+	  "ELF",
+	  "an ELF binary" },
 	{ 0, 4, "PK\x03\x04", "a zip archive" },
-	{ 0, 6, "\xfd" "7zXZ", "xz-compressed data" },
+	{ 0, 6,
+	  "\xfd"
+	  "7zXZ",
+	  "xz-compressed data" },
 	{ 0, 3, "BZh", "bzip2-compressed data" },
 	{ 0, 2, "\x1f\x8b", "gzip inside gzip" },
 	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd inside another compression" },
@@ -133,7 +140,8 @@ const char *format_looks_like(struct slice bytes)
 int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
 		  struct error *err)
 {
-	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
 	struct slice plain;
 	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
 	if (r < 0)

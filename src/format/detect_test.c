@@ -20,7 +20,8 @@ static int decode(struct slice bytes, enum format *ret, struct error *err)
 static void content_decides(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf pb = buf_of(1 << 20), gz = buf_of(1 << 20), text = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf pb = buf_of(1 << 20), gz = buf_of(1 << 20), text = buf_of(1 << 20);
 	enum format f = FORMAT_UNKNOWN;
 	struct profile p;
 	assert_int_equal(profile_init(&p, NULL), 0);
@@ -53,7 +54,9 @@ static void strangers_are_named(void **state)
 #define CASE(bytes, code, message) { bytes, sizeof(bytes) - 1, code, message }
 		CASE("", -ENODATA, "not a profile wick knows; looks like nothing: it is empty"),
 		CASE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", -EBADMSG, "not a profile wick knows; looks like PNG"),
-		CASE("\x7f" "ELF\x02\x01\x01", -EBADMSG, "not a profile wick knows; looks like an ELF binary"),
+		CASE("\x7f"
+		     "ELF\x02\x01\x01",
+		     -EBADMSG, "not a profile wick knows; looks like an ELF binary"),
 		CASE("PK\x03\x04....", -EBADMSG, "not a profile wick knows; looks like a zip archive"),
 		CASE("{\"$schema\": 1}", -EBADMSG, "not a profile wick knows; looks like JSON"),
 		CASE("<!DOCTYPE html><html>", -EBADMSG, "not a profile wick knows; looks like HTML"),

@@ -34,7 +34,8 @@ static void folded_reader_done(struct folded_reader *f)
 static int fail_memory(const struct folded_reader *f, int code)
 {
 	if (code == -ENOBUFS)
-		return error_set(f->err, code, "line %" PRIu64 ": the profile does not fit into the memory allowed for it",
+		return error_set(f->err, code,
+				 "line %" PRIu64 ": the profile does not fit into the memory allowed for it",
 				 f->line_number);
 	return error_set(f->err, code, "line %" PRIu64 ": out of memory", f->line_number);
 }
@@ -193,12 +194,14 @@ static int read_line(struct folded_reader *f, struct slice line)
 
 int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
 {
-	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
 	struct slice text;
 	int r = inflate_bytes(bytes, limits, &inflated, &text, err);
 	if (r < 0)
 		return r;
-	_cleanup_(folded_reader_done) struct folded_reader f = { .p = p, .limits = limits, .err = err };
+	_cleanup_(folded_reader_done)
+	struct folded_reader f = { .p = p, .limits = limits, .err = err };
 	r = profile_add_type(p, slice_str("samples"), slice_str("count"));
 	if (r < 0)
 		return fail_memory(&f, r);
@@ -256,7 +259,8 @@ static void folded_writer_done(struct folded_writer *w)
 
 static int name_frames(struct folded_writer *w, const struct dict *d, struct frame_id *name_of)
 {
-	_cleanup_(buf_done) struct buf text = buf_of(SIZE_MAX / 2);
+	_cleanup_(buf_done)
+	struct buf text = buf_of(SIZE_MAX / 2);
 	for (uint32_t i = 1; i < d->frames.n; i++) {
 		text.n = 0;
 		put_name(&text, d, (struct frame_id){ i });
@@ -273,8 +277,10 @@ static int merge_by_name(struct folded_writer *w, const struct profile *p, uint3
 {
 	const struct dict *d = &p->dict;
 	uint32_t n = dict_n_nodes(d);
-	_cleanup_(free_ptr) struct frame_id *name_of = calloc(d->frames.n, sizeof(*name_of));
-	_cleanup_(free_ptr) int64_t *self = calloc(n, sizeof(*self));
+	_cleanup_(free_ptr)
+	struct frame_id *name_of = calloc(d->frames.n, sizeof(*name_of));
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(n, sizeof(*self));
 	w->node = calloc(n, sizeof(*w->node));
 	w->self = calloc(n, sizeof(*w->self));
 	w->path = calloc(n, sizeof(*w->path));
@@ -311,7 +317,8 @@ static void put_stack(struct folded_writer *w, uint32_t leaf, struct buf *out)
 
 int folded_encode(const struct profile *p, uint32_t type, struct buf *out)
 {
-	_cleanup_(folded_writer_done) struct folded_writer w = { 0 };
+	_cleanup_(folded_writer_done)
+	struct folded_writer w = { 0 };
 	int r = dict_init(&w.names, p->budget);
 	if (r == 0)
 		r = merge_by_name(&w, p, type);

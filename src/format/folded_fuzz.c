@@ -21,7 +21,8 @@ static int decode(struct slice text, struct profile *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(buf_done) struct buf once = buf_of(64 << 20), twice = buf_of(64 << 20);
+	_cleanup_(buf_done)
+	struct buf once = buf_of(64 << 20), twice = buf_of(64 << 20);
 	struct profile p, q;
 	if (decode(slice_of(data, size), &p) == 0) {
 		int r = folded_encode(&p, 0, &once);

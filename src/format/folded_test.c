@@ -18,7 +18,8 @@ static int decode(const char *text, struct profile *p, struct error *err)
 
 static void assert_becomes(const char *in, const char *want)
 {
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	struct error err = { "" };
 	struct profile p;
 	if (decode(in, &p, &err) < 0)
@@ -146,7 +147,8 @@ static void budget_ends_in_an_error(void **state)
 static void pprof_becomes_lines(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	struct profile p;
 	assert_int_equal(profile_init(&p, NULL), 0);
 	testprofile_fill(&p);
@@ -194,7 +196,8 @@ static void real_files_survive(void **state)
 					     "perf-script/results/perf-rust-Yamakaky-dcpu-collapsed-all.txt" };
 	static struct slice was[10000], is[10000];
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_(buf_done) struct buf file = buf_of(64 << 20), out = buf_of(64 << 20);
+		_cleanup_(buf_done)
+		struct buf file = buf_of(64 << 20), out = buf_of(64 << 20);
 		struct error err = { "" };
 		struct profile p;
 		char path[5000];
@@ -213,13 +216,13 @@ static void real_files_survive(void **state)
 	}
 }
 
-/* Through pprof and back nothing that folded text says is lost, `_[j]` (a
- * matter of the mapping in pprof) aside. */
+/* Through pprof and back nothing that folded text says is lost. */
 static void pprof_keeps_lines(void **state)
 {
 	(void)state;
-	static const char text[] = "main;parse;peek_[i] 3\nmain;read 4\n";
-	_cleanup_(buf_done) struct buf pb = buf_of(1 << 20), out = buf_of(1 << 20);
+	static const char text[] = "main;parse;peek_[i] 3\nmain;f_[j];read_[k] 4\n";
+	_cleanup_(buf_done)
+	struct buf pb = buf_of(1 << 20), out = buf_of(1 << 20);
 	struct profile p, q;
 	assert_int_equal(decode(text, &p, NULL), 0);
 	assert_int_equal(pprof_encode(&p, &pb), 0);

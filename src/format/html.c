@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define TITLE_MARK "@@WICK_TITLE@@"
-#define SLAB_MARK "@@WICK_SLAB@@"
+#define SLAB_MARK  "@@WICK_SLAB@@"
 
 static void put_base64(struct buf *out, struct slice in)
 {

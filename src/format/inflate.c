@@ -12,9 +12,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#define STEP ((size_t)256 << 10)
-#define ALWAYS_ALLOWED ((size_t)16 << 20)
-#define PLAIN_RATIO 16
+#define STEP		((size_t)256 << 10)
+#define ALWAYS_ALLOWED	((size_t)16 << 20)
+#define PLAIN_RATIO	16
 #define ZSTD_WINDOW_LOG 24
 
 enum codec codec_of(struct slice bytes)
@@ -37,14 +37,14 @@ static size_t allowed(const struct format_limits *limits, size_t n_in)
 	return by_ratio < limits->inflated_size ? by_ratio : limits->inflated_size;
 }
 
-static int too_much(const struct format_limits *limits, size_t n_in, size_t n_out, const char *codec,
-		    struct error *err)
+static int too_much(const struct format_limits *limits, size_t n_in, size_t n_out, const char *codec, struct error *err)
 {
 	if (n_out > limits->inflated_size)
 		return error_set(err, -E2BIG, "%s: more than %zu bytes after decompression", codec,
 				 limits->inflated_size);
-	return error_set(err, -E2BIG, "%s: %zu compressed bytes became more than %zu: a ratio over %u looks like a bomb",
-			 codec, n_in, n_out, limits->ratio);
+	return error_set(err, -E2BIG,
+			 "%s: %zu compressed bytes became more than %zu: a ratio over %u looks like a bomb", codec,
+			 n_in, n_out, limits->ratio);
 }
 
 /* Room for the next step. NULL with the error set when memory or limits end. */
@@ -127,7 +127,8 @@ static int gunzip(struct slice in, const struct format_limits *limits, struct bu
 {
 	if (gzip_at_once(in, limits, out))
 		return 0;
-	_cleanup_(z_stream_done) z_stream z = { .next_in = in.data };
+	_cleanup_(z_stream_done)
+	z_stream z = { .next_in = in.data };
 	if (inflateInit2(&z, 15 + 16) != Z_OK) /* 15: window bits, 16: gzip framing */
 		return error_set(err, -ENOMEM, "gzip: out of memory");
 	return gzip_stream(&z, in, limits, out, err);
@@ -144,8 +145,9 @@ static int zstd_failed(size_t r, size_t at, struct error *err)
 	case ZSTD_error_memory_allocation:
 		return error_set(err, -ENOMEM, "zstd: out of memory");
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return error_set(err, -E2BIG, "zstd: at byte %zu: its window is larger than %u MiB; compress it without --long",
-				 at, 1u << (ZSTD_WINDOW_LOG - 20));
+		return error_set(err, -E2BIG,
+				 "zstd: at byte %zu: its window is larger than %u MiB; compress it without --long", at,
+				 1u << (ZSTD_WINDOW_LOG - 20));
 	default:
 		return error_set(err, -EBADMSG, "zstd: at byte %zu: %s", at, ZSTD_getErrorName(r));
 	}
@@ -153,7 +155,8 @@ static int zstd_failed(size_t r, size_t at, struct error *err)
 
 static int unzstd(struct slice bytes, const struct format_limits *limits, struct buf *out, struct error *err)
 {
-	_cleanup_(zstd_done) ZSTD_DCtx *z = ZSTD_createDCtx();
+	_cleanup_(zstd_done)
+	ZSTD_DCtx *z = ZSTD_createDCtx();
 	if (!z || ZSTD_isError(ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)))
 		return error_set(err, -ENOMEM, "zstd: out of memory");
 	ZSTD_inBuffer in = { bytes.data, bytes.size, 0 };
@@ -204,7 +207,8 @@ static void compressor_done(struct libdeflate_compressor **z)
 
 int gzip_compress(struct slice bytes, int level, struct buf *out)
 {
-	_cleanup_(compressor_done) struct libdeflate_compressor *z = libdeflate_alloc_compressor(level);
+	_cleanup_(compressor_done)
+	struct libdeflate_compressor *z = libdeflate_alloc_compressor(level);
 	if (!z)
 		return -ENOMEM;
 	size_t bound = libdeflate_gzip_compress_bound(z, bytes.size);

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct format_limits limits = format_limits_default;
-	_cleanup_(buf_done) struct buf once = buf_of(0), twice = buf_of(0), joined = buf_of(64 << 20);
+	_cleanup_(buf_done)
+	struct buf once = buf_of(0), twice = buf_of(0), joined = buf_of(64 << 20);
 	struct error err = { "" };
 	struct slice plain, again;
 	limits.inflated_size = 1 << 20;

@@ -26,7 +26,8 @@ static void fill(struct buf *b, size_t n)
 
 static void assert_inflates_to(struct slice packed, struct slice plain)
 {
-	_cleanup_(buf_done) struct buf scratch = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf scratch = buf_of(0);
 	struct error err = { "" };
 	struct slice got;
 	if (inflate_bytes(packed, &format_limits_default, &scratch, &got, &err) < 0)
@@ -36,7 +37,8 @@ static void assert_inflates_to(struct slice packed, struct slice plain)
 
 static void assert_refused(struct slice packed, const struct format_limits *limits, int code, const char *message)
 {
-	_cleanup_(buf_done) struct buf scratch = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf scratch = buf_of(0);
 	struct error err = { "" };
 	struct slice got = { 0 };
 	assert_int_equal(inflate_bytes(packed, limits, &scratch, &got, &err), code);
@@ -57,7 +59,8 @@ static void raw_is_not_copied(void **state)
 {
 	(void)state;
 	struct slice raw = slice_str("main;parse 12\n"), got;
-	_cleanup_(buf_done) struct buf scratch = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf scratch = buf_of(0);
 	assert_int_equal(inflate_bytes(raw, &format_limits_default, &scratch, &got, NULL), 0);
 	assert_ptr_equal(got.data, raw.data);
 	assert_int_equal(inflate_bytes(slice_of(NULL, 0), &format_limits_default, &scratch, &got, NULL), 0);
@@ -69,7 +72,8 @@ static void members_and_frames_are_joined(void **state)
 	(void)state;
 	static const size_t sizes[] = { 0, 1, 1000, 300000, 5000000 };
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		_cleanup_(buf_done) struct buf plain = buf_of(64 << 20), gz = buf_of(64 << 20), zs = buf_of(64 << 20);
+		_cleanup_(buf_done)
+		struct buf plain = buf_of(64 << 20), gz = buf_of(64 << 20), zs = buf_of(64 << 20);
 		fill(&plain, sizes[i]);
 		size_t n = plain.n;
 		assert_int_equal(gzip_compress(bytes_of(&plain), 6, &gz), 0);
@@ -92,7 +96,8 @@ static void members_and_frames_are_joined(void **state)
 static void compression_is_deterministic(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf plain = buf_of(1 << 20), a = buf_of(1 << 20), b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf plain = buf_of(1 << 20), a = buf_of(1 << 20), b = buf_of(1 << 20);
 	fill(&plain, 100000);
 	assert_int_equal(gzip_compress(bytes_of(&plain), 6, &a), 0);
 	assert_int_equal(gzip_compress(bytes_of(&plain), 6, &b), 0);
@@ -115,18 +120,22 @@ static size_t peak_kb(void)
 static void bombs_are_cheap(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf one = buf_of(80 << 20), gz = buf_of(64 << 20), zs = buf_of(64 << 20);
-	_cleanup_(free_ptr) uint8_t *zeros = calloc(1, 64 << 20);
+	_cleanup_(buf_done)
+	struct buf one = buf_of(80 << 20), gz = buf_of(64 << 20), zs = buf_of(64 << 20);
+	_cleanup_(free_ptr)
+	uint8_t *zeros = calloc(1, 64 << 20);
 	assert_non_null(zeros);
 	assert_int_equal(gzip_compress(slice_of(zeros, 64 << 20), 6, &one), 0);
-	_cleanup_(buf_done) struct buf frame = buf_of(80 << 20);
+	_cleanup_(buf_done)
+	struct buf frame = buf_of(80 << 20);
 	zstd_pack(slice_of(zeros, 64 << 20), 3, &frame);
 	for (int i = 0; i < 100; i++) { /* 6.4 GB */
 		buf_add(&gz, one.data, one.n);
 		buf_add(&zs, frame.data, frame.n);
 	}
 	/* A trailer that plays the size down. */
-	_cleanup_(buf_done) struct buf lying = buf_of(16 << 20);
+	_cleanup_(buf_done)
+	struct buf lying = buf_of(16 << 20);
 	buf_add(&lying, one.data, one.n);
 	memcpy(lying.data + lying.n - 4, "\x00\x00\x10\x00", 4);
 	free(zeros);
@@ -143,7 +152,8 @@ static void bombs_are_cheap(void **state)
 static void limits_are_named(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf plain = buf_of(8 << 20), gz = buf_of(8 << 20), zs = buf_of(8 << 20);
+	_cleanup_(buf_done)
+	struct buf plain = buf_of(8 << 20), gz = buf_of(8 << 20), zs = buf_of(8 << 20);
 	struct format_limits l = format_limits_default;
 	fill(&plain, 2000000);
 	assert_int_equal(gzip_compress(bytes_of(&plain), 6, &gz), 0);
@@ -158,7 +168,8 @@ static void limits_are_named(void **state)
 static void damage_is_located(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf plain = buf_of(1 << 20), gz = buf_of(1 << 20), zs = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf plain = buf_of(1 << 20), gz = buf_of(1 << 20), zs = buf_of(1 << 20);
 	fill(&plain, 20000);
 	assert_int_equal(gzip_compress(bytes_of(&plain), 6, &gz), 0);
 	zstd_pack(bytes_of(&plain), 3, &zs);

@@ -9,7 +9,8 @@
  * chosen for ids, rows nothing refers to but equal to another, the order of
  * labels within one sample, and locations no sample uses. A negative line
  * (some producers' "unknown") becomes 0. A frame's kind is that of its
- * mapping's path. */
+ * mapping's path (frame_kind_of_path()); kernel, JIT and synthetic frames that
+ * have no mapping are given one that says so. */
 #pragma once
 
 #include "base/buf.h"

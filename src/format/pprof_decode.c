@@ -46,7 +46,7 @@ int pprof_fail_memory(struct pprof_decoder *d, const uint8_t *at, int code)
 {
 	if (code == -ENOBUFS)
 		return pprof_fail(d, at, code, "the profile does not fit into the %zu bytes of memory allowed for it",
-			    d->p->budget ? d->p->budget->max : (size_t)UINT32_MAX);
+				  d->p->budget ? d->p->budget->max : (size_t)UINT32_MAX);
 	return pprof_fail(d, at, code, "out of memory");
 }
 
@@ -64,7 +64,8 @@ int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb
 {
 	if (f->wire == (uint32_t)wire)
 		return 0;
-	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire, (int)wire);
+	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire,
+			  (int)wire);
 }
 
 int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index, struct str_id *ret)
@@ -354,14 +355,16 @@ static int decode(struct pprof_decoder *d)
 
 int pprof_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
 {
-	_cleanup_(buf_done) struct buf inflated = buf_of(0);
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
 	struct slice plain;
 	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
 	if (r < 0)
 		return r;
 	if (plain.size == 0)
 		return error_set(err, -ENODATA, "not a profile: it is empty");
-	_cleanup_(decoder_done) struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
+	_cleanup_(decoder_done)
+	struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
 	r = decode(&d);
 	if (r < 0 && codec_of(bytes) != CODEC_RAW)
 		error_prefix(err, "decompressed");

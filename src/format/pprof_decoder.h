@@ -54,7 +54,8 @@ int pprof_fail_reader(struct pprof_decoder *d, const struct pb_reader *r, int co
 int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t limit);
 
 /* Fields of known kind; the message names the field. */
-int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name) must_check;
+int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
+		      const char *name) must_check;
 int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
 int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
 		    struct str_id *ret) must_check;

@@ -16,6 +16,13 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* pprof tells the kind of a frame by its mapping's path; frames without a
+ * mapping get one where that says something. */
+struct mapping_name {
+	uint32_t kind;
+	const char *path;
+};
+
 struct encoder {
 	const struct profile *p;
 	struct buf *out;
@@ -26,9 +33,10 @@ struct encoder {
 	struct u64map inlined;	  /* hash of frames -> location */
 	VEC(uint32_t) locations;  /* one node that has it, by location id - 1 */
 	VEC(struct func_id) functions;
-	VEC(struct str_id) strings;
-	struct label *labels; /* p->label, each set ordered by its words */
-	struct buf body, inner; /* a message, and one within it, before their sizes are known */
+	VEC(struct slice) strings;
+	VEC(struct mapping_name) made_up; /* mappings behind those of the profile */
+	struct label *labels;		  /* p->label, each set ordered by its words */
+	struct buf body, inner;		  /* a message, and one within it, before their sizes are known */
 	int error;
 };
 
@@ -42,6 +50,7 @@ static void encoder_done(struct encoder *e)
 	vec_done(NULL, &e->locations);
 	vec_done(NULL, &e->functions);
 	vec_done(NULL, &e->strings);
+	vec_done(NULL, &e->made_up);
 	free(e->labels);
 	buf_done(&e->body);
 	buf_done(&e->inner);
@@ -60,7 +69,7 @@ static void encoder_done(struct encoder *e)
 static uint32_t string_index(struct encoder *e, struct str_id s)
 {
 	if (s.v && !e->string_index[s.v]) {
-		push(e, strings, s);
+		push(e, strings, strtab_get(&e->p->dict.strings, s));
 		e->string_index[s.v] = e->strings.n;
 	}
 	return e->string_index[s.v];
@@ -140,6 +149,38 @@ static uint32_t location_id(struct encoder *e, uint32_t node)
 	return e->node_location[node];
 }
 
+/* The mapping that is nothing but this path; one of the profile's if it is
+ * there already. */
+static uint32_t made_up_mapping(struct encoder *e, const struct mapping_name *name)
+{
+	const struct dict *d = &e->p->dict;
+	bool found;
+	struct mapping row = { .path = strtab_find(&d->strings, slice_str(name->path), &found) };
+	for (uint32_t i = 1; found && i < d->mappings.n; i++)
+		if (memcmp(&d->mappings.data[i], &row, sizeof(row)) == 0)
+			return i;
+	push(e, made_up, *name);
+	return d->mappings.n + e->made_up.n - 1;
+}
+
+static uint32_t mapping_id(struct encoder *e, const struct frame *f)
+{
+	static const struct mapping_name names[] = {
+		{ FRAME_KERNEL, "[kernel]" },
+		{ FRAME_JIT, "[jit]" },
+		{ FRAME_SYNTHETIC, "[wick]" },
+	};
+	if (f->mapping.v)
+		return f->mapping.v;
+	for (uint32_t i = 0; i < e->made_up.n; i++)
+		if (e->made_up.data[i].kind == f->kind)
+			return e->p->dict.mappings.n + i;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].kind == f->kind)
+			return made_up_mapping(e, &names[i]);
+	return 0;
+}
+
 /* A whole frame without function, line and column is a location without
  * lines; among others it needs its place. */
 static bool has_line(const struct encoder *e, uint32_t node)
@@ -154,7 +195,7 @@ static void put_location(struct encoder *e, uint32_t id)
 	const struct frame *frame = node_frame(e, node);
 	e->body.n = 0;
 	pb_put_uint(&e->body, LOCATION_ID, id);
-	pb_put_uint(&e->body, LOCATION_MAPPING_ID, frame->mapping.v);
+	pb_put_uint(&e->body, LOCATION_MAPPING_ID, mapping_id(e, frame));
 	pb_put_uint(&e->body, LOCATION_ADDRESS, frame->address);
 	for (uint32_t n = has_line(e, node) ? node : 0; n; n = inlined_into(e, n)) {
 		const struct frame *f = node_frame(e, n);
@@ -262,6 +303,19 @@ static void put_mapping(struct encoder *e, uint32_t id)
 	pb_put_bytes(e->out, PROFILE_MAPPING, slice_of(e->body.data, e->body.n));
 }
 
+static void put_made_up_mapping(struct encoder *e, uint32_t i)
+{
+	struct slice path = slice_str(e->made_up.data[i].path);
+	bool found;
+	struct str_id id = strtab_find(&e->p->dict.strings, path, &found);
+	if (!found)
+		push(e, strings, path);
+	e->body.n = 0;
+	pb_put_uint(&e->body, PB_MAPPING_ID, e->p->dict.mappings.n + i);
+	pb_put_uint(&e->body, PB_MAPPING_FILENAME, found ? string_index(e, id) : e->strings.n);
+	pb_put_bytes(e->out, PROFILE_MAPPING, slice_of(e->body.data, e->body.n));
+}
+
 static void put_function(struct encoder *e, uint32_t id)
 {
 	const struct function *f = &e->p->dict.functions.data[e->functions.data[id - 1].v];
@@ -302,6 +356,10 @@ static void put_profile(struct encoder *e)
 		put_sample(e, i);
 	for (uint32_t i = 1; i < p->dict.mappings.n; i++)
 		put_mapping(e, i);
+	for (uint32_t i = 0; i < e->locations.n; i++)
+		(void)mapping_id(e, node_frame(e, e->locations.data[i]));
+	for (uint32_t i = 0; i < e->made_up.n && e->error == 0; i++)
+		put_made_up_mapping(e, i);
 	for (uint32_t i = 1; i <= e->locations.n; i++)
 		put_location(e, i);
 	for (uint32_t i = 1; i <= e->functions.n; i++)
@@ -309,7 +367,7 @@ static void put_profile(struct encoder *e)
 	put_header(e);
 	pb_put_bytes(e->out, PROFILE_STRING_TABLE, slice_of("", 0));
 	for (uint32_t i = 0; i < e->strings.n; i++)
-		pb_put_bytes(e->out, PROFILE_STRING_TABLE, strtab_get(&p->dict.strings, e->strings.data[i]));
+		pb_put_bytes(e->out, PROFILE_STRING_TABLE, e->strings.data[i]);
 }
 
 static int encoder_init(struct encoder *e)
@@ -337,7 +395,8 @@ static int encoder_init(struct encoder *e)
 
 int pprof_encode(const struct profile *p, struct buf *out)
 {
-	_cleanup_(encoder_done) struct encoder e = { .p = p, .out = out };
+	_cleanup_(encoder_done)
+	struct encoder e = { .p = p, .out = out };
 	int r = encoder_init(&e);
 	if (r < 0)
 		return r;
@@ -351,7 +410,8 @@ int pprof_encode(const struct profile *p, struct buf *out)
 
 int pprof_encode_gz(const struct profile *p, struct buf *out)
 {
-	_cleanup_(buf_done) struct buf plain = buf_of(SIZE_MAX / 2);
+	_cleanup_(buf_done)
+	struct buf plain = buf_of(SIZE_MAX / 2);
 	int r = pprof_encode(p, &plain);
 	return r < 0 ? r : gzip_compress(slice_of(plain.data, plain.n), 6, out);
 }

@@ -24,7 +24,8 @@ static int decode(struct slice bytes, struct profile *p, struct membudget *budge
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct membudget budget = membudget_of(BUDGET);
-	_cleanup_(buf_done) struct buf once = buf_of(BUDGET), twice = buf_of(BUDGET);
+	_cleanup_(buf_done)
+	struct buf once = buf_of(BUDGET), twice = buf_of(BUDGET);
 	struct profile p, q;
 	if (decode(slice_of(data, size), &p, &budget) == 0) {
 		int r = pprof_encode(&p, &once);

@@ -217,7 +217,7 @@ int pprof_take_sample(struct pprof_decoder *d, const struct pb_field *message)
 		return pprof_fail_reader(d, &r, k);
 	if (n_values != d->p->n_types || n_values == 0)
 		return pprof_fail(d, message->at, -EBADMSG, "%" PRIu32 " values for %" PRIu32 " sample types", n_values,
-			    d->p->n_types);
+				  d->p->n_types);
 	struct node_id node;
 	struct labels_id labels;
 	k = walk_stack(d, message->at, &node.v);

@@ -214,8 +214,8 @@ int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message)
 	if (loc.n_lines > d->limits->depth)
 		return pprof_fail_limit(d, loc.at, "lines in one location", d->limits->depth);
 	struct dict *dict = &d->p->dict;
-	loc.frame.kind = (uint8_t)frame_kind_of_path(
-		strtab_get(&dict->strings, dict->mappings.data[loc.frame.mapping.v].path));
+	loc.frame.kind =
+		(uint8_t)frame_kind_of_path(strtab_get(&dict->strings, dict->mappings.data[loc.frame.mapping.v].path));
 	uint32_t from = d->chains.n;
 	r = vec_reserve(d->p->budget, &d->chains, loc.n_lines + 1);
 	if (r < 0)

@@ -51,7 +51,8 @@ static void encode_test_profile(struct buf *out)
  * bytes: deduplication and idempotency keys rest on that. */
 static void assert_round_trip(const struct profile *p)
 {
-	_cleanup_(buf_done) struct buf once = buf_of(BUDGET), twice = buf_of(BUDGET), gz = buf_of(BUDGET);
+	_cleanup_(buf_done)
+	struct buf once = buf_of(BUDGET), twice = buf_of(BUDGET), gz = buf_of(BUDGET);
 	struct error err = { "" };
 	struct profile q, z;
 	assert_int_equal(pprof_encode(p, &once), 0);
@@ -95,7 +96,8 @@ static void real_files_survive(void **state)
 		glob_t found;
 		assert_int_equal(glob(pattern, 0, NULL, &found), 0);
 		for (size_t k = 0; k < found.gl_pathc; k++, n++) {
-			_cleanup_(buf_done) struct buf file = buf_of(BUDGET);
+			_cleanup_(buf_done)
+			struct buf file = buf_of(BUDGET);
 			struct error err = { "" };
 			struct profile p;
 			assert_int_equal(file_read(found.gl_pathv[k], &file, &err), 0);
@@ -115,7 +117,8 @@ static void real_files_survive(void **state)
 
 static void put_pair(struct buf *out, uint32_t field, uint32_t a, uint64_t x, uint32_t b, uint64_t y)
 {
-	_cleanup_(buf_done) struct buf m = buf_of(1 << 10);
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 10);
 	pb_put_uint(&m, a, x);
 	pb_put_uint(&m, b, y);
 	pb_put_bytes(out, field, bytes_of(&m));
@@ -130,7 +133,8 @@ static void put_strings(struct buf *out)
 
 static void put_packed(struct buf *out, uint32_t field, const uint64_t *v, size_t n)
 {
-	_cleanup_(buf_done) struct buf m = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 20);
 	for (size_t i = 0; i < n; i++)
 		pb_put_varint(&m, v[i]);
 	pb_put_bytes(out, field, bytes_of(&m));
@@ -139,7 +143,8 @@ static void put_packed(struct buf *out, uint32_t field, const uint64_t *v, size_
 /* One sample of `n` locations and value 1, packed or one by one. */
 static void put_sample(struct buf *out, const uint64_t *ids, size_t n, bool packed)
 {
-	_cleanup_(buf_done) struct buf m = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 20);
 	const uint64_t one = 1;
 	if (packed) {
 		put_packed(&m, SAMPLE_LOCATION_ID, ids, n);
@@ -155,7 +160,8 @@ static void put_sample(struct buf *out, const uint64_t *ids, size_t n, bool pack
 /* A location with one line for each of the functions, innermost first. */
 static void put_location(struct buf *out, uint64_t id, const uint64_t *functions, size_t n)
 {
-	_cleanup_(buf_done) struct buf m = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 20);
 	pb_put_uint(&m, LOCATION_ID, id);
 	for (size_t i = 0; i < n; i++)
 		put_pair(&m, LOCATION_LINE, LINE_FUNCTION_ID, functions[i], LINE_LINE, 7);
@@ -175,14 +181,15 @@ static void form_does_not_matter(void **state)
 {
 	(void)state;
 	for (int variant = 0; variant < 8; variant++) {
-		_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+		_cleanup_(buf_done)
+		struct buf b = buf_of(1 << 20);
 		uint64_t id = variant & 1 ? UINT64_C(0xfffffffffffffff0) : 2;
 		bool strings_first = variant & 2, packed = variant & 4;
 		if (strings_first)
 			put_strings(&b);
 		put_sample(&b, &id, 1, packed);
 		put_tables(&b, id);
-		pb_put_uint(&b, 99, 12345);			      /* fields of the future */
+		pb_put_uint(&b, 99, 12345); /* fields of the future */
 		pb_put_bytes(&b, 100, slice_str("whatever it holds"));
 		if (!strings_first)
 			put_strings(&b);
@@ -209,7 +216,8 @@ static void form_does_not_matter(void **state)
 static void inlined_locations_stay_apart(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	put_pair(&b, PROFILE_SAMPLE_TYPE, VALUE_TYPE_TYPE, 1, VALUE_TYPE_UNIT, 2);
 	put_pair(&b, PROFILE_FUNCTION, FUNCTION_ID, 1, FUNCTION_NAME, 3);
 	put_pair(&b, PROFILE_FUNCTION, FUNCTION_ID, 2, FUNCTION_NAME, 4);
@@ -224,7 +232,8 @@ static void inlined_locations_stay_apart(void **state)
 	assert_int_equal(profile_init(&p, NULL), 0);
 	assert_int_equal(pprof_decode(bytes_of(&b), &format_limits_default, &p, NULL), 0);
 	assert_round_trip(&p);
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	assert_int_equal(pprof_encode(&p, &out), 0);
 	struct pb_reader r = pb_reader_of(bytes_of(&out));
 	struct pb_field f;
@@ -251,7 +260,8 @@ static void empty_profile_is_valid(void **state)
 static void long_inlining_is_walked_once(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(8 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(8 << 20);
 	uint64_t lines[10000];
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		lines[i] = 1 + i % 2;
@@ -285,7 +295,8 @@ static void messages_name_place_and_field(void **state)
 		CASE("\x0a\x04\x08\x01", -ENODATA, "at byte 1: ends inside a field"),
 		CASE("\x0a\xff", -ENODATA, "at byte 1: ends inside a number"),
 		CASE("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", -ENODATA, "at byte 1: ends inside a field"),
-		CASE("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", -EBADMSG, "at byte 1: a number longer than 64 bits"),
+		CASE("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", -EBADMSG,
+		     "at byte 1: a number longer than 64 bits"),
 		CASE("\x0f", -EBADMSG, "at byte 0: an unknown wire type"),
 		CASE("\x00", -EBADMSG, "at byte 0: a field number out of range"),
 		CASE("\x10\x01", -EBADMSG, "at byte 0: field sample has wire type 0 instead of 2"),
@@ -329,7 +340,8 @@ static void messages_name_place_and_field(void **state)
 static void limits_are_named(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	encode_test_profile(&b);
 	struct error err = { "" };
 	struct format_limits l = format_limits_default;
@@ -354,7 +366,8 @@ static void limits_are_named(void **state)
 static void budget_ends_in_an_error(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
 	encode_test_profile(&b);
 	bool done = false;
 	for (size_t max = 1000; !done && max < 1 << 20; max += 61) {
@@ -376,11 +389,13 @@ static void budget_ends_in_an_error(void **state)
 static void cut_anywhere_is_refused(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20), gz = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20), gz = buf_of(1 << 20);
 	encode_test_profile(&b);
 	for (size_t n = 0; n < b.n; n++) {
 		/* A copy of its own, so that one byte too far is seen. */
-		_cleanup_(free_ptr) uint8_t *part = malloc(n + 1);
+		_cleanup_(free_ptr)
+		uint8_t *part = malloc(n + 1);
 		assert_non_null(part);
 		memcpy(part, b.data, n);
 		part = realloc(part, n ? n : 1);
@@ -402,7 +417,8 @@ static void cut_anywhere_is_refused(void **state)
 static void flipped_bits_do_no_harm(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20), gz = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20), gz = buf_of(1 << 20);
 	encode_test_profile(&b);
 	assert_int_equal(gzip_compress(bytes_of(&b), 6, &gz), 0);
 	for (size_t bit = 0; bit < b.n * 8; bit++) {
@@ -414,7 +430,8 @@ static void flipped_bits_do_no_harm(void **state)
 	}
 	/* gzip has a checksum: what is not refused is the same content. */
 	for (size_t bit = 80; bit < gz.n * 8; bit++) {
-		_cleanup_(buf_done) struct buf scratch = buf_of(0);
+		_cleanup_(buf_done)
+		struct buf scratch = buf_of(0);
 		struct slice plain;
 		gz.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		if (inflate_bytes(bytes_of(&gz), &format_limits_default, &scratch, &plain, NULL) == 0)
@@ -426,7 +443,8 @@ static void flipped_bits_do_no_harm(void **state)
 static void compressed_input_says_so(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf gz = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf gz = buf_of(1 << 20);
 	assert_int_equal(gzip_compress(slice_of("\x32\x00\x12\x00", 4), 6, &gz), 0);
 	assert_refused(&gz, -EBADMSG, "decompressed: at byte 2: sample 1: 0 values for 0 sample types");
 }
@@ -434,18 +452,12 @@ static void compressed_input_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_survives),
-		cmocka_unit_test(real_files_survive),
-		cmocka_unit_test(form_does_not_matter),
-		cmocka_unit_test(inlined_locations_stay_apart),
-		cmocka_unit_test(empty_profile_is_valid),
-		cmocka_unit_test(long_inlining_is_walked_once),
-		cmocka_unit_test(messages_name_place_and_field),
-		cmocka_unit_test(limits_are_named),
-		cmocka_unit_test(budget_ends_in_an_error),
-		cmocka_unit_test(cut_anywhere_is_refused),
-		cmocka_unit_test(flipped_bits_do_no_harm),
-		cmocka_unit_test(compressed_input_says_so),
+		cmocka_unit_test(everything_survives),		 cmocka_unit_test(real_files_survive),
+		cmocka_unit_test(form_does_not_matter),		 cmocka_unit_test(inlined_locations_stay_apart),
+		cmocka_unit_test(empty_profile_is_valid),	 cmocka_unit_test(long_inlining_is_walked_once),
+		cmocka_unit_test(messages_name_place_and_field), cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(budget_ends_in_an_error),	 cmocka_unit_test(cut_anywhere_is_refused),
+		cmocka_unit_test(flipped_bits_do_no_harm),	 cmocka_unit_test(compressed_input_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

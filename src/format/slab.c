@@ -10,12 +10,12 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "columns are written as they lie in memory");
 
-#define MAGIC "wickslab"
-#define VERSION 1
-#define HEAD_SIZE 32
+#define MAGIC	    "wickslab"
+#define VERSION	    1
+#define HEAD_SIZE   32
 #define MAX_COLUMNS 64
-#define NAME_SIZE 16
-#define MAX_DEPTH 65535
+#define NAME_SIZE   16
+#define MAX_DEPTH   65535
 
 struct row {
 	char name[NAME_SIZE];
@@ -43,10 +43,17 @@ static const struct {
 	const char *name;
 	uint32_t elem_size;
 } columns[N_COLUMNS] = {
-	[NODE_FUNC] = { "node.func", 4 },     [NODE_DEPTH] = { "node.depth", 2 },   [NODE_SELF] = { "node.self", 8 },
-	[NODE_PRUNED] = { "node.pruned", 4 }, [FUNC_NAME] = { "func.name", 4 },	    [FUNC_FILE] = { "func.file", 4 },
-	[FUNC_MODULE] = { "func.module", 4 }, [FUNC_KIND] = { "func.kind", 1 },	    [STR_OFFSET] = { "str.offset", 4 },
-	[STR_BYTES] = { "str.bytes", 1 },     [META] = { "meta", 1 },
+	[NODE_FUNC] = { "node.func", 4 },
+	[NODE_DEPTH] = { "node.depth", 2 },
+	[NODE_SELF] = { "node.self", 8 },
+	[NODE_PRUNED] = { "node.pruned", 4 },
+	[FUNC_NAME] = { "func.name", 4 },
+	[FUNC_FILE] = { "func.file", 4 },
+	[FUNC_MODULE] = { "func.module", 4 },
+	[FUNC_KIND] = { "func.kind", 1 },
+	[STR_OFFSET] = { "str.offset", 4 },
+	[STR_BYTES] = { "str.bytes", 1 },
+	[META] = { "meta", 1 },
 };
 
 /* --- out --- */
@@ -54,8 +61,8 @@ static const struct {
 struct slab_writer {
 	const struct calltree *t;
 	uint32_t n_nodes, n_pruned;
-	uint32_t *func_row; /* by tree function; 0 = not used, else row + 1 */
-	uint32_t *str_row;  /* by string of the tree; 0 = not used (or "") */
+	uint32_t *func_row;	  /* by tree function; 0 = not used, else row + 1 */
+	uint32_t *str_row;	  /* by string of the tree; 0 = not used (or "") */
 	VEC(uint32_t) funcs;	  /* tree function of each row */
 	VEC(uint32_t) str_offset; /* n = strings + 1 */
 	struct buf str_bytes, meta;
@@ -182,11 +189,11 @@ static uint64_t align8(uint64_t offset)
 static uint64_t place_columns(const struct slab_writer *w, struct row *rows)
 {
 	const uint32_t n[N_COLUMNS] = {
-		[NODE_FUNC] = w->n_nodes,	  [NODE_DEPTH] = w->n_nodes,
-		[NODE_SELF] = w->n_nodes,	  [NODE_PRUNED] = w->n_nodes,
-		[FUNC_NAME] = w->funcs.n,	  [FUNC_FILE] = w->funcs.n,
-		[FUNC_MODULE] = w->funcs.n,	  [FUNC_KIND] = w->funcs.n,
-		[STR_OFFSET] = w->str_offset.n,	  [STR_BYTES] = (uint32_t)w->str_bytes.n,
+		[NODE_FUNC] = w->n_nodes,	[NODE_DEPTH] = w->n_nodes,
+		[NODE_SELF] = w->n_nodes,	[NODE_PRUNED] = w->n_nodes,
+		[FUNC_NAME] = w->funcs.n,	[FUNC_FILE] = w->funcs.n,
+		[FUNC_MODULE] = w->funcs.n,	[FUNC_KIND] = w->funcs.n,
+		[STR_OFFSET] = w->str_offset.n, [STR_BYTES] = (uint32_t)w->str_bytes.n,
 		[META] = (uint32_t)w->meta.n,
 	};
 	uint64_t offset = HEAD_SIZE + N_COLUMNS * sizeof(struct row);
@@ -233,7 +240,8 @@ static void write_funcs(const struct slab_writer *w, const struct row *rows, uin
 
 int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct buf *out)
 {
-	_cleanup_(slab_writer_done) struct slab_writer w = { .t = t };
+	_cleanup_(slab_writer_done)
+	struct slab_writer w = { .t = t };
 	int r = collect(&w);
 	if (r == 0)
 		r = write_meta(&w, meta);
@@ -242,7 +250,8 @@ int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct b
 	struct row rows[N_COLUMNS];
 	uint64_t size = place_columns(&w, rows);
 	/* Laid out apart when what is in `out` already would misalign it. */
-	_cleanup_(free_ptr) uint8_t *apart = out->n % 8 ? calloc(1, size) : NULL;
+	_cleanup_(free_ptr)
+	uint8_t *apart = out->n % 8 ? calloc(1, size) : NULL;
 	uint8_t *base = out->n % 8 ? apart : buf_room(out, size);
 	if (!base)
 		return out->failed ? -E2BIG : -ENOMEM;
@@ -363,11 +372,20 @@ int slab_open(struct slice bytes, struct slab *ret, struct error *err)
 	if (n[NODE_FUNC] == 0 || n[STR_OFFSET] < 2)
 		return error_set(err, -EBADMSG, "a slab has at least one node and one string");
 	struct slab s = {
-		.n_nodes = n[NODE_FUNC], .func = column[NODE_FUNC], .depth = column[NODE_DEPTH],
-		.self = column[NODE_SELF], .pruned = column[NODE_PRUNED], .n_funcs = n[FUNC_NAME],
-		.name = column[FUNC_NAME], .file = column[FUNC_FILE], .module = column[FUNC_MODULE],
-		.kind = column[FUNC_KIND], .n_strings = n[STR_OFFSET] - 1, .str_offset = column[STR_OFFSET],
-		.str_bytes = column[STR_BYTES], .meta = slice_of(column[META], n[META]),
+		.n_nodes = n[NODE_FUNC],
+		.func = column[NODE_FUNC],
+		.depth = column[NODE_DEPTH],
+		.self = column[NODE_SELF],
+		.pruned = column[NODE_PRUNED],
+		.n_funcs = n[FUNC_NAME],
+		.name = column[FUNC_NAME],
+		.file = column[FUNC_FILE],
+		.module = column[FUNC_MODULE],
+		.kind = column[FUNC_KIND],
+		.n_strings = n[STR_OFFSET] - 1,
+		.str_offset = column[STR_OFFSET],
+		.str_bytes = column[STR_BYTES],
+		.meta = slice_of(column[META], n[META]),
 	};
 	r = check_strings(&s, n[STR_BYTES], err);
 	if (r == 0)

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct error err = { "" };
 	struct slab s;
-	_cleanup_(free_ptr) uint8_t *aligned = malloc(size ? size : 1);
+	_cleanup_(free_ptr)
+	uint8_t *aligned = malloc(size ? size : 1);
 	assert(aligned);
 	if (size)
 		memcpy(aligned, data, size);

@@ -44,8 +44,10 @@ static void assert_meta(const struct slab *s, const char *want)
 static void columns_carry_the_tree(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
 	struct error err = { "" };
 	struct slab s;
 	tree_of("main;parse;read_[k] 5\nmain;parse;\xff\xc3\xa4 2\nmain 1\nidle_[j] 3\n", &t);
@@ -58,8 +60,11 @@ static void columns_carry_the_tree(void **state)
 		double self;
 		uint8_t kind;
 	} want[] = {
-		{ "all", 0, 0, FRAME_SYNTHETIC }, { "main", 1, 1, FRAME_USER }, { "parse", 2, 0, FRAME_USER },
-		{ "read", 3, 5, FRAME_KERNEL }, { "\xef\xbf\xbd\xc3\xa4", 3, 2, FRAME_USER },
+		{ "all", 0, 0, FRAME_SYNTHETIC },
+		{ "main", 1, 1, FRAME_USER },
+		{ "parse", 2, 0, FRAME_USER },
+		{ "read", 3, 5, FRAME_KERNEL },
+		{ "\xef\xbf\xbd\xc3\xa4", 3, 2, FRAME_USER },
 		{ "idle", 1, 3, FRAME_JIT },
 	};
 	assert_int_equal(s.n_nodes, ARRAY_SIZE(want));
@@ -78,8 +83,10 @@ static void columns_carry_the_tree(void **state)
 static void pruned_boxes_and_unused_names(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
 	struct slab s;
 	tree_of("a;b 100\na;tiny;tiny2 1\na;small 2\n", &t);
 	assert_int_equal(calltree_prune(&t, 4), 0);
@@ -111,7 +118,8 @@ static void too_deep_is_pruned(void **state)
 	struct calltree t;
 	assert_int_equal(calltree_add(b, &d, self, slice_of("", 0)), 0);
 	assert_int_equal(calltree_finish(b, &t), 0);
-	_cleanup_(buf_done) struct buf out = buf_of(8 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(8 << 20);
 	struct slab s;
 	encode(&t, &out);
 	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
@@ -129,8 +137,10 @@ static void too_deep_is_pruned(void **state)
 static void appends_anywhere_and_the_same(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(buf_done)
+	struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
+	_cleanup_(calltree_done)
+	struct calltree t;
 	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0) };
 	tree_of("a;b 1\n", &t);
 	buf_add_str(&a, "12345");
@@ -156,8 +166,10 @@ static void assert_refused(struct buf *b, size_t at, const void *bytes, size_t n
 static void strangers_are_refused(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
 	struct error err = { "" };
 	struct slab s;
 	tree_of("a;b 1\n", &t);
@@ -179,7 +191,8 @@ static void strangers_are_refused(void **state)
 	assert_refused(&b, depth_at + 2, "\x00", 1, -EBADMSG, "node 1: depth 0");
 	/* One copy for all lengths, at its very end: an overrun is seen. */
 	for (size_t n = 0; n < b.n; n++) {
-		_cleanup_(free_ptr) uint8_t *part = malloc(n ? n : 1);
+		_cleanup_(free_ptr)
+		uint8_t *part = malloc(n ? n : 1);
 		assert_non_null(part);
 		memcpy(part, b.data, n);
 		int r = slab_open(slice_of(part, n), &s, &err);
@@ -190,8 +203,10 @@ static void strangers_are_refused(void **state)
 static void flipped_bits_do_no_harm(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf b = buf_of(1 << 20);
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
 	tree_of("a;b 1\na;c_[k] 2\n", &t);
 	encode(&t, &b);
 	for (size_t bit = 0; bit < b.n * 8; bit++) {
@@ -207,12 +222,9 @@ static void flipped_bits_do_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(columns_carry_the_tree),
-		cmocka_unit_test(pruned_boxes_and_unused_names),
-		cmocka_unit_test(too_deep_is_pruned),
-		cmocka_unit_test(appends_anywhere_and_the_same),
-		cmocka_unit_test(strangers_are_refused),
-		cmocka_unit_test(flipped_bits_do_no_harm),
+		cmocka_unit_test(columns_carry_the_tree), cmocka_unit_test(pruned_boxes_and_unused_names),
+		cmocka_unit_test(too_deep_is_pruned),	  cmocka_unit_test(appends_anywhere_and_the_same),
+		cmocka_unit_test(strangers_are_refused),  cmocka_unit_test(flipped_bits_do_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define ROW_HEIGHT 17
+#define ROW_HEIGHT  17
 #define HEAD_HEIGHT 48
 #define FOOT_HEIGHT 12
-#define MARGIN 10
-#define CHAR_WIDTH 7.2 /* monospace at 12 px */
+#define MARGIN	    10
+#define CHAR_WIDTH  7.2 /* monospace at 12 px */
 
 /* The children of an open box that have been drawn so far. */
 struct row {
@@ -242,7 +242,8 @@ static int lay_out(struct svg *s)
 
 int svg_render(const struct calltree *t, const struct svg_options *options, struct buf *out)
 {
-	_cleanup_(svg_done) struct svg s = {
+	_cleanup_(svg_done)
+	struct svg s = {
 		.t = t,
 		.options = options,
 		.width = (options->width > 0 ? options->width : 1200) - 2 * MARGIN,

@@ -28,7 +28,8 @@ static void tree_of(const char *folded, struct calltree *ret)
 
 static const char *render(const char *folded, const struct svg_options *options, struct buf *out)
 {
-	_cleanup_(calltree_done) struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree t;
 	tree_of(folded, &t);
 	assert_int_equal(svg_render(&t, options, out), 0);
 	buf_add_byte(out, 0);
@@ -47,7 +48,8 @@ static int count(const char *text, const char *what)
 static void boxes_say_name_value_and_share(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	const struct svg_options o = { .title = "server & <friends>", .unit = "nanoseconds" };
 	const char *svg = render("main;parse;read_[k] 2500000000\nmain;write 7500000000\n", &o, &out);
 	assert_non_null(strstr(svg, "server &amp; &lt;friends&gt;</text>"));
@@ -64,7 +66,8 @@ static void boxes_say_name_value_and_share(void **state)
 static void any_name_is_valid_xml(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20), folded = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20), folded = buf_of(1 << 20);
 	const struct svg_options o = { .title = "\x01]]>\xff", .unit = "count" };
 	for (int c = 1; c < 256; c++)
 		if (c != '\n' && c != ';')
@@ -76,8 +79,8 @@ static void any_name_is_valid_xml(void **state)
 	assert_null(strstr(svg, "\xef\xbf\xbe"));
 	assert_int_equal(count(svg, "<") - count(svg, "</") - count(svg, "/>") - count(svg, "<?"), count(svg, "</"));
 	/* An independent parser. */
-	FILE *expat = popen("python3 -c 'import sys, xml.parsers.expat as e; e.ParserCreate().ParseFile(sys.stdin.buffer)'",
-			    "w");
+	FILE *expat = popen(
+		"python3 -c 'import sys, xml.parsers.expat as e; e.ParserCreate().ParseFile(sys.stdin.buffer)'", "w");
 	assert_non_null(expat);
 	assert_int_equal(fwrite(svg, 1, out.n - 1, expat), out.n - 1);
 	int status = pclose(expat);
@@ -89,7 +92,8 @@ static void any_name_is_valid_xml(void **state)
 static void names_fit_their_boxes(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	const struct svg_options o = { .title = "t", .unit = "count", .width = 300 };
 	const char *svg = render("a_function_with_a_rather_long_name_that_goes_on;b 50\nc 50\n", &o, &out);
 	assert_non_null(strstr(svg, ">a_function_with_a\xe2\x80\xa6</text>"));
@@ -102,7 +106,8 @@ static void names_fit_their_boxes(void **state)
 static void what_is_too_small_is_counted(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	const struct svg_options narrow = { .title = "t", .unit = "count", .width = 200, .min_width = 5 };
 	const char *svg = render("big 1000\nsmall;x 1\nsmall;y 1\n", &narrow, &out);
 	assert_non_null(strstr(svg, "3 frames too small or too deep to show"));
@@ -121,7 +126,8 @@ static void what_is_too_small_is_counted(void **state)
 static void kinds_have_their_hues(void **state)
 {
 	(void)state;
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
 	const struct svg_options o = { .title = "t", .unit = "count" };
 	const char *svg = render("same 1\nsame_[k] 1\nsame_[j] 1\n", &o, &out);
 	char colour[4][8];
@@ -141,29 +147,28 @@ static void html_takes_title_and_slab(void **state)
 	(void)state;
 	static const struct {
 		const char *slab, *base64;
-	} cases[] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foobar", "Zm9vYmFy" },
-		      { "\xff\xfe\xfd", "//79" } };
+	} cases[] = { { "", "" },	 { "f", "Zg==" },	   { "fo", "Zm8=" },
+		      { "foo", "Zm9v" }, { "foobar", "Zm9vYmFy" }, { "\xff\xfe\xfd", "//79" } };
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(buf_done) struct buf out = buf_of(1 << 10), want = buf_of(1 << 10);
+		_cleanup_(buf_done)
+		struct buf out = buf_of(1 << 10), want = buf_of(1 << 10);
 		buf_printf(&want, "<title>a &lt;b&gt;</title>@@WICK_X@@<i>%s</i>", cases[i].base64);
 		assert_int_equal(html_render(slice_str("<title>@@WICK_TITLE@@</title>@@WICK_X@@<i>@@WICK_SLAB@@</i>"),
 					     "a <b>", slice_str(cases[i].slab), &out),
 				 0);
 		assert_true(slice_eq(slice_of(out.data, out.n), slice_of(want.data, want.n)));
 	}
-	_cleanup_(buf_done) struct buf out = buf_of(1 << 10);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 10);
 	assert_int_equal(html_render(slice_str("<html>"), "t", slice_str("x"), &out), -EINVAL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(boxes_say_name_value_and_share),
-		cmocka_unit_test(any_name_is_valid_xml),
-		cmocka_unit_test(names_fit_their_boxes),
-		cmocka_unit_test(what_is_too_small_is_counted),
-		cmocka_unit_test(kinds_have_their_hues),
-		cmocka_unit_test(html_takes_title_and_slab),
+		cmocka_unit_test(boxes_say_name_value_and_share), cmocka_unit_test(any_name_is_valid_xml),
+		cmocka_unit_test(names_fit_their_boxes),	  cmocka_unit_test(what_is_too_small_is_counted),
+		cmocka_unit_test(kinds_have_their_hues),	  cmocka_unit_test(html_takes_title_and_slab),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,9 @@ static struct str_id text(struct profile *p, const char *s)
 static struct node_id push(struct profile *p, struct node_id parent, const char *name, const char *file, uint32_t line,
 			   struct frame frame)
 {
-	struct function fn = { .name = text(p, name), .system_name = text(p, name), .file = text(p, file),
+	struct function fn = { .name = text(p, name),
+			       .system_name = text(p, name),
+			       .file = text(p, file),
 			       .start_line = line ? line - 1 : 0 };
 	struct frame_id id;
 	struct node_id node;
@@ -27,8 +29,12 @@ static struct node_id push(struct profile *p, struct node_id parent, const char 
 
 static struct mapping_id map(struct profile *p, uint64_t start, const char *path, const char *build_id, uint32_t flags)
 {
-	struct mapping m = { .start = start, .limit = start + 0x1000, .offset = 0x200, .path = text(p, path),
-			     .build_id = text(p, build_id), .flags = flags };
+	struct mapping m = { .start = start,
+			     .limit = start + 0x1000,
+			     .offset = 0x200,
+			     .path = text(p, path),
+			     .build_id = text(p, build_id),
+			     .flags = flags };
 	struct mapping_id id;
 	assert_int_equal(dict_mapping(&p->dict, &m, &id), 0);
 	return id;
@@ -53,7 +59,8 @@ static void fill_header(struct profile *p)
 void testprofile_fill(struct profile *p)
 {
 	fill_header(p);
-	struct mapping_id bin = map(p, 0x400000, "/usr/bin/server", "0123abcd", MAPPING_HAS_FUNCTIONS | MAPPING_HAS_LINES);
+	struct mapping_id bin =
+		map(p, 0x400000, "/usr/bin/server", "0123abcd", MAPPING_HAS_FUNCTIONS | MAPPING_HAS_LINES);
 	struct mapping_id kernel = map(p, UINT64_C(0xffffffff80000000), "[kernel.kallsyms]", "", 0);
 	(void)map(p, 0x7f0000000000, "/lib/unused.so", "ff", MAPPING_HAS_FILENAMES | MAPPING_HAS_INLINES);
 	struct frame user = { .mapping = bin, .kind = FRAME_USER }, sys = { .mapping = kernel, .kind = FRAME_KERNEL };
