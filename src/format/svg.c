@@ -171,13 +171,17 @@ static void put_rest(struct svg *s, uint32_t depth)
 	double width = s->t->total[0] > 0 ? (double)row->value * s->width / (double)s->t->total[0] : 0;
 	if (n == 0 || width < 1)
 		return;
-	char value[QUANTITY_SIZE];
+	char value[QUANTITY_SIZE], name[40];
 	quantity_format(row->value, s->options->unit, value);
+	(void)snprintf(name, sizeof(name), "%u frames not shown", n);
+	uint32_t y = HEAD_HEIGHT + depth * ROW_HEIGHT;
+	double x = MARGIN + row->x;
 	buf_printf(s->out,
-		   "<g><title>%u frames not shown (%s, %.2f %%)</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" "
-		   "height=\"%d\" fill=\"#ebe9e4\"/></g>\n",
-		   n, value, 100 * (double)row->value / (double)s->t->total[0], MARGIN + row->x,
-		   HEAD_HEIGHT + depth * ROW_HEIGHT, width, ROW_HEIGHT - 1);
+		   "<g><title>%s (%s, %.2f %%)</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" "
+		   "fill=\"#ebe9e4\"/>",
+		   name, value, 100 * (double)row->value / (double)s->t->total[0], x, y, width, ROW_HEIGHT - 1);
+	put_name(s, slice_str(name), x, y, width);
+	buf_add_str(s->out, "</g>\n");
 }
 
 static void put_boxes(struct svg *s)
