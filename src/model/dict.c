@@ -278,5 +278,7 @@ enum frame_kind frame_kind_of_path(struct slice path)
 		return FRAME_KERNEL;
 	if (slice_has_prefix(path, "[jit") || slice_has_prefix(path, "/tmp/perf-"))
 		return FRAME_JIT;
+	if (slice_has_prefix(path, "[wick]"))
+		return FRAME_SYNTHETIC;
 	return FRAME_USER;
 }

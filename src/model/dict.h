@@ -126,6 +126,7 @@ int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_m
 #define FRAME_NAME_SIZE 320
 struct slice dict_frame_name(const struct dict *d, struct frame_id frame, char buf[static FRAME_NAME_SIZE]);
 
-/* FRAME_KERNEL for "[kernel...", FRAME_JIT for "[jit]" and perf maps, else
- * FRAME_USER: what a pprof mapping says of its frames. */
+/* What a pprof mapping says of its frames: FRAME_KERNEL for "[kernel...",
+ * FRAME_JIT for "[jit]" and perf maps, FRAME_SYNTHETIC for "[wick]", else
+ * FRAME_USER. */
 enum frame_kind frame_kind_of_path(struct slice mapping_path);

@@ -43,6 +43,17 @@ def name_of(pid):
         return file.read().strip()
 
 
+def agent_of(pid):
+    """Between its fork and its exec the agent still has the parent's name."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for child in children_of(pid):
+            if name_of(child) == "wick-agent":
+                return child
+        os.sched_yield()
+    raise AssertionError("wick up started no agent")
+
+
 def rss_kb(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
@@ -77,7 +88,7 @@ def memory_and_descriptors_stay_and_nothing_is_lost():
         try:
             url = up.stdout.readline().strip()
             assert url.startswith("http://"), log.lines
-            agent = next(pid for pid in children_of(up.pid) if name_of(pid) == "wick-agent")
+            agent = agent_of(up.pid)
             churn(time.monotonic() + SECONDS / 2)
             fds = len(os.listdir(f"/proc/{agent}/fd"))
             started = churn(time.monotonic() + SECONDS / 2)

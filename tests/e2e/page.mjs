@@ -13,7 +13,8 @@ import { createInterface } from "node:readline";
 
 const build = resolve(process.argv[2] ?? "build");
 const source = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
-const SERVICE = "example-fp";
+// A name of its own: somebody else may run the example, too.
+const SERVICE = `e2e-${process.pid}`;
 const HOTTEST = "parse_request";
 const artifacts = join(build, "e2e");
 const children = [];
@@ -35,6 +36,9 @@ async function step(name, body) {
     result(name);
   } catch (error) {
     result(name, error);
+    const page = context?.pages()[0];
+    console.log(`# at ${page?.url()}`);
+    await page?.screenshot({ path: join(artifacts, "failed.png") });
     throw error;
   }
 }
@@ -55,8 +59,8 @@ function onPath(name) {
     .find((file) => existsSync(file));
 }
 
-function start(command, args) {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+function start(command, args, env = {}) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
   children.push(child);
   return child;
 }
@@ -103,7 +107,7 @@ async function main() {
   const started = Date.now();
   const url = await firstLine(up);
   // Long enough for the steps that watch it live; prints its truth at the end.
-  const example = start(join(build, "examples/example-fp"), ["50"]);
+  const example = start(join(build, "examples/example-fp"), ["50"], { WICK_SERVICE: SERVICE });
   const exampleEnded = once(example, "exit");
   let exampleOutput = "";
   example.stdout.on("data", (chunk) => (exampleOutput += chunk));
@@ -155,17 +159,21 @@ async function main() {
       { timeout: 30000 },
     );
     await page.getByTestId("service-select").selectOption(SERVICE);
-    await page.waitForFunction((name) => window.__flame.boxAt(name) !== null, HOTTEST, { timeout: 30000 });
+    // Of all services it had a smaller share.
+    await page.waitForFunction((name) => window.__flame.boxAt(name)?.share > 0.4, HOTTEST, { timeout: 30000 });
     check(page.url().includes(SERVICE), "the URL does not name the service");
   });
 
   await step("zoom by click, live update keeps zoom and selection", async () => {
     const box = await page.evaluate((name) => window.__flame.boxAt(name), HOTTEST);
-    const canvas = await page.getByTestId("flame-canvas").boundingBox();
-    await page.mouse.click(canvas.x + box.x + box.w / 2, canvas.y + box.y + box.h / 2);
+    await page.mouse.click(box.x + box.w / 2, box.y + box.h / 2);
     await page.waitForFunction((name) => window.__flame.zoomPath().at(-1) === name, HOTTEST, { timeout: 5000 });
-    const before = await page.evaluate(() => window.__flame.total());
-    await page.waitForFunction((old) => window.__flame.total() > old, before, { timeout: 30000 });
+    // New data changes the share of every box: the list is drawn anew.
+    const shares = () => JSON.stringify(window.__flame.displayList().map((box) => box.share));
+    const before = await page.evaluate(shares);
+    await page.waitForFunction((old) => JSON.stringify(window.__flame.displayList().map((box) => box.share)) !== old, before, {
+      timeout: 30000,
+    });
     const zoom = await page.evaluate(() => window.__flame.zoomPath());
     check(zoom.at(-1) === HOTTEST, `zoom was lost: ${zoom}`);
     const url2 = page.url();
