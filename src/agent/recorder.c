@@ -12,6 +12,7 @@
 #define GRACE_MS	  100
 #define WINDOW_MAX_SIZE	  ((size_t)16 << 20)
 #define MAX_PROCESSES	  4096
+#define FIRST_WINDOW_MS	  3000
 #define MAX_BINARIES	  4096
 #define MAX_OPEN_BINARIES 256
 #define NAME_CACHE_SIZE	  ((size_t)1536 << 10)
@@ -75,7 +76,9 @@ static void on_sample(void *arg, const struct record_sample *s)
 static int begin_window(struct recorder *r, uint32_t number)
 {
 	int e = window_init(window_of(r, number), number, clock_wall_ns(), WINDOW_MAX_SIZE);
-	r->window_end_ns = clock_mono_ns() + r->options.window_ms * MS;
+	/* The first one is short: somebody waits for the page to show something. */
+	uint32_t ms = number == 1 && r->options.window_ms > FIRST_WINDOW_MS ? FIRST_WINDOW_MS : r->options.window_ms;
+	r->window_end_ns = clock_mono_ns() + ms * MS;
 	return e;
 }
 
