@@ -82,6 +82,13 @@ static int begin_window(struct recorder *r, uint32_t number)
 	return e;
 }
 
+static void describe(const struct recorder *r, struct window_info *info)
+{
+	(void)snprintf(info->source, sizeof(info->source), "%s", sampler_source(r->sampler));
+	info->n_cpus = r->n_cpus;
+	info->rate_hz = r->options.sampler.rate_hz;
+}
+
 int recorder_open(const struct recorder_options *o, struct recorder_sink sink, struct recorder **ret, struct error *err)
 {
 	_cleanup_(recorder_free)
@@ -102,6 +109,7 @@ int recorder_open(const struct recorder_options *o, struct recorder_sink sink, s
 	if (e < 0)
 		return e;
 	r->n_cpus = sampler_n_cpus(r->sampler);
+	describe(r, &r->stats.info);
 	*ret = take_ptr(r);
 	return 0;
 }
@@ -169,22 +177,15 @@ static void emit(struct recorder *r, struct window *w)
 	}
 }
 
-static void describe(struct recorder *r, struct window *w)
-{
-	(void)snprintf(w->info.source, sizeof(w->info.source), "%s", sampler_source(r->sampler));
-	w->info.n_cpus = r->n_cpus;
-	w->info.rate_hz = r->options.sampler.rate_hz;
-	take_losses(r, &w->info);
-	window_info_add(&r->stats.info, &w->info);
-}
-
 /* Names what is in the window and hands it on. */
 static int seal(struct recorder *r, struct window *w)
 {
 	int64_t now = clock_mono_ns();
 	uint32_t own;
 	int e = 0;
-	describe(r, w);
+	describe(r, &w->info);
+	take_losses(r, &w->info);
+	window_info_add(&r->stats.info, &w->info);
 	r->scale = sampler_scale(r->sampler);
 	if (r->options.always_own)
 		e = window_series(w, r->options.own_service, "", &own);
