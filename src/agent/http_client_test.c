@@ -190,6 +190,7 @@ static void test_urls(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		_cleanup_(http_client_free)
 		struct http_client *c = client(good[i], 1);
+		assert_non_null(c);
 	}
 }
 
