@@ -13,7 +13,8 @@ void log_name(const char *program)
 	name = program;
 }
 
-__attribute__((format(printf, 3, 0))) static void line(const char *level, const char *suffix, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void line(const char *level, const char *suffix, const char *fmt,
+						       va_list ap)
 {
 	char text[1024];
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
