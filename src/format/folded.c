@@ -225,9 +225,6 @@ static void put_name(struct buf *out, const struct dict *d, struct frame_id id)
 	const struct frame *frame = &d->frames.data[id.v];
 	char made_up[FRAME_NAME_SIZE];
 	struct slice name = dict_frame_name(d, id, made_up);
-	/* A name that is empty, not one that is unknown. */
-	if (frame->function.v && !frame->mapping.v && !frame->address)
-		name = strtab_get(&d->strings, d->functions.data[frame->function.v].name);
 	for (size_t i = 0; i < name.size; i++) {
 		uint8_t c = name.data[i];
 		buf_add_byte(out, c == ';' ? ':' : c == '\n' || c == '\r' ? ' ' : c);

@@ -7,7 +7,8 @@
  * `_[k]` kernel, `_[j]` JIT compiled and `_[i]` inlined are taken off the
  * name and put back on the way out. What the line format cannot say (files,
  * lines, addresses, labels, further types) is lost on the way out; so are
- * ';' and line breaks within names (written as ':' and ' '). */
+ * ';' and line breaks within names (written as ':' and ' ') and empty names
+ * ("[unknown]"). */
 #pragma once
 
 #include "base/buf.h"

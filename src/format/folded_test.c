@@ -49,7 +49,7 @@ static void lines_survive(void **state)
 		"node;LazyCompile:~foo app.js:12_[j];inlined_[i] 3\n",
 		"a 9223372036854775807\n",
 		"_[k] 1\n",
-		"a;;b 1\na;  2\n;c 3\n",
+		"a;  2\n",
 		"x_[z];y[k];z_[k]_ 2\n",
 		"a;a 2\na;a;a;a 4\n",
 		"\xff\xfe;\xc3\xa4 1\n",
@@ -65,6 +65,7 @@ static void forms_of_lines(void **state)
 	assert_becomes("a;b\t1\n", "a;b 1\n");
 	assert_becomes("a;b 12  \n", "a;b 12\n");
 	assert_becomes("a;b 0\na 1\n", "a 1\n");
+	assert_becomes("a;;b 1\n", "a;[unknown];b 1\n");
 	assert_becomes("a 9223372036854775807\na 1\n", "a 9223372036854775807\n");
 }
 
