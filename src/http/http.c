@@ -344,6 +344,8 @@ int http_server_start(const struct http_options *options, struct http_server **r
 		  NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
+	/* Requests may come before this function is through, and ask for it. */
+	*ret = s;
 	s->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ITC, 0, NULL,
 		NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
@@ -351,10 +353,11 @@ int http_server_start(const struct http_options *options, struct http_server **r
 		options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_ARRAY, pool,
 		MHD_OPTION_END);
 	if (!s->daemon) {
+		*ret = NULL;
 		(void)close(fd);
 		return error_set(err, -EIO, "cannot start the HTTP server on %s:%u", options->address, s->port);
 	}
-	*ret = take_ptr(s);
+	s = NULL;
 	return 0;
 }
 

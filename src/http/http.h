@@ -54,7 +54,8 @@ struct http_stats {
 	uint64_t bodies_used;	   /* bytes now */
 };
 
-/* -EADDRINUSE, -EACCES ...: the error names the address and the remedy. */
+/* -EADDRINUSE, -EACCES ...: the error names the address and the remedy. *ret
+ * is set before the first request is handled, NULL on failure. */
 int http_server_start(const struct http_options *options, struct http_server **ret, struct error *err) must_check;
 /* Takes no new connection from now on; those open are served on. */
 void http_server_quiesce(struct http_server *s);

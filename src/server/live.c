@@ -16,6 +16,7 @@
 struct live {
 	struct server *server;
 	pthread_t thread;
+	uint64_t seq; /* the thread's */
 
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t wake;
@@ -42,12 +43,12 @@ void live_profile(struct live *l, struct slice service, int64_t to_ms)
 }
 
 /* Under the lock: the message, and a clean slate. */
-static void write_event(struct live *l, uint64_t seq, bool accepting, struct buf *out)
+static void write_event(struct live *l, bool accepting, struct buf *out)
 {
 	struct jsonw w = { .out = out };
 	jsonw_object(&w, NULL);
 	jsonw_cstr(&w, "event", "profiles");
-	jsonw_u64(&w, "seq", seq);
+	jsonw_u64(&w, "seq", ++l->seq);
 	jsonw_i64(&w, "newest_ms", l->newest_ms);
 	jsonw_array(&w, "services");
 	for (unsigned i = 0; i < l->n_services; i++)
@@ -60,10 +61,10 @@ static void write_event(struct live *l, uint64_t seq, bool accepting, struct buf
 	l->news = false;
 }
 
-static void greet(struct live *l, uint64_t seq)
+static void greet(struct live *l)
 {
 	char text[64];
-	(void)snprintf(text, sizeof(text), "{\"event\":\"hello\",\"seq\":%llu}", (unsigned long long)seq);
+	(void)snprintf(text, sizeof(text), "{\"event\":\"hello\",\"seq\":%llu}", (unsigned long long)l->seq);
 	http_channel_greet(l->server->channel, text);
 }
 
@@ -82,10 +83,7 @@ static bool wait_interval(struct live *l, bool or_news)
 static void *live_thread(void *arg)
 {
 	struct live *l = arg;
-	/* A restarted server must not repeat the number of the one before. */
-	uint64_t seq = (uint64_t)clock_wall_ns() / 1000000;
 	bool was_accepting = true;
-	greet(l, seq);
 	(void)pthread_mutex_lock(&l->lock);
 	while (wait_interval(l, true)) {
 		(void)pthread_mutex_unlock(&l->lock);
@@ -97,9 +95,9 @@ static void *live_thread(void *arg)
 		was_accepting = status.accepting;
 		_cleanup_(buf_done)
 		struct buf out = buf_of(256 << 10);
-		write_event(l, ++seq, status.accepting, &out);
+		write_event(l, status.accepting, &out);
 		(void)pthread_mutex_unlock(&l->lock);
-		greet(l, seq);
+		greet(l);
 		if (!out.failed)
 			http_channel_send(l->server->channel, (const char *)out.data);
 		(void)pthread_mutex_lock(&l->lock);
@@ -116,6 +114,9 @@ int live_start(struct server *s, struct live **ret, struct error *err)
 	if (!l)
 		return error_set(err, -ENOMEM, "out of memory");
 	l->server = s;
+	/* A restarted server must not repeat the numbers of the one before. */
+	l->seq = (uint64_t)clock_wall_ns() / 1000000;
+	greet(l);
 	pthread_condattr_t attr;
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -378,8 +378,7 @@ static void window_merge(struct head *h, struct window *w, const struct staged *
 		w->n_cpus = s->window.n_cpus;
 	if (!w->source)
 		w->source = s->window.source;
-	if (s->window.n_samples > w->n_samples)
-		w->n_samples = s->window.n_samples;
+	w->n_samples = u64_add_saturating(w->n_samples, s->window.n_samples);
 	bool any = false;
 	for (int i = 0; i < N_LOSSES; i++)
 		any = any || s->losses.n[i];

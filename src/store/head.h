@@ -33,7 +33,8 @@ struct series {
 };
 
 /* One interval in which a host was measured. Profiles of one window (same
- * host, start and duration) share it: each counter is the largest they say. */
+ * host, start and duration) share it: their samples add up; each loss is the
+ * largest that one of them reports, since it is the host's and not theirs. */
 struct window {
 	int64_t from_ms;
 	uint32_t duration_ms;
