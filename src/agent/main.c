@@ -176,10 +176,11 @@ static int start(struct agent *a, const struct agent_options *o, struct error *e
 		return r;
 	a->shipper.recorder = a->recorder;
 	const struct sampler *s = recorder_sampler(a->recorder);
-	log_info("sampling source=%s cpus=%u rate_hz=%u window_s=%u server=%s%s", sampler_source(s), sampler_n_cpus(s),
-		 o->rate_hz, o->window_s, o->server,
-		 sampler_only_own(s) ? " (own processes only: run as root, or with CAP_BPF and CAP_PERFMON, for all)"
-				     : "");
+	log_info("sampling source=%s cpus=%u rate_hz=%u window_s=%u server=%s", sampler_source(s), sampler_n_cpus(s),
+		 o->rate_hz, o->window_s, o->server);
+	if (sampler_downgrade(s)[0])
+		log_warn("%s%s", sampler_only_own(s) ? "only processes of this user are sampled: " : "",
+			 sampler_downgrade(s));
 	a->cost_at_start = a->cost_at_line = own_cost(a);
 	return 0;
 }

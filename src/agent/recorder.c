@@ -164,6 +164,17 @@ static uint32_t largest_series(const struct window *w)
 	return largest;
 }
 
+/* The series did not get through: its samples and the losses it was to carry
+ * go with the next window. */
+static void carry_over(struct recorder *r, const struct window_info *info)
+{
+	for (int i = 0; i < N_LOSSES; i++) {
+		r->lost_later[i] += info->lost[i];
+		r->stats.info.lost[i] -= info->lost[i];
+	}
+	r->lost_later[LOSS_upload_dropped] += info->n_samples;
+}
+
 static void emit(struct recorder *r, struct window *w)
 {
 	uint32_t largest = largest_series(w);
@@ -173,23 +184,24 @@ static void emit(struct recorder *r, struct window *w)
 		if (i != largest)
 			memset(info.lost, 0, sizeof(info.lost));
 		if (r->sink.series(r->sink.arg, w, i, &info) < 0)
-			r->lost_later[LOSS_upload_dropped] += info.n_samples;
+			carry_over(r, &info);
 	}
 }
 
-/* Names what is in the window and hands it on. */
-static int seal(struct recorder *r, struct window *w)
+/* Names what is in the window and hands it on. Where there is no room for a
+ * name, or for the empty series of our own, the rest still counts. */
+static void seal(struct recorder *r, struct window *w)
 {
 	int64_t now = clock_mono_ns();
 	uint32_t own;
-	int e = 0;
 	describe(r, &w->info);
 	take_losses(r, &w->info);
 	window_info_add(&r->stats.info, &w->info);
 	r->scale = sampler_scale(r->sampler);
-	if (r->options.always_own)
-		e = window_series(w, r->options.own_service, "", &own);
-	int named = naming_window(r->naming, w, now);
+	if (r->options.always_own && window_series(w, r->options.own_service, "", &own) < 0)
+		r->stats.n_incomplete++;
+	if (naming_window(r->naming, w, now) < 0)
+		r->stats.n_incomplete++;
 	emit(r, w);
 	window_done(w);
 	*w = (struct window){ 0 };
@@ -198,28 +210,23 @@ static int seal(struct recorder *r, struct window *w)
 	r->stats.n_windows++;
 	/* Encoding and naming are over: what they took goes back. */
 	(void)malloc_trim(0);
-	/* A window without room for all names is still a window. */
-	return e < 0 ? e : named == -ENOBUFS ? 0 : named;
 }
 
-static int seal_previous(struct recorder *r)
+static void seal_previous(struct recorder *r)
 {
 	r->sealing = false;
-	int e = seal(r, window_of(r, r->current - 1));
+	seal(r, window_of(r, r->current - 1));
 	sampler_rescan(r->sampler);
 	r->n_cpus = sampler_n_cpus(r->sampler);
-	return e;
 }
 
 /* From now on samples go to the next window. */
 static int turn(struct recorder *r, int64_t now)
 {
-	int e = 0;
 	if (r->sealing)
-		e = seal_previous(r);
+		seal_previous(r);
 	window_of(r, r->current)->end_ns = clock_wall_ns();
-	if (e == 0)
-		e = begin_window(r, r->current + 1);
+	int e = begin_window(r, r->current + 1);
 	if (e < 0)
 		return e;
 	sampler_set_window(r->sampler, ++r->current);
@@ -234,7 +241,7 @@ int recorder_step(struct recorder *r, struct error *err)
 	int64_t now = clock_mono_ns();
 	r->drain_ns = now + DRAIN_MS * MS;
 	if (e == 0 && r->sealing && now >= r->seal_ns)
-		e = seal_previous(r);
+		seal_previous(r);
 	if (e == 0 && now >= r->window_end_ns)
 		e = turn(r, now);
 	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
@@ -244,12 +251,12 @@ int recorder_finish(struct recorder *r, struct error *err)
 {
 	sampler_stop(r->sampler);
 	int e = sampler_drain(r->sampler);
-	if (e == 0 && r->sealing)
-		e = seal_previous(r);
+	/* Whatever the last drain said, what was taken is there. */
+	if (r->sealing)
+		seal_previous(r);
 	struct window *w = window_of(r, r->current);
 	w->end_ns = clock_wall_ns();
-	if (e == 0)
-		e = seal(r, w);
+	seal(r, w);
 	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
 }
 

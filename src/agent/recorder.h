@@ -27,7 +27,8 @@ struct recorder_options {
 struct recorder_sink {
 	/* Series by series. `info` says how the series was taken; the losses of
 	 * the window stand in that of the largest series only. Negative: the
-	 * series is lost, and counted with the next window as upload_dropped. */
+	 * series is lost, and its samples count with the next window as
+	 * upload_dropped. */
 	int (*series)(void *arg, const struct window *w, uint32_t series, const struct window_info *info);
 	void *arg;
 };
@@ -38,6 +39,7 @@ struct recorder_stats {
 	struct process_table_stats processes;
 	struct naming_stats naming;
 	uint64_t n_windows;
+	uint64_t n_incomplete; /* windows without room for all names */
 };
 
 struct recorder;

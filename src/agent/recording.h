@@ -50,7 +50,7 @@ struct recording_options {
 struct recording_stats {
 	struct window_info info;      /* source, CPUs, rate, samples kept, losses by reason */
 	uint64_t n_processes;	      /* looked at */
-	uint64_t n_frames, n_unnamed; /* distinct locations seen, and those without a name */
+	uint64_t n_frames, n_unnamed; /* locations, once for each of the 10 s they were met in; those without a name */
 	bool user_only;		      /* the kernel did not let us see kernel frames */
 	bool only_own;		      /* RECORD_ALL, but only processes of this user */
 };

@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 
 #define RING_MIN       ((uint64_t)256 << 10)
-#define RING_MAX       ((uint64_t)32 << 20)
-#define RING_SECONDS   4
+#define RING_MAX       ((uint64_t)4 << 20) /* all of it becomes resident */
+#define RING_SECONDS   2
 #define SAMPLE_BYTES   400	   /* in the ring, with its share of stacks */
 #define INITIAL_PID_NS 0xEFFFFFFCu /* PROC_PID_INIT_INO */
 

@@ -13,6 +13,7 @@
 struct sampler {
 	struct bpf_sampler *bpf;   /* either this */
 	struct perf_sampler *perf; /* or this */
+	struct error no_bpf;	   /* why */
 	double scale;
 	int64_t busy_ns;      /* of the machine, at the last sampler_scale() */
 	uint64_t busy_period; /* of our events, then */
@@ -64,15 +65,15 @@ int sampler_open(const struct sampler_options *o, struct sample_sink sink, struc
 		return error_set(err, -ESRCH, "there is no process %d", (int)o->pid);
 	_cleanup_(sampler_free)
 	struct sampler *s = calloc(1, sizeof(*s));
-	struct error bpf_error = { 0 }, perf_error = { 0 };
+	struct error perf_error = { 0 };
 	if (!s)
 		return error_set(err, -ENOMEM, "no memory");
 	s->scale = 1;
-	int r = bpf_sampler_open(o, sink, &s->bpf, &bpf_error);
+	int r = bpf_sampler_open(o, sink, &s->bpf, &s->no_bpf);
 	if (r < 0)
 		r = perf_sampler_open(o, sink, &s->perf, &perf_error);
 	if (r == -EACCES || r == -EPERM)
-		return refused(o, err, &bpf_error, &perf_error);
+		return refused(o, err, &s->no_bpf, &perf_error);
 	if (r < 0)
 		return error_set(err, r, "%s", perf_error.text);
 	(void)sampler_scale(s);
@@ -134,6 +135,11 @@ const char *sampler_source(const struct sampler *s)
 	if (perf_sampler_user_only(s->perf))
 		return "perf:cpu-clock:user";
 	return perf_sampler_only_own(s->perf) ? "perf:cpu-clock:own" : "perf:cpu-clock";
+}
+
+const char *sampler_downgrade(const struct sampler *s)
+{
+	return s->bpf ? "" : s->no_bpf.text;
 }
 
 uint32_t sampler_n_cpus(const struct sampler *s)

@@ -70,6 +70,8 @@ void sampler_rescan(struct sampler *s);
 void sampler_stop(struct sampler *s);
 
 const char *sampler_source(const struct sampler *s); /* "bpf:cpu-clock" */
+/* Why it is not BPF; "" when it is. */
+const char *sampler_downgrade(const struct sampler *s);
 uint32_t sampler_n_cpus(const struct sampler *s);
 bool sampler_user_only(const struct sampler *s);
 bool sampler_only_own(const struct sampler *s);
