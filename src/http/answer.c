@@ -8,8 +8,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define GZIP_FROM  1024
-#define GZIP_LEVEL 4
+#define GZIP_FROM    1024
+#define GZIP_LEVEL   4
+#define ANSWER_SMALL (16 << 10)
 
 const char *http_path(const struct http_request *rq)
 {
@@ -134,6 +135,22 @@ static struct MHD_Response *response_of_static(const char *text)
 	return MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
 }
 
+/* Clients that ask much and read slowly must not fill the memory with what
+ * they have not read. Answers as small as an error are not counted. */
+static bool charge_answer(struct http_request *rq, size_t size)
+{
+	struct http_server *s = rq->server;
+	size_t max = s->options.answers_max;
+	if (size <= ANSWER_SMALL || max == 0)
+		return true;
+	if (atomic_fetch_add(&s->answers_used, size) + size > max) {
+		atomic_fetch_sub(&s->answers_used, size);
+		return false;
+	}
+	rq->answer_charged = size;
+	return true;
+}
+
 void http_answer(struct http_request *rq, unsigned status, const char *content_type, struct buf *body)
 {
 	if (body->failed) {
@@ -143,6 +160,14 @@ void http_answer(struct http_request *rq, unsigned status, const char *content_t
 		return;
 	}
 	bool gzipped = body->n >= GZIP_FROM && takes_gzip(rq) && compress_body(body);
+	if (!charge_answer(rq, body->n)) {
+		buf_done(body);
+		rq->server->n_refused_answers++;
+		http_answer_error(rq, 503, "too_many_requests", NULL, (int64_t)rq->server->options.answers_max,
+				  "more than %zu bytes of answers wait to be read; try again",
+				  rq->server->options.answers_max);
+		return;
+	}
 	size_t size;
 	uint8_t *data = buf_take(body, &size);
 	struct MHD_Response *response =

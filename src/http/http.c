@@ -262,6 +262,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 	if (!rq)
 		return;
 	atomic_fetch_sub(&s->bodies_used, rq->body_charged);
+	atomic_fetch_sub(&s->answers_used, rq->answer_charged);
 	buf_done(&rq->body);
 	if (rq->response)
 		MHD_destroy_response(rq->response);
@@ -389,7 +390,9 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret)
 		.n_client_errors = s->n_client_errors,
 		.n_server_errors = s->n_server_errors,
 		.n_refused_bodies = s->n_refused_bodies,
+		.n_refused_answers = s->n_refused_answers,
 		.n_foreign = s->n_foreign,
 		.bodies_used = s->bodies_used,
+		.answers_used = s->answers_used,
 	};
 }

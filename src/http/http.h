@@ -40,6 +40,7 @@ struct http_options {
 	unsigned n_connections;	 /* at most; further ones wait in the kernel's queue */
 	unsigned idle_timeout_s; /* a connection that stands still is cut */
 	size_t bodies_max;	 /* bytes of all bodies together */
+	size_t answers_max;	 /* bytes of all answers being sent, but small ones; 0 = no limit */
 	const struct http_route *routes;
 	unsigned n_routes;
 	http_fallback fallback; /* NULL = 404 */
@@ -48,10 +49,12 @@ struct http_options {
 
 struct http_stats {
 	uint64_t n_requests, n_client_errors, n_server_errors;
-	uint64_t n_open;	   /* requests not yet answered to the end, WebSockets included */
-	uint64_t n_refused_bodies; /* 503: too many bytes in flight */
-	uint64_t n_foreign;	   /* 403: Host or Origin not ours */
-	uint64_t bodies_used;	   /* bytes now */
+	uint64_t n_open;	    /* requests not yet answered to the end, WebSockets included */
+	uint64_t n_refused_bodies;  /* 503: too many bytes in flight */
+	uint64_t n_refused_answers; /* 503: too many bytes that clients have not read yet */
+	uint64_t n_foreign;	    /* 403: Host or Origin not ours */
+	uint64_t bodies_used;	    /* bytes now */
+	uint64_t answers_used;	    /* bytes now */
 };
 
 /* -EADDRINUSE, -EACCES ...: the error names the address and the remedy. *ret

@@ -12,8 +12,9 @@ struct http_server {
 	struct http_options options;
 	bool is_loopback;
 	uint16_t port;
-	_Atomic size_t bodies_used;
-	_Atomic uint64_t n_requests, n_open, n_client_errors, n_server_errors, n_refused_bodies, n_foreign;
+	_Atomic size_t bodies_used, answers_used;
+	_Atomic uint64_t n_requests, n_open, n_client_errors, n_server_errors, n_refused_bodies, n_refused_answers,
+		n_foreign;
 };
 
 struct http_request {
@@ -22,7 +23,7 @@ struct http_request {
 	const struct http_route *route; /* NULL: the fallback's */
 	const char *path;
 	struct buf body;
-	size_t body_charged;
+	size_t body_charged, answer_charged;
 	int64_t started_ns;
 	bool body_too_large, body_refused;
 	bool dispatched;

@@ -95,6 +95,7 @@ static int start_http(struct server *s, struct error *err)
 		.n_connections = N_CONNECTIONS,
 		.idle_timeout_s = IDLE_TIMEOUT_S,
 		.bodies_max = s->bodies_max,
+		.answers_max = ANSWERS_SHARE(s->options->memory_limit),
 		.routes = routes,
 		.n_routes = ARRAY_SIZE(routes),
 		.fallback = page_file,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server.h: what the handlers of wick-server share.
  *
- *   --memory-limit  |    head 1/2    | work 5/16 | bodies 1/16 | rest 1/8 |
+ *   --memory-limit  |    head 8/16    | work 5/16 | bodies 1/16 | answers 1/16 | rest 1/16 |
  *
  * head: what is stored. work: decoding and queries (workmem.h). bodies:
- * request bodies being received or waiting for the disk. rest: answers being
- * sent, buffers of connections, stacks, the program itself. */
+ * request bodies being received or waiting for the disk. answers: what
+ * clients have not read yet. rest: buffers of connections, stacks, the
+ * program itself. */
 #pragma once
 
 #include "http/http.h"
@@ -17,9 +18,10 @@
 
 #define BODY_MAX ((size_t)64 << 20)
 
-#define HEAD_SHARE(limit)   ((limit) / 2)
-#define WORK_SHARE(limit)   ((limit) / 16 * 5)
-#define BODIES_SHARE(limit) ((limit) / 16)
+#define HEAD_SHARE(limit)    ((limit) / 2)
+#define WORK_SHARE(limit)    ((limit) / 16 * 5)
+#define BODIES_SHARE(limit)  ((limit) / 16)
+#define ANSWERS_SHARE(limit) ((limit) / 16)
 
 struct live;
 

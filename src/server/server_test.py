@@ -299,7 +299,12 @@ def bad_bodies_are_refused_with_a_reason_and_do_no_harm():
         refused(gzip.compress(b""), [400, 422])
         for n in range(1, len(plain), 7):
             refused(plain[:n], [400, 422]) if n < len(plain) - 40 else s.ingest(plain[:n], service="x")
-        # A bomb: 1 GB of zeros in 1 MB.
+        # A profile, but not one to store: below zero, without types, with a type named by a book.
+        answer = refused(pprof({("main",): (1 << 64) - 5}), [422])
+        assert answer["code"] == "unsupported" and "negative" in answer["detail"]
+        refused(nested(6, b"") + nested(6, b"only strings"), [422])
+        refused(nested(1, number(1, 1) + number(2, 2)) + nested(6, b"") + nested(6, b"c" * 300) + nested(6, b"n"), [422])
+        # A bomb: 300 MB in 300 KB.
         bomb = gzip.compress(nested(6, bytes(1 << 20)) * 300, 9)
         assert refused(bomb, [413])["limit"] > 0
         # Refused by its announced length, before a byte of it is sent.
@@ -564,6 +569,29 @@ def a_slow_client_holds_nobody_up():
         s.stop()
 
 
+@case
+def clients_that_do_not_read_what_they_asked_for_cost_a_bounded_amount():
+    stacks = {("main", f"a{i % 50}", f"function_with_a_long_name_{i}_{random.random()}"): 1 for i in range(15000)}
+    with Folder() as data, Server(data, "--memory-limit", "64M") as s:
+        assert s.ingest(gzip.compress(pprof(stacks)), service="x")[0] == 200
+        asked = b"GET /api/v1/tree?from=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        greedy = []
+        for _ in range(12):
+            c = socket.socket()
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.connect(("127.0.0.1", s.port))
+            c.sendall(asked * 10)  # more than the kernel buffers
+            greedy.append(c)
+        wait_for(lambda: s.metric("wick_http_refused_answers_total") > 0, "a refusal")
+        assert s.metric("wick_http_answers_bytes") <= 4 << 20
+        assert s.ask("GET", "/health")[0] == 200
+        for c in greedy:
+            c.close()
+        wait_for(lambda: s.metric("wick_http_answers_bytes") == 0, "answers given up")
+        assert s.ask("GET", "/api/v1/tree?from=0")[0] == 200
+        s.stop()
+
+
 # ---- start and end ---------------------------------------------------------------
 
 def start_fails(*args, **kw):
@@ -588,7 +616,7 @@ def what_keeps_it_from_starting_is_one_line_with_the_remedy():
 
             def limit():
                 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-            assert "cannot create" in start_fails("--listen", "127.0.0.1:0", "--data", other + "/full", preexec_fn=limit)
+            assert "free some space" in start_fails("--listen", "127.0.0.1:0", "--data", other + "/full", preexec_fn=limit)
 
 
 @case

@@ -60,6 +60,30 @@ static uint32_t kept_types(const struct profile *p, struct slice wanted)
 	return keep ? keep : (uint32_t)(((uint64_t)1 << p->n_types) - 1);
 }
 
+/* What wick cannot store or show, though it is a profile. */
+static int check_profile(const struct intake_profile *ip, struct error *err)
+{
+	const struct profile *p = &ip->profile;
+	if (p->n_types == 0)
+		return error_set(err, -EPROTONOSUPPORT, "the profile has no sample types: there is nothing to store");
+	for (uint32_t t = 0; t < p->n_types; t++) {
+		size_t size = strtab_get(&p->dict.strings, p->types[t].type).size +
+			      strtab_get(&p->dict.strings, p->types[t].unit).size + 1;
+		if (size > INTAKE_TYPE_MAX)
+			return error_set(err, -EPROTONOSUPPORT,
+					 "sample type %u: its name has %zu bytes, the limit is %d", t, size,
+					 INTAKE_TYPE_MAX);
+		for (uint32_t i = 0; i < profile_n_samples(p); i++)
+			if ((ip->keep >> t & 1) && p->value[t].data[i] < 0)
+				return error_set(
+					err, -EPROTONOSUPPORT,
+					"sample %u has a negative value: a difference of two profiles cannot be "
+					"stored",
+					i);
+	}
+	return 0;
+}
+
 /* The sender's word first, then the profile's own, then the time of arrival. */
 static void set_times(struct intake_profile *p, const struct intake *in)
 {
@@ -93,9 +117,10 @@ int intake_decode(const struct intake *in, struct slice body, const struct forma
 	r = pprof_decode(body, limits, &p.profile, err);
 	if (r < 0)
 		return r;
-	if (p.profile.n_types == 0)
-		return error_set(err, -EPROTONOSUPPORT, "the profile has no sample types: there is nothing to store");
 	p.keep = kept_types(&p.profile, in->type);
+	r = check_profile(&p, err);
+	if (r < 0)
+		return r;
 	set_times(&p, in);
 	*ret = p;
 	p = (struct intake_profile){ 0 };

@@ -47,7 +47,8 @@ struct intake_profile {
 void intake_profile_done(struct intake_profile *p);
 
 /* Decodes with all memory charged to `budget`. As pprof_decode(); further
- * -EPROTONOSUPPORT for a profile without value types. `ret` needs
+ * -EPROTONOSUPPORT for a profile without value types or with negative
+ * values. `ret` needs
  * intake_profile_done() only on success. */
 int intake_decode(const struct intake *in, struct slice body, const struct format_limits *limits,
 		  struct membudget *budget, struct intake_profile *ret, struct error *err) must_check;

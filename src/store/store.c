@@ -110,10 +110,15 @@ static int open_log(struct store *s, struct store_replay *replay, struct error *
 	int64_t start = clock_mono_ns();
 	r = replay_run(s->wal, &s->head, &s->options, replay, err);
 	replay->took_ns = clock_mono_ns() - start;
-	if (r == 0)
-		r = wal_probe(s->wal, err);
+	if (r < 0)
+		return r;
 	s->disk_used = wal_bytes(s->wal);
-	return r;
+	r = wal_probe(s->wal, NULL);
+	if (r < 0)
+		return error_set(err, r,
+				 "data folder %s cannot be written: %s; free some space or choose another with --data",
+				 s->dir, strerror(-r));
+	return 0;
 }
 
 static void *writer_thread(void *arg);
