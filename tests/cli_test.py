@@ -7,6 +7,8 @@ import gzip
 import json
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,7 +122,7 @@ def wrong_usage_is_status_2():
     refused(wick("report", "--top", "many", "x"), 2, "many")
     refused(wick("convert", "a"), 2)
     refused(wick("convert", "a", "b.xyz"), 2, ".pb.gz")
-    refused(wick("record", "-o", "x.pb.gz"), 2)
+    refused(wick("record", "-o", "x.pb.gz"), 2, "-p PID")
     refused(wick("record", "-p", "0", "-o", "x.pb.gz"), 2)
     assert wick("help").returncode == 0 and wick("help", "record").returncode == 0
     assert json.loads(wick("version", "--json").stdout)["version"]
@@ -156,6 +158,77 @@ def real_profiles_open():
         assert result.returncode == 0, (file, result.stderr)
         top = json.loads(result.stdout)
         assert top["functions"] and all(f["total"] >= f["self"] for f in top["functions"]), file
+
+
+EXAMPLE = os.path.join(os.path.dirname(WICK), "examples", "example-fp")
+
+
+def recorded(path, *arguments):
+    """wick record, or a skip where the kernel refuses to sample."""
+    result = wick("record", "-F", "999", "-o", path, *arguments)
+    if result.returncode == 5:
+        raise Skip(result.stderr.decode().strip())
+    return result
+
+
+def shares(path):
+    top = json.loads(wick("report", path, "--json", "--top", "100").stdout)
+    return {f["name"]: f["total"] / top["total"] for f in top["functions"]}
+
+
+@case
+def recorded_shares_are_the_truth():
+    with workspace() as folder:
+        path = os.path.join(folder, "fp.pb.gz")
+        result = recorded(path, "--", EXAMPLE, "8")
+        assert result.returncode == 0, result.stderr
+        truth = re.findall(r"^truth (\S+) self \S+ total (\S+) ", result.stdout.decode(), re.M)
+        assert len(truth) >= 4, result.stdout
+        found = shares(path)
+        for name, percent in truth:
+            assert abs(found.get(name, 0) - float(percent) / 100) < 0.03, (name, percent, found.get(name))
+        assert found["main"] > 0.97, found
+
+
+@case
+def a_commands_children_and_status_come_along():
+    with workspace() as folder:
+        path = os.path.join(folder, "sh.pb.gz")
+        result = recorded(path, "--", "sh", "-c", f"{EXAMPLE} 1 >/dev/null; exit 7")
+        assert result.returncode == 7, result
+        assert shares(path).get("parse_request", 0) > 0.3, shares(path)
+        assert recorded(os.path.join(folder, "k.pb.gz"), "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+        assert recorded(os.path.join(folder, "n.pb.gz"), "--", "no-such-command").returncode == 127
+
+
+@case
+def ctrl_c_writes_what_there_is():
+    with workspace() as folder:
+        path = os.path.join(folder, "p.pb.gz")
+        example = subprocess.Popen([EXAMPLE, "60"], stdout=subprocess.DEVNULL)
+        try:
+            recorder = subprocess.Popen(
+                [WICK, "record", "-p", str(example.pid), "-d", "60", "-o", path], stderr=subprocess.PIPE
+            )
+            # CPU the example has used shows that there was time to sample it.
+            begin = cpu_ticks(example.pid)
+            while cpu_ticks(example.pid) - begin < 100 and recorder.poll() is None:
+                os.sched_yield()
+            recorder.send_signal(signal.SIGINT)
+            status = recorder.wait(timeout=20)
+            text = recorder.stderr.read().decode()
+            if status == 5:
+                raise Skip(text)
+            assert status == 0, text
+            assert shares(path).get("parse_request", 0) > 0.3, text
+        finally:
+            example.kill()
+            example.wait()
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[11])
 
 
 run()
