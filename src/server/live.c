@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* live.c: WebSocket live: "there is news", never the data itself.
+/* live.c: WebSocket live: "there is news", never the data itself; and the log
+ * line when the store stops or starts taking profiles.
  *
  *   live_profile() --names, seq--> thread: at most two messages a second
  *
  * The message carries the services that got profiles since the last one. */
 #include "base/clock.h"
 #include "base/jsonw.h"
+#include "base/log.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -80,10 +82,20 @@ static bool wait_interval(struct live *l, bool or_news)
 	return !l->stop;
 }
 
+static void say_accepting(const struct store_status *status)
+{
+	if (status->accepting)
+		log_info("taking profiles again");
+	else
+		log_warn("refusing profiles: %s", status->reason);
+}
+
 static void *live_thread(void *arg)
 {
 	struct live *l = arg;
-	bool was_accepting = true;
+	struct store_status first;
+	store_get_status(l->server->store, &first); /* what main() said at start */
+	bool was_accepting = first.accepting;
 	(void)pthread_mutex_lock(&l->lock);
 	while (wait_interval(l, true)) {
 		(void)pthread_mutex_unlock(&l->lock);
@@ -92,6 +104,8 @@ static void *live_thread(void *arg)
 		(void)pthread_mutex_lock(&l->lock);
 		if (!l->news && status.accepting == was_accepting)
 			continue;
+		if (status.accepting != was_accepting)
+			say_accepting(&status);
 		was_accepting = status.accepting;
 		_cleanup_(buf_done)
 		struct buf out = buf_of(256 << 10);

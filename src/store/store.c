@@ -138,6 +138,27 @@ static int start_writer(struct store *s, struct error *err)
 }
 
 static void set_block(struct store *s, enum block block, int result, uint64_t limit, const struct error *why);
+static int check_disk(struct store *s, uint64_t size, enum block *ret_block, uint64_t *ret_limit, struct error *err);
+
+/* A limit that holds at start is said then, not with the first profile. */
+static void set_first_block(struct store *s, const struct store_replay *replay)
+{
+	struct error why;
+	enum block block;
+	uint64_t limit;
+	if (replay->n_left_out) {
+		(void)error_set(&why, 0,
+				"memory limit reached at start: %" PRIu64
+				" profiles of the log are not shown; the store's "
+				"share of --memory-limit %zu MiB is %zu MiB; restart with a larger --memory-limit",
+				replay->n_left_out, MIB(s->options.memory_limit), MIB(s->options.head_memory));
+		set_block(s, BLOCK_MEMORY, -ENOBUFS, s->options.memory_limit, &why);
+		return;
+	}
+	int r = check_disk(s, 0, &block, &limit, &why);
+	if (r < 0)
+		set_block(s, block, r, limit, &why);
+}
 
 static int store_init(struct store *s, struct store_replay *replay, struct error *err)
 {
@@ -155,15 +176,7 @@ static int store_init(struct store *s, struct store_replay *replay, struct error
 		r = open_log(s, replay, err);
 	if (r < 0)
 		return r;
-	if (replay->n_left_out) {
-		struct error why;
-		(void)error_set(&why, 0,
-				"memory limit reached at start: %" PRIu64
-				" profiles of the log are not shown; the store's "
-				"share of --memory-limit %zu MiB is %zu MiB; restart with a larger --memory-limit",
-				replay->n_left_out, MIB(s->options.memory_limit), MIB(s->options.head_memory));
-		set_block(s, BLOCK_MEMORY, -ENOBUFS, s->options.memory_limit, &why);
-	}
+	set_first_block(s, replay);
 	return start_writer(s, err);
 }
 
