@@ -2,6 +2,7 @@
 #include "agent/options.h"
 
 #include "agent/recording.h"
+#include "base/settings.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,9 +14,7 @@ enum option_id {
 	N_OPTIONS
 };
 
-static const struct option_row {
-	const char *name, *environment, *argument, *text;
-} rows[N_OPTIONS] = {
+static const struct setting rows[N_OPTIONS] = {
 #define OPTION(id, name, environment, argument, text) { name, environment, argument, text },
 #include "agent/option.def"
 #undef OPTION
@@ -23,19 +22,10 @@ static const struct option_row {
 
 void agent_options_usage(FILE *out)
 {
-	(void)fprintf(out, "usage: wick-agent [OPTION]...\n"
-			   "Samples what this machine runs and sends profiles to a wick server.\n\n");
-	for (int i = 0; i < N_OPTIONS; i++) {
-		char left[64];
-		(void)snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
-			       rows[i].argument ? rows[i].argument : "");
-		(void)fprintf(out, "  %-20s %s\n", left, rows[i].text);
-	}
-	(void)fprintf(out, "\nThe same by environment:");
-	for (int i = 0; i < N_OPTIONS; i++)
-		if (rows[i].environment)
-			(void)fprintf(out, " %s", rows[i].environment);
-	(void)fprintf(out, "\n");
+	settings_usage(rows, N_OPTIONS,
+		       "usage: wick-agent [OPTION]...\n"
+		       "Samples what this machine runs and sends profiles to a wick server.\n\n",
+		       out);
 }
 
 static int set_number(const char *setting, const char *text, uint32_t min, uint32_t max, uint32_t *ret,
@@ -57,10 +47,10 @@ static int set_label(const char *setting, const char *text, char ret[static LABE
 	return 0;
 }
 
-static int set_option(struct agent_options *o, enum option_id id, const char *setting, const char *value,
-		      struct error *err)
+static int set_option(void *arg, unsigned row, const char *setting, const char *value, struct error *err)
 {
-	switch (id) {
+	struct agent_options *o = arg;
+	switch ((enum option_id)row) {
 	case OPTION_SERVER:
 		o->server = value;
 		return 0;
@@ -86,30 +76,6 @@ static int set_option(struct agent_options *o, enum option_id id, const char *se
 	return -EINVAL;
 }
 
-/* "--name value" or "--name=value"; *at moves to the last word used. */
-static int parse_argument(struct agent_options *o, int argc, char **argv, int *at, struct error *err)
-{
-	const char *arg = argv[*at];
-	for (int i = 0; i < N_OPTIONS; i++) {
-		size_t n = strlen(rows[i].name);
-		if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, rows[i].name, n) != 0 ||
-		    (arg[2 + n] && arg[2 + n] != '='))
-			continue;
-		const char *value = arg[2 + n] ? arg + 3 + n : NULL;
-		char setting[32];
-		(void)snprintf(setting, sizeof(setting), "--%s", rows[i].name);
-		if (!rows[i].argument && value)
-			return error_set(err, -EINVAL, "%s takes no value", setting);
-		if (rows[i].argument && !value) {
-			if (*at + 1 == argc)
-				return error_set(err, -EINVAL, "%s needs a value: %s", setting, rows[i].argument);
-			value = argv[++*at];
-		}
-		return set_option(o, (enum option_id)i, setting, value, err);
-	}
-	return error_set(err, -EINVAL, "unknown option %s; try --help", arg);
-}
-
 int agent_options_parse(struct agent_options *o, int argc, char **argv, struct error *err)
 {
 	*o = (struct agent_options){
@@ -120,16 +86,5 @@ int agent_options_parse(struct agent_options *o, int argc, char **argv, struct e
 	/* A name of 256 bytes or more: POSIX allows 255. */
 	if (gethostname(o->host, sizeof(o->host) - 1) < 0)
 		o->host[0] = 0;
-	for (int i = 0; i < N_OPTIONS; i++) {
-		const char *value = rows[i].environment ? getenv(rows[i].environment) : NULL;
-		int r = value && *value ? set_option(o, (enum option_id)i, rows[i].environment, value, err) : 0;
-		if (r < 0)
-			return r;
-	}
-	for (int i = 1; i < argc; i++) {
-		int r = parse_argument(o, argc, argv, &i, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return settings_read(rows, N_OPTIONS, argc, argv, set_option, o, err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/options.h"
 
+#include "base/settings.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -15,9 +17,7 @@ enum option_id {
 	N_OPTIONS
 };
 
-static const struct option_row {
-	const char *name, *environment, *argument, *text;
-} rows[N_OPTIONS] = {
+static const struct setting rows[N_OPTIONS] = {
 #define OPTION(id, name, environment, argument, text) { name, environment, argument, text },
 #include "server/option.def"
 #undef OPTION
@@ -25,19 +25,10 @@ static const struct option_row {
 
 void options_usage(FILE *out)
 {
-	(void)fprintf(out, "usage: wick-server [OPTION]...\n"
-			   "Stores profiles and shows them as live flame graphs.\n\n");
-	for (int i = 0; i < N_OPTIONS; i++) {
-		char left[64];
-		(void)snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
-			       rows[i].argument ? rows[i].argument : "");
-		(void)fprintf(out, "  %-24s %s\n", left, rows[i].text);
-	}
-	(void)fprintf(out, "\nThe same by environment:");
-	for (int i = 0; i < N_OPTIONS; i++)
-		if (rows[i].environment)
-			(void)fprintf(out, " %s", rows[i].environment);
-	(void)fprintf(out, "\n");
+	settings_usage(rows, N_OPTIONS,
+		       "usage: wick-server [OPTION]...\n"
+		       "Stores profiles and shows them as live flame graphs.\n\n",
+		       out);
 }
 
 int options_size(const char *text, uint64_t *ret)
@@ -84,9 +75,10 @@ static int set_listen(struct options *o, const char *setting, const char *text, 
 	return 0;
 }
 
-static int set_option(struct options *o, enum option_id id, const char *setting, const char *value, struct error *err)
+static int set_option(void *arg, unsigned row, const char *setting, const char *value, struct error *err)
 {
-	switch (id) {
+	struct options *o = arg;
+	switch ((enum option_id)row) {
 	case OPTION_LISTEN:
 		return set_listen(o, setting, value, err);
 	case OPTION_DATA:
@@ -118,29 +110,6 @@ static int set_option(struct options *o, enum option_id id, const char *setting,
 		break;
 	}
 	return -EINVAL;
-}
-
-static int parse_argument(struct options *o, int argc, char **argv, int *at, struct error *err)
-{
-	const char *arg = argv[*at];
-	for (int i = 0; i < N_OPTIONS; i++) {
-		size_t n = strlen(rows[i].name);
-		if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, rows[i].name, n) != 0 ||
-		    (arg[2 + n] && arg[2 + n] != '='))
-			continue;
-		const char *value = arg[2 + n] ? arg + 3 + n : NULL;
-		char setting[32];
-		(void)snprintf(setting, sizeof(setting), "--%s", rows[i].name);
-		if (!rows[i].argument && value)
-			return error_set(err, -EINVAL, "%s takes no value", setting);
-		if (rows[i].argument && !value) {
-			if (*at + 1 == argc)
-				return error_set(err, -EINVAL, "%s needs a value: %s", setting, rows[i].argument);
-			value = argv[++*at];
-		}
-		return set_option(o, (enum option_id)i, setting, value, err);
-	}
-	return error_set(err, -EINVAL, "unknown argument %s; --help lists what there is", arg);
 }
 
 /* The folder of a service manager, of the system, of the user. */
@@ -180,14 +149,7 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 		.disk_reserve = (uint64_t)256 << 20,
 		.ready_fd = -1,
 	};
-	int r = 0;
-	for (int i = 0; r == 0 && i < N_OPTIONS; i++) {
-		const char *value = rows[i].environment ? getenv(rows[i].environment) : NULL;
-		if (value && *value)
-			r = set_option(o, (enum option_id)i, rows[i].environment, value, err);
-	}
-	for (int i = 1; r == 0 && i < argc; i++)
-		r = parse_argument(o, argc, argv, &i, err);
+	int r = settings_read(rows, N_OPTIONS, argc, argv, set_option, o, err);
 	if (r == 0 && !o->data[0])
 		r = default_data(o, err);
 	if (r == 0 && !o->insecure && !is_loopback(o->address))
