@@ -37,11 +37,11 @@ function lossFact(lost: Record<string, number>, samples: number): Fact {
 /* What wick's own agents say of their windows. */
 function windowFacts(q: Quality): Fact[] {
 	return [
-		{ name: 'samples', text: `${formatCount(q.samples)} samples`, title: `Taken by ${q.sources.join(', ')}` },
+		{ name: 'samples', text: `${formatCount(q.samples)} ${q.samples === 1 ? 'sample' : 'samples'}`, title: `Taken by ${q.sources.join(', ')}` },
 		lossFact(q.lost, q.samples),
 		{
 			name: 'truncated',
-			text: q.truncated ? `${formatCount(q.truncated)} stacks cut` : 'no stack cut',
+			text: q.truncated ? `${formatCount(q.truncated)} ${q.truncated === 1 ? 'stack' : 'stacks'} cut` : 'no stack cut',
 			title: 'Stacks deeper than the limit: their outer frames are missing',
 			level: q.truncated ? 'warn' : undefined,
 		},
