@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """server_test.py [SANITIZER]: wick-server as a process: real sockets, real kills.
 
-Needs the standard library only. Profiles come from ../shared/data/pprof where that is there, else they are made here."""
+WICK_KILLS: how often the server is killed during the ingests. Needs the standard library only. Profiles come from
+../shared/data/pprof where that is there, else they are made here."""
 
 import base64
 import concurrent.futures
@@ -376,6 +377,7 @@ def totals_by_service(server):
 def nothing_acknowledged_is_lost_and_nothing_is_stored_twice_through_kill_9():
     bodies = many_profiles()
     n, kills = (1000, 3) if SANITIZER == "none" else (300, 2)
+    kills = int(os.environ.get("WICK_KILLS", kills))
     jobs = [(f"s{i}", f"key-{i}", bodies[i % len(bodies)]) for i in range(n)]
     # A type of a profile all of whose values are 0 has no say in the order of services.
     with Folder() as data:
