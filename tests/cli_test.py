@@ -3,12 +3,16 @@
 """cli_test: wick as a person or a script calls it: formats, messages, exit
 statuses. Usage: cli_test.py BUILD_DIR"""
 
+import ctypes
+import errno
 import gzip
 import json
 import os
 import pathlib
+import platform
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -224,6 +228,41 @@ def ctrl_c_writes_what_there_is():
         finally:
             example.kill()
             example.wait()
+
+
+SYSCALLS = {"x86_64": (298, 321), "aarch64": (241, 280)}  # perf_event_open, bpf
+
+
+def refuse_sampling():
+    """Makes the kernel answer EACCES to both, as a container's filter does."""
+    perf_event_open, bpf = SYSCALLS[platform.machine()]
+    instructions = [
+        (0x20, 0, 0, 0),  # load the number of the call
+        (0x15, 1, 0, perf_event_open),
+        (0x15, 0, 1, bpf),
+        (0x06, 0, 0, 0x00050000 | errno.EACCES),
+        (0x06, 0, 0, 0x7FFF0000),  # allow
+    ]
+    code = b"".join(struct.pack("HBBI", *i) for i in instructions)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(instructions), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privs, seccomp, filter_mode = 38, 22, 2
+    assert libc.prctl(no_new_privs, 1, 0, 0, 0) == 0 and libc.prctl(seccomp, filter_mode, program, 0, 0) == 0
+
+
+@case
+def where_sampling_is_refused_the_remedy_is_named():
+    if platform.machine() not in SYSCALLS:
+        raise Skip(f"no system call numbers for {platform.machine()}")
+    with workspace() as folder:
+        for command in (
+            [WICK, "record", "-o", os.path.join(folder, "x.pb.gz"), "--", "true"],
+            [WICK, "agent", "--server", "http://127.0.0.1:1"],
+        ):
+            result = subprocess.run(command, capture_output=True, timeout=30, check=False, preexec_fn=refuse_sampling)
+            refused(result, 5, "CAP_BPF", "CAP_PERFMON", "seccomp")
+        assert os.listdir(folder) == []
 
 
 def cpu_ticks(pid):
