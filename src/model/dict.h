@@ -112,6 +112,17 @@ int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *r
 int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret) must_check;
 int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret) must_check;
 
+/* One step of a stack from the root: *node = its child for `frame`, added if
+ * new. 0, -ENOBUFS or -ENOMEM. */
+static inline int must_check dict_step(struct dict *d, uint32_t *node, uint32_t frame)
+{
+	struct node_id child;
+	int r = dict_node(d, (struct node_id){ *node }, (struct frame_id){ frame }, &child);
+	if (r == 0)
+		*node = child.v;
+	return r;
+}
+
 /* A frame that is only a name (folded input, synthetic rows). */
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret) must_check;
 
