@@ -4,6 +4,8 @@
 #include "base/utf8.h"
 #include "format/folded.h"
 #include "format/inflate.h"
+#include "format/perfscript.h"
+#include "format/perfscript_line.h"
 #include "format/pprof.h"
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
@@ -19,6 +21,8 @@ const char *format_name(enum format f)
 		return "pprof";
 	case FORMAT_FOLDED:
 		return "folded";
+	case FORMAT_PERFSCRIPT:
+		return "perf script";
 	case FORMAT_UNKNOWN:
 		break;
 	}
@@ -120,6 +124,8 @@ enum format format_detect(struct slice bytes)
 {
 	if (bytes.size == 0)
 		return FORMAT_UNKNOWN;
+	if (is_text(bytes) && perfscript_looks(bytes))
+		return FORMAT_PERFSCRIPT;
 	if (is_text(bytes) && looks_folded(bytes))
 		return FORMAT_FOLDED;
 	if (is_text(bytes) || known_kind(bytes))
@@ -157,6 +163,9 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 		break;
 	case FORMAT_FOLDED:
 		r = folded_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_PERFSCRIPT:
+		r = perfscript_decode(plain, &inner, p, err);
 		break;
 	case FORMAT_UNKNOWN:
 		return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",

@@ -10,9 +10,10 @@ enum format {
 	FORMAT_UNKNOWN,
 	FORMAT_PPROF,
 	FORMAT_FOLDED,
+	FORMAT_PERFSCRIPT,
 };
 
-/* "pprof", "folded", "unknown" */
+/* "pprof", "folded", "perf script", "unknown" */
 const char *format_name(enum format f);
 
 /* Looks at plain (inflated) bytes. */
