@@ -5,39 +5,85 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
-static int run_convert(int argc, char **argv)
+struct convert_options {
+	const char *type;
+	bool force, collapses;
+	const char *needs_collapse; /* an option that means nothing alone */
+	struct stackcollapse_options collapse;
+};
+
+/* False: unknown, or its value is missing. */
+static bool parse_options(int argc, char **argv, struct convert_options *ret)
 {
 	static const struct option options[] = {
 		{ "type", required_argument, NULL, 't' },
 		{ "force", no_argument, NULL, 'f' },
+		{ "stackcollapse", no_argument, NULL, 's' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "kernel", no_argument, NULL, 'k' },
+		{ "jit", no_argument, NULL, 'j' },
+		{ "pid", no_argument, NULL, 'p' },
+		{ "tid", no_argument, NULL, 'i' },
+		{ "addrs", no_argument, NULL, 'd' },
+		{ "event", required_argument, NULL, 'e' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *type = NULL;
-	bool force = false;
-	int o;
+	struct convert_options c = { 0 };
+	int o, which;
 	opterr = 0;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 't')
-			type = optarg;
-		else if (o == 'f')
-			force = true;
-		else
-			return command_usage_error(&cmd_convert, "unknown option or missing value: %s",
-						   argv[optind - 1]);
+	while ((o = getopt_long(argc, argv, "", options, &which)) != -1) {
+		if (o == '?')
+			return false;
+		if (!strchr("tfs", o))
+			c.needs_collapse = options[which].name;
+		switch (o) {
+		case 't':
+			c.type = optarg;
+			break;
+		case 'f':
+			c.force = true;
+			break;
+		case 's':
+			c.collapses = true;
+			break;
+		case 'e':
+			c.collapse.event = optarg;
+			break;
+		}
+		c.collapse.kernel = c.collapse.kernel || o == 'a' || o == 'k';
+		c.collapse.jit = c.collapse.jit || o == 'a' || o == 'j';
+		c.collapse.pid = c.collapse.pid || o == 'p';
+		c.collapse.tid = c.collapse.tid || o == 'i';
+		c.collapse.addrs = c.collapse.addrs || o == 'd';
 	}
+	*ret = c;
+	return true;
+}
+
+static int run_convert(int argc, char **argv)
+{
+	struct convert_options c;
+	if (!parse_options(argc, argv, &c))
+		return command_usage_error(&cmd_convert, "unknown option or missing value: %s", argv[optind - 1]);
+	if (c.needs_collapse && !c.collapses)
+		return command_usage_error(&cmd_convert, "--%s needs --stackcollapse", c.needs_collapse);
+	if (c.type && c.collapses)
+		return command_usage_error(&cmd_convert, "--stackcollapse chooses by --event, not --type");
 	if (argc - optind != 2)
 		return command_usage_error(&cmd_convert, "wants an input and an output file");
 	const char *in = argv[optind], *out = argv[optind + 1];
 	struct error err;
 	/* Said before a long input is read. */
-	int r = profile_check_output(out, force, &err);
+	int r = profile_check_output(out, c.force, &err);
 	struct profile p;
 	if (r == 0)
 		r = profile_load(in, &p, &err);
 	if (r < 0)
 		return command_failed(&cmd_convert, r, &err);
-	r = profile_save(&p, out, type, force, &err);
+	r = c.collapses ? profile_save_collapsed(&p, out, &c.collapse, c.force, &err)
+			: profile_save(&p, out, c.type, c.force, &err);
 	profile_done(&p);
 	return r < 0 ? command_failed(&cmd_convert, r, &err) : 0;
 }
@@ -45,9 +91,17 @@ static int run_convert(int argc, char **argv)
 const struct command cmd_convert = {
 	.name = "convert",
 	.summary = "write a profile in another format",
-	.usage = "wick convert IN OUT [--type TYPE] [--force]\n"
-		 "IN (\"-\": standard input) is told by content: pprof (gzip, zstd, raw) or folded stacks.\n"
-		 "OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab\n"
-		 "--type picks the sample type for formats that hold one.\n",
+	.usage =
+		"wick convert IN OUT [--type TYPE] [--force]\n"
+		"wick convert IN OUT --stackcollapse [--event NAME] [--all] [--kernel] [--jit] [--pid] [--tid]\n"
+		"             [--addrs] [--force]\n"
+		"IN (\"-\": standard input) is told by content: pprof (gzip, zstd, raw), perf script or folded "
+		"stacks.\n"
+		"OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab\n"
+		"--type picks the sample type for formats that hold one.\n"
+		"--stackcollapse writes what stackcollapse-perf.pl makes of perf script: one event (--event, else the\n"
+		"first), names shortened, the thread's name as root (--pid, --tid: and its numbers), --kernel and "
+		"--jit\n"
+		"(--all: both) mark frames with _[k] and _[j], --addrs shows where frames without a name lie.\n",
 	.run = run_convert,
 };

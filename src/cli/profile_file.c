@@ -217,3 +217,19 @@ int profile_save(const struct profile *p, const char *path, const char *type, bo
 		return error_set(err, r, "%s: %s", path, strerror(-r));
 	return file_write(path, slice_of(out.data, out.n), force, err);
 }
+
+int profile_save_collapsed(const struct profile *p, const char *path, const struct stackcollapse_options *options,
+			   bool force, struct error *err)
+{
+	int r = profile_check_output(path, force, err);
+	if (r < 0)
+		return r;
+	if (output_of(path) != OUTPUT_FOLDED)
+		return error_set(err, -EINVAL, "%s: --stackcollapse writes .folded .collapsed .txt only", path);
+	_cleanup_(buf_done)
+	struct buf out = buf_of(OUTPUT_MAX);
+	r = stackcollapse_encode(p, options, &out, err);
+	if (r < 0)
+		return error_prefix(err, "%s", path), r;
+	return file_write(path, slice_of(out.data, out.n), force, err);
+}

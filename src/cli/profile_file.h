@@ -2,6 +2,7 @@
 /* profile_file.h: profiles from and to files, the formats of docs/cli.md. */
 #pragma once
 
+#include "format/stackcollapse.h"
 #include "model/calltree.h"
 #include "model/profile.h"
 
@@ -15,6 +16,10 @@ int profile_check_output(const char *path, bool force, struct error *err) must_c
 /* Writes in the format of the name. `type`: the sample type that one-type
  * formats show, NULL = the profile's default. */
 int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err) must_check;
+
+/* Writes the lines of stackcollapse-perf.pl to a file of folded stacks. */
+int profile_save_collapsed(const struct profile *p, const char *path, const struct stackcollapse_options *options,
+			   bool force, struct error *err) must_check;
 
 /* The call tree of one sample type. `by`: a first level with the values of
  * that label, where there are several; NULL = none. `ret` needs
