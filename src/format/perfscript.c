@@ -354,7 +354,8 @@ static int read_comment(struct script_reader *s, struct slice line)
 {
 	while (line.size && (line.data[0] == '#' || line.data[0] == ' ' || line.data[0] == '='))
 		line = slice_of(line.data + 1, line.size - 1);
-	if (line.size == 0)
+	/* Those before the first sample tell of the recording. */
+	if (line.size == 0 || s->is_open || s->samples.n)
 		return 0;
 	if (s->p->comments.n >= s->limits->n_comments)
 		return error_set(s->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " comments", s->line_number,

@@ -9,7 +9,7 @@
  *   frame    address, name without its offset, module as the mapping's path
  *   types    samples:count, then one per event: its period, 1 where none is
  *            printed; the default is the first event's
- *   # ...    comments
+ *   # ...    comments, those before the first sample
  *   end      a last sample without perf's empty line behind it is labelled
  *            incomplete="end of file"
  *
