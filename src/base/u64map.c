@@ -58,6 +58,12 @@ uint32_t u64map_get(const struct u64map *m, uint64_t key)
 	return m->slots ? probe(m, key)->value : 0;
 }
 
+void u64map_prefetch(const struct u64map *m, uint64_t key)
+{
+	if (m->slots)
+		__builtin_prefetch(&m->slots[(uint32_t)mix(key) & m->mask]);
+}
+
 static bool grow(struct u64map *m)
 {
 	uint64_t n_slots = m->mask ? ((uint64_t)m->mask + 1) * 2 : 64;

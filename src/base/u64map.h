@@ -25,6 +25,9 @@ void u64map_clear(struct u64map *m);
 /* Value of `key` or 0. */
 uint32_t u64map_get(const struct u64map *m, uint64_t key);
 
+/* Starts to fetch what u64map_get() of `key` will read. */
+void u64map_prefetch(const struct u64map *m, uint64_t key);
+
 /* Points to the value of `key`, adding it with value 0 if absent: the caller
  * must then store a value > 0 before any other call. NULL: budget spent. */
 uint32_t *u64map_put(struct u64map *m, uint64_t key) must_check;

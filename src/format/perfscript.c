@@ -9,6 +9,17 @@
 #include <xxhash.h>
 
 #define LINE_MAX_SIZE (1u << 20) /* of a frame */
+#define AHEAD	      16	 /* lines; a power of two */
+
+/* A line that is split off but not read yet. Between the two the memory that
+ * tells which known line it is has time to arrive: first the slot of its
+ * hash, then the known line, then that one's text. */
+struct coming_line {
+	struct slice line;
+	struct slice frame; /* the line without indent, if it may be a frame */
+	uint64_t key;	    /* hash of `frame` */
+	bool is_cut;	    /* it ends with the file */
+};
 
 /* The same frames come again and again, in the same bytes: a line is parsed
  * when it is first seen and found by its hash from then on. */
@@ -21,6 +32,12 @@ struct known_line {
 struct walked_frame {
 	struct frame_id frame;
 	struct node_id node;
+};
+
+/* The last place of a frame in the tree. Most have one caller only, and this
+ * table is a fraction of the tree's. */
+struct last_place {
+	struct node_id parent, node; /* node 0: none yet */
 };
 
 /* A sample waits here until all events, and so all types, are known. */
@@ -42,6 +59,7 @@ struct script_reader {
 	struct u64map known_ids;
 	VEC(struct frame_id) stack;	 /* of the open sample, leaf first */
 	VEC(struct walked_frame) walked; /* of the sample before, root first */
+	VEC(struct last_place) places;	 /* by frame */
 	VEC(struct waiting_sample) samples;
 	struct str_id events[PROFILE_MAX_TYPES];
 	uint32_t n_events;
@@ -59,6 +77,7 @@ static void script_reader_done(struct script_reader *s)
 	u64map_done(&s->known_ids);
 	vec_done(budget, &s->stack);
 	vec_done(budget, &s->walked);
+	vec_done(budget, &s->places);
 	vec_done(budget, &s->samples);
 }
 
@@ -130,9 +149,9 @@ static int intern_frame(struct script_reader *s, const struct perf_frame *parsed
 }
 
 /* The frame of a line, parsed or remembered. -EBADMSG: not a frame. */
-static int find_frame(struct script_reader *s, struct slice line, struct frame_id *ret)
+static int find_frame(struct script_reader *s, struct slice line, uint64_t key, struct frame_id *ret)
 {
-	for (uint64_t key = XXH3_64bits(line.data, line.size);; key++) {
+	for (;; key++) {
 		uint32_t known = u64map_get(&s->known_ids, key);
 		if (known == 0) {
 			struct perf_frame parsed;
@@ -162,7 +181,7 @@ static int find_frame(struct script_reader *s, struct slice line, struct frame_i
 	}
 }
 
-static int push_frame(struct script_reader *s, struct slice line)
+static int push_frame(struct script_reader *s, struct slice line, uint64_t key)
 {
 	struct frame_id frame;
 	if (line.size > LINE_MAX_SIZE)
@@ -170,7 +189,7 @@ static int push_frame(struct script_reader *s, struct slice line)
 	if (s->stack.n >= s->limits->depth)
 		return error_set(s->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " frames", s->line_number,
 				 s->limits->depth);
-	int r = find_frame(s, line, &frame);
+	int r = find_frame(s, line, key, &frame);
 	if (r == -EBADMSG)
 		return r;
 	if (r == -E2BIG)
@@ -216,6 +235,28 @@ static int place_inlined(struct script_reader *s, struct frame_id caller, struct
 	return dict_frame(dict, &placed, frame);
 }
 
+static int find_node(struct script_reader *s, struct node_id parent, struct frame_id frame, struct node_id *ret)
+{
+	if (frame.v >= s->places.n) {
+		uint32_t more = s->p->dict.frames.n - s->places.n;
+		int r = vec_reserve(s->p->budget, &s->places, more);
+		if (r < 0)
+			return r;
+		memset(s->places.data + s->places.n, 0, more * sizeof(*s->places.data));
+		s->places.n += more;
+	}
+	struct last_place *last = &s->places.data[frame.v];
+	if (last->node.v == 0 || last->parent.v != parent.v) {
+		struct node_id node;
+		int r = dict_node(&s->p->dict, parent, frame, &node);
+		if (r < 0)
+			return r;
+		*last = (struct last_place){ parent, node };
+	}
+	*ret = last->node;
+	return 0;
+}
+
 /* Adds the open sample's stack, starting where it leaves the one before. */
 static int walk_stack(struct script_reader *s, struct node_id *ret)
 {
@@ -231,7 +272,7 @@ static int walk_stack(struct script_reader *s, struct node_id *ret)
 		struct walked_frame *w = &s->walked.data[i];
 		same = same && i < s->walked.n && w->frame.v == frame.v;
 		if (!same) {
-			r = dict_node(&s->p->dict, node, frame, &w->node);
+			r = find_node(s, node, frame, &w->node);
 			w->frame = frame;
 		}
 		node = w->node;
@@ -344,7 +385,7 @@ static int open_sample(struct script_reader *s, const struct perf_header *h)
 	struct perf_frame only;
 	if (h->rest.size == 0 || !perf_frame_parse(h->rest, &only) || !only.has_module)
 		return 0;
-	r = push_frame(s, h->rest);
+	r = push_frame(s, h->rest, XXH3_64bits(h->rest.data, h->rest.size));
 	return r < 0 ? r : close_sample(s);
 }
 
@@ -373,7 +414,7 @@ static int read_indented(struct script_reader *s, struct slice line)
 		return open_sample(s, &h);
 	if (!s->is_open)
 		return fail_line(s, "a frame outside of a sample", line);
-	int r = push_frame(s, line);
+	int r = push_frame(s, line, XXH3_64bits(line.data, line.size));
 	struct slice file = { 0 };
 	uint32_t number;
 	if (r != -EBADMSG)
@@ -383,39 +424,63 @@ static int read_indented(struct script_reader *s, struct slice line)
 	return number ? add_source(s, file, number) : 0;
 }
 
-static int read_line(struct script_reader *s, struct slice line)
+static int read_line(struct script_reader *s, const struct coming_line *l)
 {
-	while (line.size && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
-		line.size--;
-	if (line.size == 0)
+	if (l->line.size == 0)
 		return close_sample(s);
-	if (line.data[0] == '\t' && s->is_open) {
-		struct slice frame = slice_of(line.data + 1, line.size - 1);
-		while (frame.size && frame.data[0] == ' ')
-			frame = slice_of(frame.data + 1, frame.size - 1);
-		int r = push_frame(s, frame);
-		return r == -EBADMSG ? read_indented(s, line) : r;
+	if (l->frame.size && s->is_open) {
+		int r = push_frame(s, l->frame, l->key);
+		return r == -EBADMSG ? read_indented(s, l->line) : r;
 	}
-	if (line.data[0] == ' ' || line.data[0] == '\t')
-		return read_indented(s, line);
-	if (line.data[0] == '#')
-		return read_comment(s, line);
+	if (l->line.data[0] == ' ' || l->line.data[0] == '\t')
+		return read_indented(s, l->line);
+	if (l->line.data[0] == '#')
+		return read_comment(s, l->line);
 	struct perf_header h;
-	if (!perf_header_parse(line, &h))
-		return fail_line(s, "neither the header of a sample nor a frame", line);
+	if (!perf_header_parse(l->line, &h))
+		return fail_line(s, "neither the header of a sample nor a frame", l->line);
 	return open_sample(s, &h);
+}
+
+static struct coming_line split_line(struct slice *text)
+{
+	const uint8_t *end = memchr(text->data, '\n', text->size);
+	struct coming_line l = { .line = { text->data, end ? (size_t)(end - text->data) : text->size },
+				 .is_cut = !end };
+	size_t used = l.line.size + (end != NULL);
+	*text = slice_of(text->data + used, text->size - used);
+	while (l.line.size && (l.line.data[l.line.size - 1] == '\r' || l.line.data[l.line.size - 1] == ' '))
+		l.line.size--;
+	if (l.line.size && l.line.data[0] == '\t') {
+		size_t at = 1;
+		while (at < l.line.size && l.line.data[at] == ' ')
+			at++;
+		l.frame = slice_of(l.line.data + at, l.line.size - at);
+		l.key = XXH3_64bits(l.frame.data, l.frame.size);
+	}
+	return l;
 }
 
 static int read_lines(struct script_reader *s, struct slice text)
 {
+	struct coming_line coming[AHEAD] = { 0 };
+	uint32_t known[AHEAD] = { 0 };
+	uint64_t n_split = 0, n_read = 0;
 	int r = 0;
-	for (size_t at = 0; r == 0 && at < text.size;) {
-		const uint8_t *end = memchr(text.data + at, '\n', text.size - at);
-		size_t size = end ? (size_t)(end - text.data) - at : text.size - at;
+	for (; r == 0 && (text.size || n_read < n_split); n_read++) {
+		for (; text.size && n_split < n_read + AHEAD; n_split++) {
+			coming[n_split % AHEAD] = split_line(&text);
+			u64map_prefetch(&s->known_ids, coming[n_split % AHEAD].key);
+		}
+		uint64_t second = (n_read + AHEAD / 2) % AHEAD, third = (n_read + AHEAD / 4) % AHEAD;
+		known[second] = u64map_get(&s->known_ids, coming[second].key);
+		if (known[second])
+			__builtin_prefetch(&s->known.data[known[second] - 1]);
+		if (known[third])
+			__builtin_prefetch(s->known.data[known[third] - 1].text);
 		s->line_number++;
-		s->is_cut = !end;
-		r = read_line(s, slice_of(text.data + at, size));
-		at += size + 1;
+		s->is_cut = coming[n_read % AHEAD].is_cut;
+		r = read_line(s, &coming[n_read % AHEAD]);
 	}
 	return r < 0 ? r : close_last_sample(s);
 }
