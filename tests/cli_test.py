@@ -52,6 +52,21 @@ def folded_survives_every_detour():
 
 
 @case
+def perf_script_collapses():
+    script = "a b 7 1.5: 3 cycles:\n\t7f1 f(int) (/x/vmlinux)\n\na b 7 1.6: 1 faults:\n\n"
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "in").write_text(script)
+        out = path / "out.txt"
+        assert wick("convert", path / "in", out, "--stackcollapse", "--all", "--tid").returncode == 0
+        assert out.read_text() == "a_b-?/7;f_[k] 3\n"
+        assert wick("convert", path / "in", out, "--stackcollapse", "--event", "faults", "--force").returncode == 0
+        assert out.read_text() == "a_b 1\n"
+        refused(wick("convert", path / "in", out, "--stackcollapse", "--event", "x", "--force"), 1, "event")
+        refused(wick("convert", path / "in", path / "out.svg", "--stackcollapse"), 2, ".folded")
+
+
+@case
 def report_json_has_the_promised_shape():
     result = wick("report", "-", "--json", "--top", "2", stdin=FOLDED.encode())
     assert result.returncode == 0, result.stderr
@@ -126,6 +141,8 @@ def wrong_usage_is_status_2():
     refused(wick("report", "--top", "many", "x"), 2, "many")
     refused(wick("convert", "a"), 2)
     refused(wick("convert", "a", "b.xyz"), 2, ".pb.gz")
+    refused(wick("convert", "a", "b.txt", "--pid"), 2, "--stackcollapse")
+    refused(wick("convert", "a", "b.txt", "--stackcollapse", "--event"), 2, "--event")
     refused(wick("record", "-o", "x.pb.gz"), 2, "-p PID")
     refused(wick("record", "-p", "0", "-o", "x.pb.gz"), 2)
     assert wick("help").returncode == 0 and wick("help", "record").returncode == 0
