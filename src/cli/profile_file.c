@@ -7,6 +7,7 @@
 #include "format/folded.h"
 #include "format/html.h"
 #include "format/limits.h"
+#include "format/otlp.h"
 #include "format/pprof.h"
 #include "format/slab.h"
 #include "format/svg.h"
@@ -17,16 +18,26 @@
 
 #define OUTPUT_MAX ((size_t)4 << 30)
 
-enum output { OUTPUT_NONE, OUTPUT_PPROF_GZ, OUTPUT_PPROF, OUTPUT_FOLDED, OUTPUT_SVG, OUTPUT_HTML, OUTPUT_SLAB };
+enum output {
+	OUTPUT_NONE,
+	OUTPUT_PPROF_GZ,
+	OUTPUT_PPROF,
+	OUTPUT_OTLP_GZ,
+	OUTPUT_OTLP,
+	OUTPUT_FOLDED,
+	OUTPUT_SVG,
+	OUTPUT_HTML,
+	OUTPUT_SLAB
+};
 
 static const struct {
 	const char *suffix;
 	enum output output;
 } suffixes[] = {
-	{ ".pb.gz", OUTPUT_PPROF_GZ }, { ".pprof", OUTPUT_PPROF_GZ }, { ".prof", OUTPUT_PPROF_GZ },
-	{ ".pb", OUTPUT_PPROF },       { ".folded", OUTPUT_FOLDED },  { ".collapsed", OUTPUT_FOLDED },
-	{ ".txt", OUTPUT_FOLDED },     { ".svg", OUTPUT_SVG },	      { ".html", OUTPUT_HTML },
-	{ ".slab", OUTPUT_SLAB },
+	{ ".pb.gz", OUTPUT_PPROF_GZ }, { ".pprof", OUTPUT_PPROF_GZ },  { ".prof", OUTPUT_PPROF_GZ },
+	{ ".pb", OUTPUT_PPROF },       { ".folded", OUTPUT_FOLDED },   { ".collapsed", OUTPUT_FOLDED },
+	{ ".txt", OUTPUT_FOLDED },     { ".svg", OUTPUT_SVG },	       { ".html", OUTPUT_HTML },
+	{ ".slab", OUTPUT_SLAB },      { ".otlp.gz", OUTPUT_OTLP_GZ }, { ".otlp", OUTPUT_OTLP },
 };
 
 static enum output output_of(const char *path)
@@ -63,7 +74,7 @@ int profile_check_output(const char *path, bool force, struct error *err)
 	if (output_of(path) == OUTPUT_NONE)
 		return error_set(err, -EINVAL,
 				 "%s: the end of the name says no format; known: .pb.gz .pprof .prof .pb .folded "
-				 ".collapsed .txt .svg .html .slab",
+				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz",
 				 path);
 	if (!force && access(path, F_OK) == 0)
 		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
@@ -185,6 +196,10 @@ static int render(const struct profile *p, enum output output, const char *path,
 		return pprof_encode_gz(p, out);
 	case OUTPUT_PPROF:
 		return pprof_encode(p, out);
+	case OUTPUT_OTLP_GZ:
+		return otlp_encode_gz(p, out);
+	case OUTPUT_OTLP:
+		return otlp_encode(p, out);
 	case OUTPUT_FOLDED:
 		return folded_encode(p, type, out);
 	default:

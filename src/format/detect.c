@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "format/folded.h"
 #include "format/inflate.h"
+#include "format/otlp.h"
 #include "format/perfscript.h"
 #include "format/perfscript_line.h"
 #include "format/pprof.h"
@@ -19,6 +20,8 @@ const char *format_name(enum format f)
 	switch (f) {
 	case FORMAT_PPROF:
 		return "pprof";
+	case FORMAT_OTLP:
+		return "OTLP profiles";
 	case FORMAT_FOLDED:
 		return "folded";
 	case FORMAT_PERFSCRIPT:
@@ -130,6 +133,8 @@ enum format format_detect(struct slice bytes)
 		return FORMAT_FOLDED;
 	if (is_text(bytes) || known_kind(bytes))
 		return FORMAT_UNKNOWN;
+	if (otlp_looks_like(bytes))
+		return FORMAT_OTLP;
 	return looks_pprof(bytes) ? FORMAT_PPROF : FORMAT_UNKNOWN;
 }
 
@@ -160,6 +165,9 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 	switch (format) {
 	case FORMAT_PPROF:
 		r = pprof_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_OTLP:
+		r = otlp_decode(plain, &inner, p, err);
 		break;
 	case FORMAT_FOLDED:
 		r = folded_decode(plain, &inner, p, err);

@@ -9,11 +9,12 @@
 enum format {
 	FORMAT_UNKNOWN,
 	FORMAT_PPROF,
+	FORMAT_OTLP,
 	FORMAT_FOLDED,
 	FORMAT_PERFSCRIPT,
 };
 
-/* "pprof", "folded", "perf script", "unknown" */
+/* "pprof", "OTLP profiles", "folded", "perf script", "unknown" */
 const char *format_name(enum format f);
 
 /* Looks at plain (inflated) bytes. */

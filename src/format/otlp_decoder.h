@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otlp_decoder.h: what the parts of the OTLP decoder share; see otlp_decode.c
+ * for the order of things.
+ *
+ *   otlp_decode.c      the walk over the request, errors
+ *   otlp_layout.c      which release wrote it
+ *   otlp_dictionary.c  tables
+ *   otlp_attribute.c   attributes -> labels
+ *   otlp_profile.c     profiles and their samples */
+#pragma once
+
+#include "format/limits.h"
+#include "format/otlp_wire.h"
+#include "format/protobuf.h"
+#include "model/profile.h"
+
+/* Flag of a location's code; the rest is an index into decoder.chains. */
+#define OTLP_CHAIN (UINT32_C(1) << 31)
+/* Each is a look at all attributes. */
+#define OTLP_UNITS_MAX 256
+
+enum otlp_layout { OTLP_1_7, OTLP_1_8, OTLP_1_10 };
+
+/* Where the rows of one table stand, other tables possibly between them. */
+struct otlp_section {
+	size_t first, end; /* offsets */
+	uint32_t n;
+};
+
+/* A set of labels, inner ones replacing outer ones of equal key. */
+struct otlp_labels {
+	struct label set[LABELS_MAX];
+	uint32_t n;
+};
+
+/* Attributes that say something the model has a place for. */
+enum otlp_role {
+	ROLE_LABEL,
+	ROLE_FRAME_TYPE,   /* arg: enum frame_kind */
+	ROLE_IS_FOLDED,	   /* arg: whether */
+	ROLE_MAPPING_FLAG, /* arg: enum mapping_flags */
+	ROLE_BUILD_ID,	   /* arg: how good a one it is, 1 ... 3 */
+	ROLE_COMMENT,
+	ROLE_DOC_URL,
+	ROLE_DROP_FRAMES,
+	ROLE_KEEP_FRAMES,
+	ROLE_DEFAULT_TYPE,
+};
+
+struct otlp_attribute {
+	struct label label;
+	struct slice value; /* AnyValue */
+	uint8_t role, arg;
+};
+
+struct otlp_link {
+	struct str_id trace, span; /* hex, or none */
+};
+
+/* Which labels some attribute indices of some scope came to. */
+struct otlp_known_labels {
+	struct slice indices;
+	uint64_t scope; /* number of the profile << 32 | link */
+	struct labels_id labels;
+};
+
+struct otlp_decoder {
+	struct slice bytes;
+	const struct format_limits *limits;
+	struct profile *p;
+	struct error *err;
+	enum otlp_layout layout;
+
+	struct slice dictionary;
+	struct otlp_section sections[N_DICTIONARY_FIELDS];
+	VEC(struct str_id) strings;
+	VEC(struct otlp_attribute) attributes;
+	VEC(struct otlp_link) links;
+	VEC(struct mapping_id) mappings;
+	VEC(struct func_id) functions;
+	VEC(uint32_t) locations; /* codes: a frame, or OTLP_CHAIN | index */
+	VEC(uint32_t) chains;	 /* n, then n frame ids, caller first */
+	VEC(struct node_id) stacks;
+	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
+	VEC(uint32_t) stack;	   /* codes, leaf first */
+
+	VEC(uint32_t) location_indices; /* v1.7, of the current profile */
+	struct u64map ranges;		/* v1.7: start << 32 | length -> node + 1 */
+	uint64_t n_range_frames;
+
+	VEC(struct otlp_known_labels) known;
+	struct u64map known_ids; /* by hash */
+	struct u64map rows;	 /* node << 32 | labels -> row + 1 */
+
+	uint32_t n_profiles, n_samples, n_timed;
+	int64_t end_ns;
+	struct buf text; /* of one attribute value */
+
+	const char *row_name; /* for messages: "sample" */
+	uint64_t row;	      /* tables count from 0, profiles and samples from 1 */
+};
+
+/* "at byte 123: sample 12: <what>"; returns `code`. */
+int otlp_fail(struct otlp_decoder *d, const uint8_t *at, int code, const char *fmt, ...) printf_like(4, 5);
+int otlp_fail_memory(struct otlp_decoder *d, const uint8_t *at, int code);
+int otlp_fail_reader(struct otlp_decoder *d, const struct pb_reader *r, int code);
+int otlp_fail_limit(struct otlp_decoder *d, const uint8_t *at, const char *what, uint64_t limit);
+int otlp_fail_index(struct otlp_decoder *d, const uint8_t *at, const char *what, uint64_t index);
+
+/* Fields of known kind; the message names the field. */
+int otlp_expect_wire(struct otlp_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name) must_check;
+int otlp_number(struct otlp_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
+int otlp_string(struct otlp_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret) must_check;
+/* Bytes of the input, interned. */
+int otlp_intern(struct otlp_decoder *d, const uint8_t *at, struct slice bytes, struct str_id *ret) must_check;
+int otlp_value_type(struct otlp_decoder *d, const struct pb_field *message, struct value_type *ret) must_check;
+
+/* The numbers of a repeated field, packed or a single one:
+ *   struct pb_reader r = otlp_repeated(f);
+ *   while ((k = otlp_repeated_next(&r, f, &v)) > 0) ... */
+static inline struct pb_reader otlp_repeated(const struct pb_field *f)
+{
+	struct pb_reader one = { f->at, f->at + 1, -EBADMSG, NULL };
+	return f->wire == PB_BYTES ? pb_reader_nested(f->bytes) : one;
+}
+
+static inline int otlp_repeated_next(struct pb_reader *r, const struct pb_field *f, uint64_t *ret)
+{
+	if (r->at == r->end)
+		return 0;
+	if (f->wire == PB_VARINT) {
+		*ret = f->value;
+		r->at = r->end;
+		return 1;
+	}
+	if (f->wire != PB_BYTES)
+		return pb_fail(r, -EBADMSG, "a repeated number of unknown wire type");
+	int k = pb_varint(r, ret);
+	return k < 0 ? k : 1;
+}
+
+enum otlp_layout otlp_find_layout(struct slice request, struct slice dictionary);
+
+int otlp_read_dictionary(struct otlp_decoder *d) must_check;
+/* One stack of codes in d->stack, to the node of its leaf. */
+int otlp_walk_stack(struct otlp_decoder *d, const uint8_t *at, struct node_id *ret) must_check;
+int otlp_push_location(struct otlp_decoder *d, const uint8_t *at, uint64_t index) must_check;
+
+/* KeyValue fields of a resource or scope, rows of the attribute table, and
+ * fields that hold indices into it. Of `set`, the first n_outer labels come
+ * from further outside. */
+int otlp_add_key_value(struct otlp_decoder *d, const struct pb_field *f, uint32_t n_outer,
+		       struct otlp_labels *set) must_check;
+int otlp_take_attribute(struct otlp_decoder *d, const struct pb_field *f) must_check;
+int otlp_take_unit(struct otlp_decoder *d, const struct pb_field *f) must_check;
+int otlp_add_attributes(struct otlp_decoder *d, const struct pb_field *f, uint32_t n_outer,
+			struct otlp_labels *set) must_check;
+int otlp_add_label(struct otlp_decoder *d, const uint8_t *at, const struct label *l, uint32_t n_outer,
+		   struct otlp_labels *set) must_check;
+/* Of a mapping or location. */
+int otlp_attribute_at(struct otlp_decoder *d, const uint8_t *at, uint64_t index,
+		      const struct otlp_attribute **ret) must_check;
+
+int otlp_push_comment(struct otlp_decoder *d, const uint8_t *at, struct str_id text) must_check;
+
+/* The value types of one profile are added to the model's; then its samples. */
+int otlp_note_types(struct otlp_decoder *d, const struct pb_field *f) must_check;
+int otlp_take_profile(struct otlp_decoder *d, const struct pb_field *f, const struct otlp_labels *outer) must_check;
