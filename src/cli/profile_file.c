@@ -4,12 +4,14 @@
 #include "base/file.h"
 #include "base/saturate.h"
 #include "format/detect.h"
+#include "format/flamebearer.h"
 #include "format/folded.h"
 #include "format/html.h"
 #include "format/limits.h"
 #include "format/otlp.h"
 #include "format/pprof.h"
 #include "format/slab.h"
+#include "format/speedscope.h"
 #include "format/svg.h"
 #include "web/viewer.h"
 
@@ -27,17 +29,29 @@ enum output {
 	OUTPUT_FOLDED,
 	OUTPUT_SVG,
 	OUTPUT_HTML,
-	OUTPUT_SLAB
+	OUTPUT_SLAB,
+	OUTPUT_SPEEDSCOPE,
+	OUTPUT_FLAMEBEARER
 };
 
 static const struct {
 	const char *suffix;
 	enum output output;
 } suffixes[] = {
-	{ ".pb.gz", OUTPUT_PPROF_GZ }, { ".pprof", OUTPUT_PPROF_GZ },  { ".prof", OUTPUT_PPROF_GZ },
-	{ ".pb", OUTPUT_PPROF },       { ".folded", OUTPUT_FOLDED },   { ".collapsed", OUTPUT_FOLDED },
-	{ ".txt", OUTPUT_FOLDED },     { ".svg", OUTPUT_SVG },	       { ".html", OUTPUT_HTML },
-	{ ".slab", OUTPUT_SLAB },      { ".otlp.gz", OUTPUT_OTLP_GZ }, { ".otlp", OUTPUT_OTLP },
+	{ ".pb.gz", OUTPUT_PPROF_GZ },
+	{ ".pprof", OUTPUT_PPROF_GZ },
+	{ ".prof", OUTPUT_PPROF_GZ },
+	{ ".pb", OUTPUT_PPROF },
+	{ ".folded", OUTPUT_FOLDED },
+	{ ".collapsed", OUTPUT_FOLDED },
+	{ ".txt", OUTPUT_FOLDED },
+	{ ".svg", OUTPUT_SVG },
+	{ ".html", OUTPUT_HTML },
+	{ ".slab", OUTPUT_SLAB },
+	{ ".otlp.gz", OUTPUT_OTLP_GZ },
+	{ ".otlp", OUTPUT_OTLP },
+	{ ".speedscope.json", OUTPUT_SPEEDSCOPE },
+	{ ".flamebearer.json", OUTPUT_FLAMEBEARER },
 };
 
 static enum output output_of(const char *path)
@@ -74,7 +88,7 @@ int profile_check_output(const char *path, bool force, struct error *err)
 	if (output_of(path) == OUTPUT_NONE)
 		return error_set(err, -EINVAL,
 				 "%s: the end of the name says no format; known: .pb.gz .pprof .prof .pb .folded "
-				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz",
+				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz .speedscope.json .flamebearer.json",
 				 path);
 	if (!force && access(path, F_OK) == 0)
 		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
@@ -179,6 +193,8 @@ static int render_tree(const struct profile *p, uint32_t type, enum output outpu
 		struct svg_options options = { .title = title, .unit = type_unit(p, type) };
 		return svg_render(&t, &options, out);
 	}
+	if (output == OUTPUT_FLAMEBEARER)
+		return flamebearer_encode(&t, type_name(p, type), type_unit(p, type), out);
 	if (output == OUTPUT_SLAB)
 		return render_slab(p, type, &t, out);
 	_cleanup_(buf_done)
@@ -202,6 +218,8 @@ static int render(const struct profile *p, enum output output, const char *path,
 		return otlp_encode(p, out);
 	case OUTPUT_FOLDED:
 		return folded_encode(p, type, out);
+	case OUTPUT_SPEEDSCOPE:
+		return speedscope_encode(p, out);
 	default:
 		break;
 	}
@@ -228,6 +246,8 @@ int profile_save(const struct profile *p, const char *path, const char *type, bo
 	_cleanup_(buf_done)
 	struct buf out = buf_of(OUTPUT_MAX);
 	r = render(p, output, path, t, &out);
+	if (r == -EDOM)
+		return error_set(err, r, "%s: the profile has negative values, which this format cannot hold", path);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", path, strerror(-r));
 	return file_write(path, slice_of(out.data, out.n), force, err);

@@ -2,14 +2,18 @@
 #include "format/detect.h"
 
 #include "base/utf8.h"
+#include "format/flamebearer.h"
 #include "format/folded.h"
 #include "format/inflate.h"
+#include "format/jsonr.h"
 #include "format/otlp.h"
 #include "format/perfscript.h"
 #include "format/perfscript_line.h"
 #include "format/pprof.h"
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
+#include "format/speedscope.h"
+#include "format/v8.h"
 
 #include <errno.h>
 
@@ -26,6 +30,14 @@ const char *format_name(enum format f)
 		return "folded";
 	case FORMAT_PERFSCRIPT:
 		return "perf script";
+	case FORMAT_SPEEDSCOPE:
+		return "speedscope";
+	case FORMAT_FLAMEBEARER:
+		return "flamebearer";
+	case FORMAT_V8_CPU:
+		return "cpuprofile";
+	case FORMAT_V8_HEAP:
+		return "heapprofile";
 	case FORMAT_UNKNOWN:
 		break;
 	}
@@ -76,6 +88,40 @@ static bool looks_pprof(struct slice bytes)
 			return false;
 	}
 	return true;
+}
+
+/* The first key that only one format has. */
+static enum format json_format(struct slice bytes)
+{
+	static const struct {
+		const char *key;
+		enum format format;
+	} keys[] = {
+		{ "profiles", FORMAT_SPEEDSCOPE },
+		{ "shared", FORMAT_SPEEDSCOPE },
+		{ "flamebearer", FORMAT_FLAMEBEARER },
+		{ "nodes", FORMAT_V8_CPU },
+		{ "head", FORMAT_V8_HEAP },
+	};
+	struct jsonr r;
+	struct slice key, text;
+	jsonr_init(&r, bytes, 64, NULL);
+	enum format found = FORMAT_UNKNOWN;
+	int k = jsonr_object(&r);
+	while (k == 0 && !found && (k = jsonr_key(&r, &key)) == 1) {
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+			if (jsonr_is(key, keys[i].key))
+				found = keys[i].format;
+		if (jsonr_is(key, "$schema") && jsonr_peek(&r) == JSONR_STRING) {
+			k = jsonr_str(&r, &text);
+			if (k == 0 && memmem(text.data, text.size, "speedscope", 10))
+				found = FORMAT_SPEEDSCOPE;
+		} else if (!found) {
+			k = jsonr_skip(&r);
+		}
+	}
+	jsonr_done(&r);
+	return found;
 }
 
 static const struct {
@@ -129,6 +175,9 @@ enum format format_detect(struct slice bytes)
 		return FORMAT_UNKNOWN;
 	if (is_text(bytes) && perfscript_looks(bytes))
 		return FORMAT_PERFSCRIPT;
+	enum format json = json_format(bytes);
+	if (json)
+		return json;
 	if (is_text(bytes) && looks_folded(bytes))
 		return FORMAT_FOLDED;
 	if (is_text(bytes) || known_kind(bytes))
@@ -174,6 +223,18 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 		break;
 	case FORMAT_PERFSCRIPT:
 		r = perfscript_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_SPEEDSCOPE:
+		r = speedscope_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_FLAMEBEARER:
+		r = flamebearer_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_V8_CPU:
+		r = v8_cpu_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_V8_HEAP:
+		r = v8_heap_decode(plain, &inner, p, err);
 		break;
 	case FORMAT_UNKNOWN:
 		return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",

@@ -12,9 +12,13 @@ enum format {
 	FORMAT_OTLP,
 	FORMAT_FOLDED,
 	FORMAT_PERFSCRIPT,
+	FORMAT_SPEEDSCOPE,
+	FORMAT_FLAMEBEARER,
+	FORMAT_V8_CPU,
+	FORMAT_V8_HEAP,
 };
 
-/* "pprof", "OTLP profiles", "folded", "perf script", "unknown" */
+/* "pprof", "OTLP profiles", "perf script", ..., "unknown" */
 const char *format_name(enum format f);
 
 /* Looks at plain (inflated) bytes. */

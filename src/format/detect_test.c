@@ -42,6 +42,30 @@ static void content_decides(void **state)
 	assert_string_equal(format_name(FORMAT_FOLDED), "folded");
 }
 
+static void json_is_told_by_its_keys(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *name;
+		enum format format;
+	} cases[] = {
+		{ "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"x\":1}", "speedscope",
+		  FORMAT_SPEEDSCOPE },
+		{ "\xef\xbb\xbf {\"version\":[[]],\"profiles\":[]}", "speedscope", FORMAT_SPEEDSCOPE },
+		{ "{\"version\":1,\"flamebearer\":{}}", "flamebearer", FORMAT_FLAMEBEARER },
+		{ "{\"startTime\":1,\"nodes\":[]}", "cpuprofile", FORMAT_V8_CPU },
+		{ "{\"head\":{", "heapprofile", FORMAT_V8_HEAP },
+		{ "{\"nested\":{\"nodes\":[]}}", "unknown", FORMAT_UNKNOWN },
+		{ "[{\"nodes\":[]}]", "unknown", FORMAT_UNKNOWN },
+		{ "{;main 12\n", "folded", FORMAT_FOLDED },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum format f = format_detect(slice_str(cases[i].text));
+		assert_string_equal(format_name(f), cases[i].name);
+		assert_int_equal(f, cases[i].format);
+	}
+}
+
 static void strangers_are_named(void **state)
 {
 	(void)state;
@@ -59,6 +83,7 @@ static void strangers_are_named(void **state)
 		     -EBADMSG, "not a profile wick knows; looks like an ELF binary"),
 		CASE("PK\x03\x04....", -EBADMSG, "not a profile wick knows; looks like a zip archive"),
 		CASE("{\"$schema\": 1}", -EBADMSG, "not a profile wick knows; looks like JSON"),
+		CASE("{\"profiles\": 1}", -EBADMSG, "speedscope: at byte 13: expected an array, found a number"),
 		CASE("<!DOCTYPE html><html>", -EBADMSG, "not a profile wick knows; looks like HTML"),
 		CASE("hello, world\nthis is a letter\n", -EBADMSG, "not a profile wick knows; looks like text"),
 		CASE("PERFILE2\x68\0\0\0", -EBADMSG, "not a profile wick knows; looks like perf.data"),
@@ -81,6 +106,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(content_decides),
+		cmocka_unit_test(json_is_told_by_its_keys),
 		cmocka_unit_test(strangers_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
