@@ -198,7 +198,7 @@ static int read_weight(struct jsonr *r, double *ret)
 /* The two arrays are read side by side, each with its own reader. */
 static int read_pairs(struct adder *a, struct jsonr *samples, struct jsonr *weights)
 {
-	uint32_t node;
+	uint32_t node = 0;
 	double weight;
 	int k = jsonr_array(samples);
 	if (k == 0)
