@@ -481,22 +481,17 @@ int otlp_walk_stack(struct otlp_decoder *d, const uint8_t *at, struct node_id *r
 	uint32_t node = 0, n_frames = d->stack.n;
 	const uint32_t *stack = d->stack.data;
 	for (uint32_t i = d->stack.n; i-- > 0;) {
-		uint32_t child = dict_node_again(&d->p->dict, node, stack[i]);
-		if (__builtin_expect(!child, 0)) {
-			int r;
-			child = node;
-			if (stack[i] & OTLP_CHAIN) {
-				n_frames += d->chains.data[stack[i] & ~OTLP_CHAIN] - 1;
-				if (n_frames > d->limits->depth)
-					return otlp_fail_limit(d, at, "frames", d->limits->depth);
-				r = walk_chain(d, stack[i], &child);
-			} else {
-				r = dict_step(&d->p->dict, &child, stack[i]);
-			}
-			if (r < 0)
-				return otlp_fail_memory(d, at, r);
+		int r;
+		if (stack[i] & OTLP_CHAIN) {
+			n_frames += d->chains.data[stack[i] & ~OTLP_CHAIN] - 1;
+			if (n_frames > d->limits->depth)
+				return otlp_fail_limit(d, at, "frames", d->limits->depth);
+			r = walk_chain(d, stack[i], &node);
+		} else {
+			r = dict_step(&d->p->dict, &node, stack[i]);
 		}
-		node = child;
+		if (r < 0)
+			return otlp_fail_memory(d, at, r);
 	}
 	ret->v = node;
 	return 0;
