@@ -41,6 +41,8 @@ int cpu_list_parse(struct slice text, uint32_t ret_cpus[static CPUS_MAX], uint32
 			return -EBADMSG;
 		if (last - first >= CPUS_MAX - n)
 			return -E2BIG;
+		if (last > UINT32_MAX)
+			return -EBADMSG;
 		for (uint64_t cpu = first; cpu <= last; cpu++)
 			ret_cpus[n++] = (uint32_t)cpu;
 		if (s.size && s.data[0] != '\n' && !take_char(&s, ','))

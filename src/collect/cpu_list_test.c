@@ -18,7 +18,9 @@ static void test_lists(void **state)
 static void test_bad_lists(void **state)
 {
 	uint32_t cpus[CPUS_MAX], n;
-	static const char *const bad[] = { "", "\n", "a", "3-1", "0-", "-1", "0;1", "0-3-5", "99999999999999999999" };
+	static const char *const bad[] = {
+		"", "\n", "a", "3-1", "0-", "-1", "0;1", "0-3-5", "99999999999999999999", "18446744073709551615"
+	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(cpu_list_parse(slice_str(bad[i]), cpus, &n), -EBADMSG);
 	assert_int_equal(cpu_list_parse(slice_str("0-1024"), cpus, &n), -E2BIG);
