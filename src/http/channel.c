@@ -172,7 +172,7 @@ static void client_event(struct client *c, uint32_t events)
 static void sweep(struct http_channel *ch, bool ping)
 {
 	int64_t silent = clock_mono_ns() - 2 * (int64_t)ch->options.ping_s * 1000000000;
-	uint64_t n = 0, n_cut = 0;
+	uint64_t n_gone = 0, n_cut = 0;
 	for (struct client **at = &ch->clients; *at;) {
 		struct client *c = *at;
 		if (ping && c->heard_ns < silent)
@@ -181,18 +181,16 @@ static void sweep(struct http_channel *ch, bool ping)
 			client_queue(c, WSLAY_PING, "");
 		if (!c->dead) {
 			at = &c->next;
-			n++;
 			continue;
 		}
 		*at = c->next;
 		(void)epoll_ctl(ch->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+		n_gone++;
 		n_cut += !c->ws || !wslay_event_get_close_received(c->ws);
 		client_free(c);
 	}
 	(void)pthread_mutex_lock(&ch->lock);
-	for (struct client *c = ch->joined; c; c = c->next)
-		n++;
-	ch->stats.n_clients = n;
+	ch->stats.n_clients -= n_gone;
 	ch->stats.n_cut += n_cut;
 	(void)pthread_mutex_unlock(&ch->lock);
 }
@@ -289,18 +287,28 @@ int http_channel_start(const struct http_channel_options *options, struct http_c
 
 void http_channel_stop(struct http_channel *ch)
 {
-	if (!ch)
-		return;
 	(void)pthread_mutex_lock(&ch->lock);
+	bool first = !ch->stop;
 	ch->stop = true;
 	(void)pthread_mutex_unlock(&ch->lock);
+	if (!first)
+		return;
 	wake(ch);
 	(void)pthread_join(ch->thread, NULL);
+	/* Nothing is added any more. */
 	while (ch->joined) {
 		struct client *c = ch->joined;
 		ch->joined = c->next;
 		client_free(c);
+		http_channel_leave(ch);
 	}
+}
+
+void http_channel_free(struct http_channel *ch)
+{
+	if (!ch)
+		return;
+	http_channel_stop(ch);
 	for (unsigned i = 0; i < ch->n_messages; i++)
 		free(ch->messages[i]);
 	free(ch->greeting);
@@ -353,13 +361,14 @@ static void on_upgraded(void *cls, struct MHD_Connection *connection, void *con_
 			size_t extra_size, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
 {
 	struct http_channel *ch = cls;
+	struct http_request *rq = con_cls;
 	struct client *c = calloc(1, sizeof(*c));
 	(void)connection;
-	(void)con_cls;
 	if (!c) {
 		(void)MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
 		return;
 	}
+	rq->place = NULL; /* the client's from here on */
 	*c = (struct client){ .channel = ch, .fd = fd, .handle = handle };
 	if (extra_size) {
 		c->early = malloc(extra_size);
@@ -376,10 +385,12 @@ static void on_upgraded(void *cls, struct MHD_Connection *connection, void *con_
 		ch->joined = c;
 	}
 	(void)pthread_mutex_unlock(&ch->lock);
-	if (stop)
+	if (stop) {
 		client_free(c);
-	else
-		wake(ch);
+		http_channel_leave(ch);
+		return;
+	}
+	wake(ch);
 }
 
 /* Sec-WebSocket-Accept: base64(SHA-1(key + GUID)), RFC 6455 §4.2.2. */
@@ -401,7 +412,8 @@ static int accept_key(const char *key, char *ret, size_t size)
 	return 0;
 }
 
-/* Reserves a place; given back by sweep() when the client goes. */
+/* Reserves a place; given back when the client goes, or with the request when
+ * its handshake breaks off. */
 static bool take_place(struct http_channel *ch)
 {
 	(void)pthread_mutex_lock(&ch->lock);
@@ -410,6 +422,15 @@ static bool take_place(struct http_channel *ch)
 		ch->stats.n_clients++;
 	(void)pthread_mutex_unlock(&ch->lock);
 	return free_place;
+}
+
+void http_channel_leave(struct http_channel *ch)
+{
+	if (!ch)
+		return;
+	(void)pthread_mutex_lock(&ch->lock);
+	ch->stats.n_clients--;
+	(void)pthread_mutex_unlock(&ch->lock);
 }
 
 void http_channel_join(struct http_channel *ch, struct http_request *rq)
@@ -428,8 +449,8 @@ void http_channel_join(struct http_channel *ch, struct http_request *rq)
 				  "%u live connections are open, which is the limit", ch->options.n_clients);
 		return;
 	}
-	/* The client is made when the connection is ours: a handshake that breaks
-	 * off leaves nothing behind. */
+	rq->place = ch;
+	/* The client is made when the connection is ours. */
 	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, ch);
 	if (!response) {
 		http_answer_error(rq, 503, "internal", NULL, -1, "out of memory");

@@ -179,16 +179,26 @@ static void begin(struct http_request *rq, const char *method)
 		rq->body = buf_of(rq->route ? rq->route->body_max : 0);
 }
 
+static void release_body(struct http_request *rq)
+{
+	atomic_fetch_sub(&rq->server->bodies_used, rq->body_charged);
+	rq->body_charged = 0;
+	buf_done(&rq->body);
+}
+
 static void take_body(struct http_request *rq, const char *data, size_t size)
 {
 	if (rq->body_too_large || rq->body_refused)
 		return;
 	size_t have = rq->body.n + size;
 	rq->body_too_large = have > rq->body.max;
-	if (rq->body_too_large || (have > rq->body_charged && !charge_body(rq, have - rq->body_charged)))
-		return;
-	buf_add(&rq->body, data, size);
-	rq->body_refused = rq->body.failed;
+	if (!rq->body_too_large && (have <= rq->body_charged || charge_body(rq, have - rq->body_charged))) {
+		buf_add(&rq->body, data, size);
+		rq->body_refused = rq->body.failed;
+	}
+	/* The rest is read and dropped; others may have the room meanwhile. */
+	if (rq->body_too_large || rq->body_refused)
+		release_body(rq);
 }
 
 static void dispatch(struct http_request *rq)
@@ -239,8 +249,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	if (*size) {
 		take_body(rq, data, *size);
 		*size = 0;
-		/* The rest of a refused body is read and dropped, within reason:
-		 * an answer is only possible behind it. */
+		/* Within reason: an answer is only possible behind it. */
 		return clock_mono_ns() - rq->started_ns > BODY_TIMEOUT_NS ? MHD_NO : MHD_YES;
 	}
 	if (!rq->dispatched) {
@@ -261,9 +270,9 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 	(void)code;
 	if (!rq)
 		return;
-	atomic_fetch_sub(&s->bodies_used, rq->body_charged);
+	release_body(rq);
+	http_channel_leave(rq->place);
 	atomic_fetch_sub(&s->answers_used, rq->answer_charged);
-	buf_done(&rq->body);
 	if (rq->response)
 		MHD_destroy_response(rq->response);
 	free(rq);
@@ -336,6 +345,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->options = *options;
+	s->quiesced_fd = -1;
 	int fd = listen_at(options, &s->is_loopback, &s->port, err);
 	if (fd < 0)
 		return fd;
@@ -364,9 +374,10 @@ int http_server_start(const struct http_options *options, struct http_server **r
 
 void http_server_quiesce(struct http_server *s)
 {
-	MHD_socket fd = MHD_quiesce_daemon(s->daemon);
-	if (fd != MHD_INVALID_SOCKET)
-		(void)close(fd);
+	/* Closed only after the threads, which may still be handling it. */
+	s->quiesced_fd = MHD_quiesce_daemon(s->daemon);
+	if (s->quiesced_fd != MHD_INVALID_SOCKET)
+		(void)shutdown(s->quiesced_fd, SHUT_RDWR);
 }
 
 void http_server_stop(struct http_server *s)
@@ -374,6 +385,8 @@ void http_server_stop(struct http_server *s)
 	if (!s)
 		return;
 	MHD_stop_daemon(s->daemon);
+	if (s->quiesced_fd >= 0)
+		(void)close(s->quiesced_fd);
 	free(s);
 }
 

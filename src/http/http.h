@@ -110,7 +110,7 @@ struct http_channel_options {
 };
 
 struct http_channel_stats {
-	uint64_t n_clients; /* now */
+	uint64_t n_clients; /* now, handshakes under way included */
 	uint64_t n_cut;	    /* slow or silent */
 	uint64_t n_messages;
 };
@@ -118,7 +118,10 @@ struct http_channel_stats {
 /* One thread of its own. */
 int http_channel_start(const struct http_channel_options *options, struct http_channel **ret,
 		       struct error *err) must_check;
+/* Closes all clients and takes no more; its thread has ended. */
 void http_channel_stop(struct http_channel *c);
+/* After http_server_stop(): until then, requests may know it. NULL is fine. */
+void http_channel_free(struct http_channel *c);
 /* What each client gets first from now on; from any thread. */
 void http_channel_greet(struct http_channel *c, const char *text);
 /* For a handler of a GET route: upgrades the connection. */

@@ -90,6 +90,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 	http_channel_stop(f->channel);
 	http_server_stop(f->server);
+	http_channel_free(f->channel);
 	free(f);
 	return 0;
 }
@@ -215,6 +216,33 @@ static void bodies_in_flight_are_bounded(void **state)
 	assert_int_equal(stats.n_refused_bodies, 1);
 }
 
+/* A client that goes on sending what was refused keeps no memory. */
+static void refused_bodies_give_their_room_back(void **state)
+{
+	const struct fixture *f = *state;
+	int greedy = dial(f);
+	static const char head[] = "POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n";
+	char chunk[900 + 7];
+	memset(chunk, 'x', sizeof(chunk));
+	memcpy(chunk, "384\r\n", 5);
+	memcpy(chunk + sizeof(chunk) - 2, "\r\n", 2);
+	put(greedy, head, sizeof(head) - 1);
+	put(greedy, chunk, sizeof(chunk));
+	struct http_stats stats;
+	do
+		http_server_stats(f->server, &stats);
+	while (stats.bodies_used == 0);
+	put(greedy, chunk, sizeof(chunk));
+	do
+		http_server_stats(f->server, &stats);
+	while (stats.bodies_used);
+	char answer[4096];
+	put(greedy, "0\r\n\r\n", 5);
+	(void)take(greedy, answer, sizeof(answer), "too_large");
+	assert_non_null(strstr(answer, "413"));
+	(void)close(greedy);
+}
+
 static void long_answers_are_compressed_on_request(void **state)
 {
 	const struct fixture *f = *state;
@@ -306,6 +334,7 @@ int main(void)
 		CASE(chunked_bodies_have_the_same_limit),
 		CASE(foreign_pages_are_refused),
 		CASE(bodies_in_flight_are_bounded),
+		CASE(refused_bodies_give_their_room_back),
 		CASE(long_answers_are_compressed_on_request),
 		CASE(live_clients_get_every_message),
 		CASE(slow_clients_are_cut),

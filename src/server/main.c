@@ -139,6 +139,7 @@ static void drain(struct server *s)
 	while (!all_closed(s) && clock_mono_ns() < until)
 		(void)nanosleep(&pause, NULL);
 	http_server_stop(s->http);
+	http_channel_free(s->channel);
 }
 
 static void announce(struct server *s)
@@ -169,7 +170,7 @@ static int serve(struct server *s, const sigset_t *signals, struct error *err)
 		drain(s);
 	} else {
 		live_stop(s->live);
-		http_channel_stop(s->channel);
+		http_channel_free(s->channel);
 	}
 	store_close(&s->store);
 	return r;
