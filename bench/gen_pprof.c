@@ -3,66 +3,15 @@
  * arguments: gen_pprof [samples] > big.pb
  *
  * 600,000 samples (the default) make 112 MB: 33 M location references, depth
- * 30-80, 120 k locations, 60 k functions, about 1 M call-tree nodes. A stack is
- * an earlier one, half of the time a recent one, whose last few frames have
- * been replaced: what samples of a busy program look like. */
+ * 30-80, 120 k locations, 60 k functions, about 1 M call-tree nodes. */
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
+#include "synthetic.h"
 
 #include <stdio.h>
 
 #define N_LOCATIONS 120000
 #define N_FUNCTIONS 60000
-#define N_BASE	    2000
-#define MIN_DEPTH   30
-#define MAX_DEPTH   80
-
-/* xorshift64* (S. Vigna, 2016). */
-static uint64_t state = 0x9e3779b97f4a7c15;
-static uint32_t any(uint32_t below)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (uint32_t)((state * 0x2545f4914f6cdd1d >> 32) * below >> 32);
-}
-
-struct tree {
-	uint32_t *parent, *location, *depth;
-	uint32_t n;
-};
-
-static uint32_t extend(struct tree *t, uint32_t node, uint32_t depth)
-{
-	while (t->depth[node] < depth) {
-		uint32_t child = t->n++;
-		t->parent[child] = node;
-		t->depth[child] = t->depth[node] + 1;
-		/* Some code is everywhere, most is rare. */
-		t->location[child] = 1 + (any(4) ? any(N_LOCATIONS) : any(N_LOCATIONS / 64));
-		node = child;
-	}
-	return node;
-}
-
-static uint32_t next_leaf(struct tree *t, const uint32_t *leaves, uint32_t n)
-{
-	if (n == 0)
-		return extend(t, 0, MIN_DEPTH);
-	uint32_t from = n > 100 && any(2) ? n - 1 - any(100) : any(n);
-	uint32_t node = leaves[from], depth = t->depth[node];
-	uint32_t dice = any(10), up = dice < 5 ? 1 : dice < 8 ? 2 : 3;
-	if (n < N_BASE) {
-		up = 1 + any(depth - 1);
-		depth = MIN_DEPTH + any(MAX_DEPTH - MIN_DEPTH + 1);
-	} else {
-		depth += any(3);
-		depth -= depth > MIN_DEPTH;
-	}
-	for (uint32_t i = 0; i < up; i++)
-		node = t->parent[node];
-	return extend(t, node, depth > MAX_DEPTH ? MAX_DEPTH : depth);
-}
 
 static void flush(struct buf *b)
 {
@@ -73,14 +22,14 @@ static void flush(struct buf *b)
 	b->n = 0;
 }
 
-static void put_sample(const struct tree *t, uint32_t leaf, struct buf *body, struct buf *inner, struct buf *out)
+static void put_sample(const struct synthetic *t, uint32_t leaf, struct buf *body, struct buf *inner, struct buf *out)
 {
 	body->n = inner->n = 0;
 	for (uint32_t node = leaf; node; node = t->parent[node])
-		pb_put_varint(inner, t->location[node]);
+		pb_put_varint(inner, t->code[node]);
 	pb_put_bytes(body, SAMPLE_LOCATION_ID, slice_of(inner->data, inner->n));
 	inner->n = 0;
-	uint32_t count = 1 + any(3);
+	uint32_t count = 1 + synthetic_any(3);
 	pb_put_varint(inner, count);
 	pb_put_varint(inner, count * UINT64_C(10000000));
 	pb_put_bytes(body, SAMPLE_VALUE, slice_of(inner->data, inner->n));
@@ -91,27 +40,12 @@ static void put_sample(const struct tree *t, uint32_t leaf, struct buf *body, st
 
 static void put_samples(uint32_t n, struct buf *body, struct buf *inner, struct buf *out)
 {
-	size_t n_nodes = (size_t)n * 5 + N_BASE * MAX_DEPTH;
-	struct tree t = {
-		.parent = calloc(n_nodes, sizeof(uint32_t)),
-		.location = calloc(n_nodes, sizeof(uint32_t)),
-		.depth = calloc(n_nodes, sizeof(uint32_t)),
-		.n = 1,
-	};
-	uint32_t *leaves = calloc(n, sizeof(*leaves));
-	if (!t.parent || !t.location || !t.depth || !leaves) {
-		(void)fputs("gen_pprof: out of memory\n", stderr);
-		exit(1);
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		leaves[i] = next_leaf(&t, leaves, i);
-		put_sample(&t, leaves[i], body, inner, out);
-	}
+	struct synthetic t;
+	synthetic_init(&t, (struct synthetic_shape){ N_LOCATIONS, 30, 80 }, n);
+	for (uint32_t i = 0; i < n; i++)
+		put_sample(&t, synthetic_next(&t), body, inner, out);
 	(void)fprintf(stderr, "gen_pprof: %u samples, %u nodes\n", n, t.n);
-	free(t.parent);
-	free(t.location);
-	free(t.depth);
-	free(leaves);
+	synthetic_done(&t);
 }
 
 static void put_locations(struct buf *body, struct buf *inner, struct buf *out)
@@ -119,7 +53,7 @@ static void put_locations(struct buf *body, struct buf *inner, struct buf *out)
 	for (uint32_t i = 1; i <= N_LOCATIONS; i++) {
 		body->n = inner->n = 0;
 		pb_put_uint(inner, LINE_FUNCTION_ID, 1 + (i - 1) / (N_LOCATIONS / N_FUNCTIONS));
-		pb_put_uint(inner, LINE_LINE, 1 + any(3000));
+		pb_put_uint(inner, LINE_LINE, 1 + synthetic_any(3000));
 		pb_put_uint(body, LOCATION_ID, i);
 		pb_put_uint(body, LOCATION_MAPPING_ID, 1);
 		pb_put_uint(body, LOCATION_ADDRESS, 0x400000 + UINT64_C(37) * i);
