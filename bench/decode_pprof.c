@@ -50,7 +50,7 @@ static int run(struct slice bytes, struct round *ret, struct error *err)
 	if (!self || !builder)
 		return -ENOMEM;
 	profile_node_values(&p, profile_default_type(&p), self);
-	r = calltree_add(builder, &p.dict, self, slice_of("", 0));
+	r = calltree_add(builder, &p.dict, self, slice_of("", 0), NULL);
 	if (r == 0)
 		r = calltree_finish(builder, &tree);
 	ret->tree_s = seconds_since(start);

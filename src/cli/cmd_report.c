@@ -87,7 +87,7 @@ static int report(const struct report *o, const struct profile *p, struct error 
 	struct calltree t = { 0 };
 	_cleanup_(free_ptr)
 	struct top_row *rows = NULL;
-	r = profile_calltree(p, type, NULL, &t);
+	r = profile_calltree(p, type, NULL, NULL, &t);
 	if (r == 0)
 		r = top_compute(&t, TOP_BY_SELF, &rows, &n);
 	if (r < 0)

@@ -112,7 +112,8 @@ static uint32_t *label_values(const struct profile *p, const char *key)
 }
 
 /* One pass over the samples per distinct value. */
-static int add_groups(const struct profile *p, uint32_t type, const uint32_t *value_of, struct calltree_builder *b)
+static int add_groups(const struct profile *p, uint32_t type, const uint32_t *value_of,
+		      const struct calltree_view *view, struct calltree_builder *b)
 {
 	uint32_t n_sets = p->labels_off.n - 1, n_nodes = dict_n_nodes(&p->dict);
 	_cleanup_(free_ptr)
@@ -130,7 +131,7 @@ static int add_groups(const struct profile *p, uint32_t type, const uint32_t *va
 			if (value_of[p->labels.data[k].v] == value)
 				self[p->node.data[k].v] =
 					i64_add_saturating(self[p->node.data[k].v], p->value[type].data[k]);
-		r = calltree_add(b, &p->dict, self, strtab_get(&p->dict.strings, (struct str_id){ value }));
+		r = calltree_add(b, &p->dict, self, strtab_get(&p->dict.strings, (struct str_id){ value }), view);
 	}
 	return r;
 }
@@ -143,7 +144,8 @@ static bool has_several(const struct profile *p, const uint32_t *value_of)
 	return false;
 }
 
-int profile_calltree(const struct profile *p, uint32_t type, const char *by, struct calltree *ret)
+int profile_calltree(const struct profile *p, uint32_t type, const char *by, const struct calltree_view *view,
+		     struct calltree *ret)
 {
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(NULL);
@@ -153,14 +155,14 @@ int profile_calltree(const struct profile *p, uint32_t type, const char *by, str
 		return -ENOMEM;
 	int r;
 	if (by && has_several(p, value_of)) {
-		r = add_groups(p, type, value_of, b);
+		r = add_groups(p, type, value_of, view, b);
 	} else {
 		_cleanup_(free_ptr)
 		int64_t *self = calloc(dict_n_nodes(&p->dict), sizeof(*self));
 		if (!self)
 			return -ENOMEM;
 		profile_node_values(p, type, self);
-		r = calltree_add(b, &p->dict, self, slice_of("", 0));
+		r = calltree_add(b, &p->dict, self, slice_of("", 0), view);
 	}
 	return r < 0 ? r : calltree_finish(b, ret);
 }
@@ -186,7 +188,7 @@ static int render_tree(const struct profile *p, uint32_t type, enum output outpu
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
 	/* A recording of many services shows them apart. */
-	int r = profile_calltree(p, type, "service", &t);
+	int r = profile_calltree(p, type, "service", NULL, &t);
 	if (r < 0)
 		return r;
 	if (output == OUTPUT_SVG) {

@@ -22,6 +22,7 @@ int profile_save_collapsed(const struct profile *p, const char *path, const stru
 			   bool force, struct error *err) must_check;
 
 /* The call tree of one sample type. `by`: a first level with the values of
- * that label, where there are several; NULL = none. `ret` needs
- * calltree_done(). */
-int profile_calltree(const struct profile *p, uint32_t type, const char *by, struct calltree *ret) must_check;
+ * that label, where there are several; NULL = none. `view` may be NULL
+ * (calltree_add). `ret` needs calltree_done(). */
+int profile_calltree(const struct profile *p, uint32_t type, const char *by, const struct calltree_view *view,
+		     struct calltree *ret) must_check;

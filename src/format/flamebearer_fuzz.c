@@ -26,7 +26,7 @@ static bool encode(const struct profile *p, struct buf *out)
 	struct calltree t;
 	assert(self && b);
 	profile_node_values(p, 0, self);
-	int r = calltree_add(b, &p->dict, self, slice_of("", 0));
+	int r = calltree_add(b, &p->dict, self, slice_of("", 0), NULL);
 	assert(r == 0);
 	r = calltree_finish(b, &t);
 	assert(r == 0);

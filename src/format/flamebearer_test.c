@@ -119,7 +119,7 @@ static void write_folded(const char *folded, const char *type, const char *unit,
 	assert_true(dict_n_nodes(&p.dict) <= 64);
 	profile_node_values(&p, 0, self);
 	struct calltree_builder *b = calltree_builder_new(NULL);
-	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0)), 0);
+	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0), NULL), 0);
 	assert_int_equal(calltree_finish(b, &t), 0);
 	assert_int_equal(flamebearer_encode(&t, type, unit, out), want);
 	calltree_done(&t);

@@ -19,7 +19,7 @@ static void tree_of(const char *folded, struct calltree *ret)
 	assert_non_null(b);
 	assert_non_null(self);
 	profile_node_values(&p, 0, self);
-	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0)), 0);
+	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0), NULL), 0);
 	assert_int_equal(calltree_finish(b, ret), 0);
 	free(self);
 	calltree_builder_free(&b);

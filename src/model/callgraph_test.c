@@ -25,7 +25,7 @@ static void make_tree(const char *const *stacks, const int64_t *values, uint32_t
 	}
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(budget);
-	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
 	assert_int_equal(calltree_finish(b, ret), 0);
 	dict_done(&d);
 }

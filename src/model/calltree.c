@@ -123,11 +123,16 @@ void calltree_builder_free(struct calltree_builder **b)
 }
 
 /* The tree function of one frame of `d`. */
-static int func_of_frame(struct calltree_builder *b, const struct dict *d, struct frame_id id, uint32_t *ret)
+static int func_of_frame(struct calltree_builder *b, const struct dict *d, struct frame_id id, bool lines,
+			 uint32_t *ret)
 {
 	const struct frame *f = &d->frames.data[id.v];
 	const struct function *fn = &d->functions.data[f->function.v];
-	struct tree_func row = { .kind = f->kind, .named = fn->name.v || fn->system_name.v };
+	struct tree_func row = {
+		.kind = f->kind,
+		.named = fn->name.v || fn->system_name.v,
+		.line = lines ? f->line : 0,
+	};
 	char made_up[FRAME_NAME_SIZE];
 	int r = strtab_intern(&b->names, dict_frame_name(d, id, made_up), &row.name);
 	if (r == 0)
@@ -151,8 +156,10 @@ static int add_group(struct calltree_builder *b, struct slice group, uint32_t *r
 	return r;
 }
 
-int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group)
+int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
+		 const struct calltree_view *view)
 {
+	const uint8_t *flags = view ? view->node : NULL;
 	uint32_t n = dict_n_nodes(d);
 	/* The values 1.. are tree ids + 1, 0 = not needed, 1 = needed. */
 	_cleanup_(free_ptr)
@@ -162,12 +169,12 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 	if (!node_map || !frame_map)
 		return -ENOMEM;
 	for (uint32_t i = n - 1; i > 0; i--) {
-		if (self[i])
+		if (self[i] && !(flags && flags[i] & CALLTREE_DROPPED))
 			node_map[i] = 1;
 		if (node_map[i])
 			node_map[d->node_parent.data[i].v] = 1;
 	}
-	if (!node_map[0] && !self[0])
+	if (!node_map[0] && (!self[0] || (flags && flags[0] & CALLTREE_DROPPED)))
 		return 0;
 	uint32_t root = 0;
 	int r = group.size ? add_group(b, group, &root) : 0;
@@ -177,20 +184,24 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 		if (i > 0) {
 			if (!node_map[i])
 				continue;
+			tree_node = node_map[d->node_parent.data[i].v] - 1;
+		}
+		if (i > 0 && !(flags && flags[i] & CALLTREE_HIDDEN)) {
 			struct frame_id frame = d->node_frame.data[i];
 			uint32_t func;
 			if (!frame_map[frame.v]) {
-				r = func_of_frame(b, d, frame, &func);
+				r = func_of_frame(b, d, frame, view && view->lines, &func);
 				if (r < 0)
 					break;
 				frame_map[frame.v] = func + 1;
 			}
-			r = add_node(b, node_map[d->node_parent.data[i].v] - 1, frame_map[frame.v] - 1, &tree_node);
+			r = add_node(b, tree_node, frame_map[frame.v] - 1, &tree_node);
 			if (r < 0)
 				break;
-			node_map[i] = tree_node + 1;
 		}
-		b->self.data[tree_node] = i64_add_saturating(b->self.data[tree_node], self[i]);
+		node_map[i] = tree_node + 1;
+		if (!(flags && flags[i] & CALLTREE_DROPPED))
+			b->self.data[tree_node] = i64_add_saturating(b->self.data[tree_node], self[i]);
 	}
 	return r;
 }

@@ -9,8 +9,8 @@
  * node's subtree is [i, end[i]) and parent[i] < i. A tree owns its names: it
  * outlives the dicts it was built from and may cross threads once finished.
  *
- * Two frames are one function when name, file, module and kind are equal;
- * line and address do not matter. */
+ * Two frames are one function when name, file, module and kind are equal (by
+ * lines: and the line); the address does not matter. */
 #pragma once
 
 #include "model/dict.h"
@@ -21,6 +21,7 @@ struct tree_func {
 	struct str_id name, file, module; /* in calltree.names; module = path of the binary */
 	uint32_t kind;			  /* enum frame_kind */
 	uint32_t named;			  /* 0: name was made up from module and address */
+	uint32_t line;			  /* of the frame, by lines; else 0 */
 };
 
 struct calltree {
@@ -46,9 +47,22 @@ struct calltree_builder;
 struct calltree_builder *calltree_builder_new(struct membudget *budget); /* NULL: no memory */
 void calltree_builder_free(struct calltree_builder **b);		 /* for _cleanup_ */
 
+enum calltree_node_flags {
+	CALLTREE_HIDDEN = 1 << 0,  /* no frame of its own: its value and children go to its parent */
+	CALLTREE_DROPPED = 1 << 1, /* its own value does not count */
+};
+
+/* How a dict's nodes become those of a tree. */
+struct calltree_view {
+	const uint8_t *node; /* enum calltree_node_flags of each node; NULL = none set */
+	bool lines;	     /* a function's lines stand apart */
+};
+
 /* Adds self[node] for every node of `d`, below a frame named `group` (kind
- * FRAME_SYNTHETIC) when group.size > 0. Negative values are allowed (diffs). */
-int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group) must_check;
+ * FRAME_SYNTHETIC) when group.size > 0; `view` may be NULL: every node, by
+ * functions. Negative values are allowed (diffs). */
+int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
+		 const struct calltree_view *view) must_check;
 
 /* Sorts and seals; the builder is empty afterwards. Stacks that only ever got
  * the value 0 are not in the tree. `ret` needs calltree_done(). */

@@ -63,7 +63,7 @@ static void totals_and_order(void **state)
 	stack(&d, self, "never;here", 0);
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(NULL);
-	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
 	_cleanup_(calltree_done)
 	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
@@ -88,7 +88,7 @@ static void recursion_counts_once(void **state)
 	stack(&d, self, "main;g", 2);
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(NULL);
-	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
 	_cleanup_(calltree_done)
 	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
@@ -136,8 +136,8 @@ static void pruning_keeps_the_value(void **state)
 	for (uint32_t max = 1; max < 20000; max = max * 3 + 1) {
 		_cleanup_(calltree_builder_free)
 		struct calltree_builder *b = calltree_builder_new(NULL);
-		assert_int_equal(calltree_add(b, &d, self, slice_str("one")), 0);
-		assert_int_equal(calltree_add(b, &d, self, slice_str("two")), 0);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("one"), NULL), 0);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("two"), NULL), 0);
 		_cleanup_(calltree_done)
 		struct calltree t;
 		assert_int_equal(calltree_finish(b, &t), 0);
@@ -174,8 +174,8 @@ static void groups_are_a_first_level(void **state)
 	{
 		_cleanup_(calltree_builder_free)
 		struct calltree_builder *b = calltree_builder_new(&budget);
-		assert_int_equal(calltree_add(b, &d, self, slice_str("api")), 0);
-		assert_int_equal(calltree_add(b, &other, self2, slice_str("db")), 0);
+		assert_int_equal(calltree_add(b, &d, self, slice_str("api"), NULL), 0);
+		assert_int_equal(calltree_add(b, &other, self2, slice_str("db"), NULL), 0);
 		_cleanup_(calltree_done)
 		struct calltree t;
 		assert_int_equal(calltree_finish(b, &t), 0);
@@ -201,7 +201,7 @@ static void layout_fills_the_width(void **state)
 	stack(&d, self, "e;f;g", 1);
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(NULL);
-	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
 	_cleanup_(calltree_done)
 	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
@@ -244,7 +244,7 @@ static void deep_trees_need_no_stack(void **state)
 	self[node.v] = 1;
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(NULL);
-	assert_int_equal(calltree_add(b, &d, self, slice_str("")), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
 	_cleanup_(calltree_done)
 	struct calltree t;
 	assert_int_equal(calltree_finish(b, &t), 0);
@@ -262,11 +262,73 @@ static void deep_trees_need_no_stack(void **state)
 	dict_done(&d);
 }
 
+/* What a filter hides stays in the sums of what it leaves; what it drops does not. */
+static void a_view_hides_and_drops(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[8] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	stack(&d, self, "main;a;b", 3);
+	stack(&d, self, "main;a", 4);
+	stack(&d, self, "main;a;c", 50);
+	stack(&d, self, "main;b", 600);
+	/* main a b c main;b */
+	uint8_t flags[8] = { [2] = CALLTREE_HIDDEN, [4] = CALLTREE_DROPPED };
+	struct calltree_view view = { .node = flags };
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), &view), 0);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	check(&t);
+	assert_int_equal(t.n, 3);
+	assert_int_equal(t.total[0], 607);
+	assert_int_equal(t.self[find(&t, "main")], 4);
+	assert_int_equal(t.self[find(&t, "b")], 603);
+	dict_done(&d);
+}
+
+static void lines_stand_apart_when_asked(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[3] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	struct function function = { 0 };
+	struct frame frame = { .kind = FRAME_USER };
+	assert_int_equal(strtab_intern_str(&d.strings, "f", &function.name), 0);
+	assert_int_equal(dict_function(&d, &function, &frame.function), 0);
+	for (uint32_t line = 10; line < 12; line++) {
+		struct frame_id id;
+		struct node_id node;
+		frame.line = line;
+		assert_int_equal(dict_frame(&d, &frame, &id), 0);
+		assert_int_equal(dict_node(&d, (struct node_id){ 0 }, id, &node), 0);
+		self[node.v] = line;
+	}
+	for (int lines = 0; lines < 2; lines++) {
+		struct calltree_view view = { .lines = lines };
+		_cleanup_(calltree_builder_free)
+		struct calltree_builder *b = calltree_builder_new(NULL);
+		assert_int_equal(calltree_add(b, &d, self, slice_str(""), &view), 0);
+		_cleanup_(calltree_done)
+		struct calltree t;
+		assert_int_equal(calltree_finish(b, &t), 0);
+		assert_int_equal(t.n, lines ? 3 : 2);
+		assert_int_equal(t.funcs[t.func[1]].line, lines ? 11 : 0);
+		assert_int_equal(t.total[1], lines ? 11 : 21);
+	}
+	dict_done(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(totals_and_order),	   cmocka_unit_test(recursion_counts_once),
 		cmocka_unit_test(pruning_keeps_the_value), cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(a_view_hides_and_drops),  cmocka_unit_test(lines_stand_apart_when_asked),
 		cmocka_unit_test(layout_fills_the_width),  cmocka_unit_test(deep_trees_need_no_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static int sum_plain(const struct selection *s, struct calltree_builder *b, stru
 			++*ret_n_profiles;
 		}
 	}
-	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0));
+	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0), NULL);
 }
 
 /* Sums per (group, node). A group is a string of the head or a number. */
@@ -250,7 +250,7 @@ static int add_groups(const struct grouping *g, const uint32_t *rank, struct cal
 			name = slice_str("(other)");
 		else if (!value->is_num && name.size == 0)
 			name = slice_str("(none)");
-		r = calltree_add(b, &h->names.dict, self, name);
+		r = calltree_add(b, &h->names.dict, self, name, NULL);
 		memset(self, 0, sums.size);
 	}
 	return r;
