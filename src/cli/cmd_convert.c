@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/command.h"
+#include "cli/filter_options.h"
 #include "cli/profile_file.h"
 
 #include <errno.h>
@@ -12,10 +13,16 @@ struct convert_options {
 	bool force, collapses;
 	const char *needs_collapse; /* an option that means nothing alone */
 	struct stackcollapse_options collapse;
+	struct filter *filter;
 };
 
-/* False: unknown, or its value is missing. */
-static bool parse_options(int argc, char **argv, struct convert_options *ret)
+static void convert_options_done(struct convert_options *c)
+{
+	filter_free(&c->filter);
+}
+
+/* False: unknown, its value is missing, or what `err` says. */
+static bool parse_options(int argc, char **argv, struct convert_options *ret, struct error *err)
 {
 	static const struct option options[] = {
 		{ "type", required_argument, NULL, 't' },
@@ -28,14 +35,22 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret)
 		{ "tid", no_argument, NULL, 'i' },
 		{ "addrs", no_argument, NULL, 'd' },
 		{ "event", required_argument, NULL, 'e' },
+#define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
+#include "model/filter.def"
+#undef FILTER
 		{ NULL, 0, NULL, 0 },
 	};
 	struct convert_options c = { 0 };
 	int o, which;
+	err->text[0] = 0;
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, "", options, &which)) != -1) {
-		if (o == '?')
+		if (o == '?' || (is_filter_option(o) && filter_options_add(&c.filter, o, optarg, err) < 0)) {
+			convert_options_done(&c);
 			return false;
+		}
+		if (is_filter_option(o))
+			continue;
 		if (!strchr("tfs", o))
 			c.needs_collapse = options[which].name;
 		switch (o) {
@@ -64,9 +79,13 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret)
 
 static int run_convert(int argc, char **argv)
 {
-	struct convert_options c;
-	if (!parse_options(argc, argv, &c))
-		return command_usage_error(&cmd_convert, "unknown option or missing value: %s", argv[optind - 1]);
+	_cleanup_(convert_options_done)
+	struct convert_options c = { 0 };
+	struct error err;
+	if (!parse_options(argc, argv, &c, &err))
+		return err.text[0] ? command_usage_error(&cmd_convert, "%s", err.text)
+				   : command_usage_error(&cmd_convert, "unknown option or missing value: %s",
+							 argv[optind - 1]);
 	if (c.needs_collapse && !c.collapses)
 		return command_usage_error(&cmd_convert, "--%s needs --stackcollapse", c.needs_collapse);
 	if (c.type && c.collapses)
@@ -74,7 +93,6 @@ static int run_convert(int argc, char **argv)
 	if (argc - optind != 2)
 		return command_usage_error(&cmd_convert, "wants an input and an output file");
 	const char *in = argv[optind], *out = argv[optind + 1];
-	struct error err;
 	/* Said before a long input is read. */
 	int r = profile_check_output(out, c.force, &err);
 	struct profile p;
@@ -82,8 +100,10 @@ static int run_convert(int argc, char **argv)
 		r = profile_load(in, &p, &err);
 	if (r < 0)
 		return command_failed(&cmd_convert, r, &err);
-	r = c.collapses ? profile_save_collapsed(&p, out, &c.collapse, c.force, &err)
-			: profile_save(&p, out, c.type, c.force, &err);
+	r = filter_options_apply(c.filter, in, &p, &err);
+	if (r == 0)
+		r = c.collapses ? profile_save_collapsed(&p, out, &c.collapse, c.force, &err)
+				: profile_save(&p, out, c.type, c.force, &err);
 	profile_done(&p);
 	return r < 0 ? command_failed(&cmd_convert, r, &err) : 0;
 }
@@ -92,7 +112,7 @@ const struct command cmd_convert = {
 	.name = "convert",
 	.summary = "write a profile in another format",
 	.usage =
-		"wick convert IN OUT [--type TYPE] [--force]\n"
+		"wick convert IN OUT [--type TYPE] [--force] [FILTER ...]\n"
 		"wick convert IN OUT --stackcollapse [--event NAME] [--all] [--kernel] [--jit] [--pid] [--tid]\n"
 		"             [--addrs] [--force]\n"
 		"IN (\"-\": standard input) is told by content: pprof, OTLP profiles (gzip, zstd, raw), perf script,\n"
@@ -103,6 +123,7 @@ const struct command cmd_convert = {
 		"--stackcollapse writes what stackcollapse-perf.pl makes of perf script: one event (--event, else the\n"
 		"first), names shortened, the thread's name as root (--pid, --tid: and its numbers), --kernel and "
 		"--jit\n"
-		"(--all: both) mark frames with _[k] and _[j], --addrs shows where frames without a name lie.\n",
+		"(--all: both) mark frames with _[k] and _[j], --addrs shows where frames without a name "
+		"lie.\n" FILTER_USAGE,
 	.run = run_convert,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/jsonw.h"
 #include "cli/command.h"
+#include "cli/filter_options.h"
 #include "cli/number.h"
 #include "cli/profile_file.h"
 #include "model/toptable.h"
@@ -14,7 +15,13 @@ struct report {
 	const char *file, *type_name, *flame;
 	uint32_t limit;
 	bool json, force;
+	struct filter *filter;
 };
+
+static void report_done(struct report *r)
+{
+	filter_free(&r->filter);
+}
 
 static void print_json(const struct profile *p, uint32_t type, const struct calltree *t, const struct top_row *rows,
 		       uint32_t n)
@@ -103,12 +110,20 @@ static int report(const struct report *o, const struct profile *p, struct error 
 static int run_report(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "top", required_argument, NULL, 'n' },   { "json", no_argument, NULL, 'j' },
-		{ "flame", required_argument, NULL, 'o' }, { "type", required_argument, NULL, 't' },
-		{ "force", no_argument, NULL, 'f' },	   { NULL, 0, NULL, 0 },
+		{ "top", required_argument, NULL, 'n' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "flame", required_argument, NULL, 'o' },
+		{ "type", required_argument, NULL, 't' },
+		{ "force", no_argument, NULL, 'f' },
+#define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
+#include "model/filter.def"
+#undef FILTER
+		{ NULL, 0, NULL, 0 },
 	};
+	_cleanup_(report_done)
 	struct report o_report = { .limit = 20 };
 	struct report *r = &o_report;
+	struct error err;
 	uint64_t n;
 	int o;
 	opterr = 0;
@@ -133,6 +148,11 @@ static int run_report(int argc, char **argv)
 			r->force = true;
 			break;
 		default:
+			if (is_filter_option(o)) {
+				if (filter_options_add(&r->filter, o, optarg, &err) < 0)
+					return command_usage_error(&cmd_report, "%s", err.text);
+				break;
+			}
 			return command_usage_error(&cmd_report, "unknown option or missing value: %s",
 						   argv[optind - 1]);
 		}
@@ -140,14 +160,15 @@ static int run_report(int argc, char **argv)
 	if (argc - optind != 1)
 		return command_usage_error(&cmd_report, "wants one profile");
 	r->file = argv[optind];
-	struct error err;
 	struct profile p;
 	int status = r->flame ? profile_check_output(r->flame, r->force, &err) : 0;
 	if (status == 0)
 		status = profile_load(r->file, &p, &err);
 	if (status < 0)
 		return command_failed(&cmd_report, status, &err);
-	status = report(r, &p, &err);
+	status = filter_options_apply(r->filter, r->file, &p, &err);
+	if (status == 0)
+		status = report(r, &p, &err);
 	profile_done(&p);
 	return status < 0 ? command_failed(&cmd_report, status, &err) : 0;
 }
@@ -156,6 +177,7 @@ const struct command cmd_report = {
 	.name = "report",
 	.summary = "show where a profile's time went",
 	.usage = "wick report FILE [--top N] [--type TYPE] [--json] [--flame OUT.svg|OUT.html] [--force]\n"
-		 "Functions by their own value, N of them (20). --flame writes a flame graph instead.\n",
+		 "                 [FILTER ...]\n"
+		 "Functions by their own value, N of them (20). --flame writes a flame graph instead.\n" FILTER_USAGE,
 	.run = run_report,
 };
