@@ -181,6 +181,17 @@ def real_profiles_open():
         assert top["functions"] and all(f["total"] >= f["self"] for f in top["functions"]), file
 
 
+@case
+def older_forms_become_pprof():
+    heap = "heap profile: 1: 8 [1: 8] @ growthz\n1: 8 [1: 8] @ 0x11 0x21\n--- Memory map: ---\n10-30: /bin/x\n"
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        assert wick("convert", "-", path / "a.pb.gz", stdin=heap.encode()).returncode == 0
+        top = json.loads(wick("report", path / "a.pb.gz", "--json").stdout)
+        assert top["type"] == "space" and [f["name"] for f in top["functions"]] == ["x+0x10", "x+0x20"], top
+        refused(wick("report", "-", stdin=heap[:-3].encode()), 3, "gperftools: line 4: the file ends within this line")
+
+
 EXAMPLE = os.path.join(os.path.dirname(WICK), "examples", "example-fp")
 
 

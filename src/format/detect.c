@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "format/flamebearer.h"
 #include "format/folded.h"
+#include "format/gperf.h"
 #include "format/inflate.h"
 #include "format/jsonr.h"
 #include "format/otlp.h"
@@ -38,6 +39,8 @@ const char *format_name(enum format f)
 		return "cpuprofile";
 	case FORMAT_V8_HEAP:
 		return "heapprofile";
+	case FORMAT_GPERF:
+		return "gperftools";
 	case FORMAT_UNKNOWN:
 		break;
 	}
@@ -173,6 +176,8 @@ enum format format_detect(struct slice bytes)
 {
 	if (bytes.size == 0)
 		return FORMAT_UNKNOWN;
+	if (gperf_looks(bytes))
+		return FORMAT_GPERF;
 	if (is_text(bytes) && perfscript_looks(bytes))
 		return FORMAT_PERFSCRIPT;
 	enum format json = json_format(bytes);
@@ -235,6 +240,9 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 		break;
 	case FORMAT_V8_HEAP:
 		r = v8_heap_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_GPERF:
+		r = gperf_decode(plain, &inner, p, err);
 		break;
 	case FORMAT_UNKNOWN:
 		return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",

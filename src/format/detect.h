@@ -16,6 +16,7 @@ enum format {
 	FORMAT_FLAMEBEARER,
 	FORMAT_V8_CPU,
 	FORMAT_V8_HEAP,
+	FORMAT_GPERF,
 };
 
 /* "pprof", "OTLP profiles", "perf script", ..., "unknown" */
