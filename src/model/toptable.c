@@ -26,7 +26,7 @@ static int compare_row(const void *a, const void *b, void *arg)
 	return c ? c : x->func < y->func ? -1 : x->func > y->func;
 }
 
-int top_compute(const struct calltree *t, enum top_order by, struct top_row **ret, uint32_t *ret_n)
+int top_compute_below(const struct calltree *t, uint32_t node, enum top_order by, struct top_row **ret, uint32_t *ret_n)
 {
 	_cleanup_(free_ptr)
 	struct top_row *rows = calloc(t->n_funcs, sizeof(*rows));
@@ -35,7 +35,7 @@ int top_compute(const struct calltree *t, enum top_order by, struct top_row **re
 	uint32_t *open_until = calloc(t->n_funcs, sizeof(*open_until));
 	if (!rows || !open_until)
 		return -ENOMEM;
-	for (uint32_t i = 1; i < t->n; i++) {
+	for (uint32_t i = node + 1; i < t->end[node]; i++) {
 		uint32_t f = t->func[i];
 		if (f == TREE_FUNC_PRUNED)
 			continue;
@@ -57,4 +57,9 @@ int top_compute(const struct calltree *t, enum top_order by, struct top_row **re
 	*ret = take_ptr(rows);
 	*ret_n = n;
 	return 0;
+}
+
+int top_compute(const struct calltree *t, enum top_order by, struct top_row **ret, uint32_t *ret_n)
+{
+	return top_compute_below(t, 0, by, ret, ret_n);
 }
