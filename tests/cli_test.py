@@ -5,17 +5,20 @@ statuses. Usage: cli_test.py BUILD_DIR"""
 
 import ctypes
 import errno
+import fcntl
 import gzip
 import json
 import os
 import pathlib
 import platform
+import pty
 import re
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 
 from tap import Skip, case, run
 
@@ -76,7 +79,8 @@ def report_json_has_the_promised_shape():
         ("operator new(unsigned long)", 60, 60),
         ("read", 30, 30),
     ]
-    assert set(top["functions"][0]) == {"name", "file", "self", "total"}
+    assert set(top["functions"][0]) == {"name", "file", "module", "self", "total"}
+    assert top["view"] == "top" and top["whole"] == 100 and top["functions_left_out"] == 2
 
 
 @case
@@ -84,6 +88,146 @@ def report_text_is_plain():
     result = wick("report", "-", stdin=FOLDED.encode())
     assert result.returncode == 0 and b"\x1b" not in result.stdout
     assert b"60.00%" in result.stdout and b"operator new" in result.stdout
+
+
+@case
+def report_shows_the_tree_and_says_what_it_left_out():
+    def lines(*arguments):
+        result = wick("report", "-", "--tree", *arguments, stdin=FOLDED.encode())
+        assert result.returncode == 0, result.stderr
+        return result.stdout.decode().splitlines()
+
+    assert lines() == [
+        "samples: 100",
+        "     total  total%       self   self%  function",
+        "       100 100.00%          0   0.00%  main",
+        "        60  60.00%         60  60.00%    operator new(unsigned long)",
+        "        40  40.00%         10  10.00%    parse",
+        "        30  30.00%         30  30.00%      read",
+    ]
+    assert lines("--min-percent", "35")[-2:] == [
+        "        40  40.00%         10  10.00%    parse",
+        "        30  30.00% is left out with 1 of 4 nodes; --min-percent 0 shows all",
+    ]
+    assert lines("--limit", "1")[2:] == [
+        "       100 100.00%          0   0.00%  main",
+        "       100 100.00% is left out with 3 of 4 nodes; --min-percent 0 shows all",
+    ]
+    tree = json.loads(wick("report", "-", "--tree", "--json", "--limit", "3", stdin=FOLDED.encode()).stdout)
+    assert [(n["depth"], n["name"], n["self"], n["total"]) for n in tree["nodes"]] == [
+        (0, "all", 0, 100),
+        (1, "main", 0, 100),
+        (2, "operator new(unsigned long)", 60, 60),
+        (2, "parse", 10, 40),
+    ]
+    assert tree["nodes_left_out"] == 1 and tree["self_left_out"] == 30
+
+
+@case
+def negative_values_keep_their_weight():
+    """What grew and what shrank would cancel out to nothing."""
+    values = {"a": 5, "b": -5}
+    strings = ["", "delta", "count", "a", "b"]
+
+    def field(number, payload):
+        return bytes([number << 3 | 2, len(payload)]) + payload
+
+    def varint(value):
+        value &= (1 << 64) - 1
+        out = b""
+        while value >= 0x80:
+            out += bytes([value & 0x7F | 0x80])
+            value >>= 7
+        return out + bytes([value])
+
+    pprof = field(1, b"\x08\x01\x10\x02")
+    for number, (name, value) in enumerate(values.items(), 1):
+        pprof += field(2, b"\x08" + bytes([number]) + b"\x10" + varint(value))
+        pprof += field(4, b"\x08" + bytes([number]) + field(4, b"\x08" + bytes([number])))
+        pprof += field(5, b"\x08" + bytes([number]) + b"\x10" + bytes([strings.index(name)]))
+    pprof += b"".join(field(6, s.encode()) for s in strings)
+    top = json.loads(wick("report", "-", "--json", stdin=pprof).stdout)
+    assert top["total"] == 0 and top["whole"] == 10, top
+    assert [(f["name"], f["self"]) for f in top["functions"]] == [("a", 5), ("b", -5)]
+    text = wick("report", "-", "--tree", stdin=pprof).stdout.decode()
+    assert " 50.00%  a" in text and "-50.00%  b" in text, text
+
+
+@case
+def report_says_that_there_is_nothing():
+    empty = wick("report", "-", "--raw", stdin=b"a 0\n")
+    assert empty.returncode == 0, empty.stderr
+    for view in ("--top", "--tree"):
+        result = wick("report", "-", view, stdin=b"a 0\n")
+        assert result.returncode == 0 and len(result.stdout.splitlines()) == 1, result
+
+
+@case
+def report_raw_carries_every_field():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        script = "a b 7 1.5: 3 cycles:\n\t7f1 f (inlined)\n\t7f1 main+0x1 (/x/a.out)\n\n"
+        (path / "in").write_text(script)
+        text = wick("report", path / "in", "--raw").stdout.decode()
+        assert text.splitlines()[2:] == [
+            "Samples:",
+            "samples/count cycles/count[dflt]",
+            "          1          3: 1",
+            "                thread_name:[a b] event:[cycles]",
+            "                thread_id:[7]",
+            "Locations",
+            "     1: 0x7f1 M=1 f :0:0 s=0",
+            "             main :0:0 s=0",
+            "Mappings",
+            "1: 0x0/0x0/0x0 /x/a.out  ",
+        ], text
+        raw = json.loads(wick("report", path / "in", "--raw", "--json").stdout)
+        assert [line["name"] for line in raw["locations"][0]["lines"]] == ["f", "main"]
+        assert raw["samples"][0]["values"] == [1, 3] and raw["samples"][0]["stack"] == [1]
+        assert {"key": "thread_id", "num": 7, "unit": ""} in raw["samples"][0]["labels"]
+
+
+def in_terminal(columns, *arguments, **environment):
+    """What wick prints to a terminal of that width."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {**os.environ, "TERM": "xterm", **environment}
+    with subprocess.Popen([WICK, *arguments], stdout=follower, stderr=follower, env=env) as process:
+        os.close(follower)
+        out = b""
+        while True:
+            try:
+                got = os.read(leader, 65536)
+            except OSError:  # EIO: the other end is closed
+                break
+            if not got:
+                break
+            out += got
+        assert process.wait(60) == 0, out
+    os.close(leader)
+    return out.replace(b"\r\n", b"\n")
+
+
+@case
+def color_is_for_terminals_and_names_cannot_fake_it():
+    evil = "a\x1b[2J\u0085\u202eb" + "x" * 200
+    with workspace() as folder:
+        path = pathlib.Path(folder) / "in.folded"
+        path.write_text(f"main;{evil} 9\nmain;small 1\n")
+        narrow = in_terminal(72, "report", path)
+        assert b"\x1b[31m" in narrow and b"\x1b[2J" not in narrow and "\u202e".encode() not in narrow
+        plain = re.sub(rb"\x1b\[[0-9;]*m", b"", narrow).decode()
+        assert max(map(len, plain.splitlines()[1:])) <= 72 and "..." in plain, plain
+        assert b"\x1b" not in in_terminal(72, "report", path, NO_COLOR="1")
+        assert b"\x1b" not in in_terminal(72, "report", path, TERM="dumb")
+        assert b"\x1b" not in in_terminal(72, "report", path, "--color", "never")
+        piped = wick("report", path).stdout
+        assert b"\x1b" not in piped and b"a?[2J??b" + b"x" * 200 in piped
+        assert b"\x1b[31m" in wick("report", path, "--color", "always").stdout
+        deep = ";".join(f"f{i}" for i in range(300))
+        path.write_text(f"{deep} 1\n")
+        tree = re.sub(rb"\x1b\[[0-9;]*m", b"", in_terminal(60, "report", path, "--tree")).decode().splitlines()
+        assert len(tree) == 302 and max(map(len, tree[2:])) <= 60 and tree[-1].endswith("[299] f299"), tree[-1]
 
 
 @case
@@ -138,7 +282,12 @@ def wrong_input_is_named():
 def wrong_usage_is_status_2():
     refused(wick("frobnicate"), 2, "frobnicate")
     refused(wick("report"), 2, "wick help report")
-    refused(wick("report", "--top", "many", "x"), 2, "many")
+    refused(wick("report", "--top=many", "x"), 2, "many")
+    refused(wick("report", "--top", "--tree", "x"), 2, "one view")
+    refused(wick("report", "--min-percent", "nan", "x"), 2, "nan")
+    refused(wick("report", "--sort", "up", "x"), 2, "up")
+    refused(wick("report", "--color", "blue", "x"), 2, "blue")
+    refused(wick("report", "x", "y"), 2, "y")
     refused(wick("convert", "a"), 2)
     refused(wick("convert", "a", "b.xyz"), 2, ".pb.gz")
     refused(wick("convert", "a", "b.txt", "--pid"), 2, "--stackcollapse")

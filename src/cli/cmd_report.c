@@ -1,174 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/jsonw.h"
 #include "cli/command.h"
 #include "cli/filter_options.h"
 #include "cli/number.h"
 #include "cli/profile_file.h"
-#include "model/toptable.h"
-#include "model/quantity.h"
+#include "cli/report_raw.h"
+#include "cli/report_top.h"
+#include "cli/report_tree.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
+#include <math.h>
 
-struct report {
+enum view { VIEW_NONE, VIEW_TOP, VIEW_TREE, VIEW_RAW };
+
+struct report_options {
 	const char *file, *type_name, *flame;
+	enum view view;
 	uint32_t limit;
-	bool json, force;
+	bool has_limit, json, force;
+	double min_percent; /* < 0: the view's own */
+	enum top_order sort;
+	enum color_mode color;
 	struct filter *filter;
 };
 
-static void report_done(struct report *r)
+static void options_done(struct report_options *o)
 {
-	filter_free(&r->filter);
+	filter_free(&o->filter);
 }
 
-static void print_json(const struct profile *p, uint32_t type, const struct calltree *t, const struct top_row *rows,
-		       uint32_t n)
+enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT };
+
+static const struct option long_options[] = {
+	{ "top", optional_argument, NULL, 'n' },
+	{ "tree", no_argument, NULL, 'T' },
+	{ "raw", no_argument, NULL, 'r' },
+	{ "limit", required_argument, NULL, 'l' },
+	{ "min-percent", required_argument, NULL, OPTION_MIN_PERCENT },
+	{ "sort", required_argument, NULL, OPTION_SORT },
+	{ "color", required_argument, NULL, OPTION_COLOR },
+	{ "json", no_argument, NULL, 'j' },
+	{ "flame", required_argument, NULL, 'o' },
+	{ "type", required_argument, NULL, 't' },
+	{ "force", no_argument, NULL, 'f' },
+#define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
+#include "model/filter.def"
+#undef FILTER
+	{ NULL, 0, NULL, 0 },
+};
+
+static int set_view(struct report_options *o, enum view view)
 {
-	_cleanup_(buf_done)
-	struct buf out = buf_of((size_t)1 << 30);
-	struct jsonw w = { .out = &out };
-	jsonw_object(&w, NULL);
-	jsonw_str(&w, "type", strtab_get(&p->dict.strings, p->types[type].type));
-	jsonw_str(&w, "unit", strtab_get(&p->dict.strings, p->types[type].unit));
-	jsonw_i64(&w, "total", t->total[0]);
-	jsonw_array(&w, "functions");
-	for (uint32_t i = 0; i < n; i++) {
-		const struct tree_func *f = &t->funcs[rows[i].func];
-		jsonw_object(&w, NULL);
-		jsonw_str(&w, "name", strtab_get(&t->names, f->name));
-		jsonw_str(&w, "file", strtab_get(&t->names, f->file));
-		jsonw_i64(&w, "self", rows[i].self);
-		jsonw_i64(&w, "total", rows[i].total);
-		jsonw_end(&w, '}');
+	if (o->view != VIEW_NONE && o->view != view)
+		return command_usage_error(&cmd_report, "one view at a time: --top, --tree or --raw");
+	o->view = view;
+	return 0;
+}
+
+static int set_limit(struct report_options *o, const char *option, const char *text)
+{
+	uint64_t n;
+	if (!number_parse(text, 1, 10000000, &n))
+		return command_usage_error(&cmd_report, "%s wants a number from 1, not \"%s\"", option, text);
+	o->limit = (uint32_t)n;
+	o->has_limit = true;
+	return 0;
+}
+
+/* "--top 5" and "--top=5"; a number is not taken for a file. */
+static int set_top(struct report_options *o, int argc, char **argv)
+{
+	uint64_t n;
+	const char *text = optarg;
+	if (!text && optind < argc && number_parse(argv[optind], 0, UINT64_MAX, &n))
+		text = argv[optind++];
+	int status = set_view(o, VIEW_TOP);
+	return status || !text ? status : set_limit(o, "--top", text);
+}
+
+static int set_min_percent(struct report_options *o)
+{
+	char *end;
+	double percent = strtod(optarg, &end);
+	if (end == optarg || *end || !(percent >= 0 && percent <= 100))
+		return command_usage_error(&cmd_report, "--min-percent wants a number from 0 to 100, not \"%s\"",
+					   optarg);
+	o->min_percent = percent;
+	return 0;
+}
+
+static int set_sort(struct report_options *o)
+{
+	if (strcmp(optarg, "self") != 0 && strcmp(optarg, "total") != 0)
+		return command_usage_error(&cmd_report, "--sort wants self or total, not \"%s\"", optarg);
+	o->sort = *optarg == 's' ? TOP_BY_SELF : TOP_BY_TOTAL;
+	return 0;
+}
+
+static int add_filter(struct report_options *o, int option)
+{
+	struct error err;
+	int r = filter_options_add(&o->filter, option, optarg, &err);
+	return r < 0 ? command_usage_error(&cmd_report, "%s", err.text) : 0;
+}
+
+static int set_option(struct report_options *o, int option, int argc, char **argv)
+{
+	if (is_filter_option(option))
+		return add_filter(o, option);
+	switch (option) {
+	case 'n':
+		return set_top(o, argc, argv);
+	case 'T':
+		return set_view(o, VIEW_TREE);
+	case 'r':
+		return set_view(o, VIEW_RAW);
+	case 'l':
+		return set_limit(o, "--limit", optarg);
+	case OPTION_MIN_PERCENT:
+		return set_min_percent(o);
+	case OPTION_SORT:
+		return set_sort(o);
+	case OPTION_COLOR:
+		if (!color_mode_parse(optarg, &o->color))
+			return command_usage_error(&cmd_report, "--color wants auto, always or never, not \"%s\"",
+						   optarg);
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'o':
+		o->flame = optarg;
+		return 0;
+	case 't':
+		o->type_name = optarg;
+		return 0;
+	case 'f':
+		o->force = true;
+		return 0;
+	default:
+		return command_usage_error(&cmd_report, "unknown option or missing value: %s", argv[optind - 1]);
 	}
-	jsonw_end(&w, ']');
-	jsonw_end(&w, '}');
-	buf_add_byte(&out, '\n');
-	(void)fwrite(out.data, 1, out.n, stdout);
 }
 
-static double percent(int64_t part, int64_t whole)
+static int show_tree(const struct report_options *o, struct report *r)
 {
-	return whole ? 100.0 * (double)part / (double)whole : 0;
+	_cleanup_(calltree_done)
+	struct calltree t = { 0 };
+	int k = profile_calltree(r->profile, r->type, NULL, NULL, &t);
+	if (k < 0)
+		return k;
+	r->tree = &t;
+	return o->view == VIEW_TREE ? report_tree(r, "tree") : report_top(r);
 }
 
-static void print_text(const struct profile *p, uint32_t type, const struct calltree *t, const struct top_row *rows,
-		       uint32_t n, uint32_t n_all)
+static int show_raw(const struct report_options *o, struct profile *p, struct error *err)
 {
-	const char *unit = strtab_cstr(&p->dict.strings, p->types[type].unit);
-	char self[QUANTITY_SIZE], total[QUANTITY_SIZE];
-	quantity_format(t->total[0], unit, total);
-	(void)printf("%s: %s in %u functions\n", strtab_cstr(&p->dict.strings, p->types[type].type), total, n_all);
-	(void)printf("%10s %7s %10s %7s  %s\n", "self", "self%", "total", "total%", "function");
-	for (uint32_t i = 0; i < n; i++) {
-		quantity_format(rows[i].self, unit, self);
-		quantity_format(rows[i].total, unit, total);
-		struct slice name = strtab_get(&t->names, t->funcs[rows[i].func].name);
-		(void)printf("%10s %6.2f%% %10s %6.2f%%  ", self, percent(rows[i].self, t->total[0]), total,
-			     percent(rows[i].total, t->total[0]));
-		/* A name must not move the cursor. */
-		for (size_t k = 0; k < name.size; k++)
-			(void)putchar(name.data[k] < 0x20 || name.data[k] == 0x7f ? '?' : name.data[k]);
-		(void)putchar('\n');
-	}
-	if (n < n_all)
-		(void)printf("%u more functions; --top %u shows all\n", n_all - n, n_all);
+	int k = filter_options_apply(o->filter, o->file, p, err);
+	if (k < 0)
+		return k;
+	k = report_raw(p, o->json);
+	return k < 0 ? error_set(err, k, "%s: out of memory", o->file) : 0;
 }
 
-static int report(const struct report *o, const struct profile *p, struct error *err)
+static int show(const struct report_options *o, struct profile *p, struct error *err)
 {
 	if (p->n_types == 0)
 		return error_set(err, -EBADMSG, "%s: the profile has no sample types", o->file);
-	uint32_t type = profile_default_type(p), n;
-	int r = o->type_name ? profile_find_type(p, o->type_name, &type, err) : 0;
-	if (r < 0)
-		return r;
+	struct report r = {
+		.profile = p,
+		.type = profile_default_type(p),
+		.limit = o->has_limit		? o->limit
+			 : o->view == VIEW_TREE ? 0
+						: 20,
+		.min_percent = o->min_percent >= 0    ? o->min_percent
+			       : o->view == VIEW_TREE ? 0.5
+						      : 0,
+		.sort = o->sort,
+		.json = o->json,
+		.terminal = terminal_of(stdout, o->color),
+	};
+	int k = o->type_name ? profile_find_type(p, o->type_name, &r.type, err) : 0;
+	if (k < 0)
+		return k;
+	/* Shares are those of all there is, as pprof has them. */
+	r.whole = report_whole(p, r.type);
+	k = filter_options_apply(o->filter, o->file, p, err);
+	if (k < 0)
+		return k;
 	if (o->flame) {
-		r = profile_save(p, o->flame, o->type_name, o->force, err);
-		if (r < 0 || !o->json)
-			return r;
+		k = profile_save(p, o->flame, o->type_name, o->force, err);
+		if (k < 0 || !o->json)
+			return k;
 	}
-	_cleanup_(calltree_done)
-	struct calltree t = { 0 };
-	_cleanup_(free_ptr)
-	struct top_row *rows = NULL;
-	r = profile_calltree(p, type, NULL, NULL, &t);
-	if (r == 0)
-		r = top_compute(&t, TOP_BY_SELF, &rows, &n);
-	if (r < 0)
-		return error_set(err, r, "%s: out of memory", o->file);
-	uint32_t n_shown = n < o->limit ? n : o->limit;
-	if (o->json)
-		print_json(p, type, &t, rows, n_shown);
-	else
-		print_text(p, type, &t, rows, n_shown, n);
-	return 0;
+	k = show_tree(o, &r);
+	return k < 0 ? error_set(err, k, "%s: out of memory", o->file) : 0;
 }
 
 static int run_report(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "top", required_argument, NULL, 'n' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "flame", required_argument, NULL, 'o' },
-		{ "type", required_argument, NULL, 't' },
-		{ "force", no_argument, NULL, 'f' },
-#define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
-#include "model/filter.def"
-#undef FILTER
-		{ NULL, 0, NULL, 0 },
-	};
-	_cleanup_(report_done)
-	struct report o_report = { .limit = 20 };
-	struct report *r = &o_report;
-	struct error err;
-	uint64_t n;
-	int o;
+	_cleanup_(options_done)
+	struct report_options o = { .min_percent = -1 };
+	int option;
 	opterr = 0;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (o) {
-		case 'n':
-			if (!number_parse(optarg, 1, 10000000, &n))
-				return command_usage_error(&cmd_report, "--top wants a number from 1, not \"%s\"",
-							   optarg);
-			r->limit = (uint32_t)n;
-			break;
-		case 'j':
-			r->json = true;
-			break;
-		case 'o':
-			r->flame = optarg;
-			break;
-		case 't':
-			r->type_name = optarg;
-			break;
-		case 'f':
-			r->force = true;
-			break;
-		default:
-			if (is_filter_option(o)) {
-				if (filter_options_add(&r->filter, o, optarg, &err) < 0)
-					return command_usage_error(&cmd_report, "%s", err.text);
-				break;
-			}
-			return command_usage_error(&cmd_report, "unknown option or missing value: %s",
-						   argv[optind - 1]);
-		}
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		int status = set_option(&o, option, argc, argv);
+		if (status)
+			return status;
 	}
 	if (argc - optind != 1)
-		return command_usage_error(&cmd_report, "wants one profile");
-	r->file = argv[optind];
+		return command_usage_error(&cmd_report, "wants one profile%s%s", argc > optind ? ", not also " : "",
+					   argc > optind ? argv[optind + 1] : "");
+	o.file = argv[optind];
+	struct error err;
 	struct profile p;
-	int status = r->flame ? profile_check_output(r->flame, r->force, &err) : 0;
+	int status = o.flame ? profile_check_output(o.flame, o.force, &err) : 0;
 	if (status == 0)
-		status = profile_load(r->file, &p, &err);
+		status = profile_load(o.file, &p, &err);
 	if (status < 0)
 		return command_failed(&cmd_report, status, &err);
-	status = filter_options_apply(r->filter, r->file, &p, &err);
-	if (status == 0)
-		status = report(r, &p, &err);
+	status = o.view == VIEW_RAW ? show_raw(&o, &p, &err) : show(&o, &p, &err);
 	profile_done(&p);
 	return status < 0 ? command_failed(&cmd_report, status, &err) : 0;
 }
@@ -176,8 +227,17 @@ static int run_report(int argc, char **argv)
 const struct command cmd_report = {
 	.name = "report",
 	.summary = "show where a profile's time went",
-	.usage = "wick report FILE [--top N] [--type TYPE] [--json] [--flame OUT.svg|OUT.html] [--force]\n"
-		 "                 [FILTER ...]\n"
-		 "Functions by their own value, N of them (20). --flame writes a flame graph instead.\n" FILTER_USAGE,
+	.usage = "wick report FILE [--top [N] | --tree | --raw] [options] [FILTER ...]\n"
+		 "wick report FILE --flame OUT.svg|OUT.html [--force]\n"
+		 "  --top [N]          functions by their own value, N of them (default, 20)\n"
+		 "  --tree             the call tree\n"
+		 "  --raw              everything the profile holds, in the layout of pprof -raw\n"
+		 "  --flame OUT        write a flame graph instead\n"
+		 "  --type TYPE        sample type, such as cpu or alloc_space:bytes\n"
+		 "  --limit N          at most N rows\n"
+		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for --tree)\n"
+		 "  --sort self|total  order of --top\n"
+		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n"
+		 "  --json             the same as JSON\n" FILTER_USAGE,
 	.run = run_report,
 };

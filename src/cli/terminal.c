@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/terminal.h"
+
+#include "base/cleanup.h"
+#include "base/utf8.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#define GAP "..."
+
+bool color_mode_parse(const char *text, enum color_mode *ret)
+{
+	static const char *const names[] = {
+		[COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never"
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (enum color_mode)i;
+			return true;
+		}
+	return false;
+}
+
+static bool wants_color(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	return !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+}
+
+struct terminal terminal_of(FILE *f, enum color_mode mode)
+{
+	struct winsize size;
+	bool is_terminal = isatty(fileno(f)) == 1;
+	struct terminal t = { .has_color =
+				      mode == COLOR_ALWAYS || (mode == COLOR_AUTO && is_terminal && wants_color()) };
+	if (is_terminal)
+		t.width = ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+	return t;
+}
+
+const char *terminal_share(const struct terminal *t, double percent)
+{
+	double size = fabs(percent);
+	return !t->has_color ? "" : size >= 5 ? "\x1b[31m" : size >= 0.5 ? "\x1b[32m" : "";
+}
+
+const char *terminal_dim(const struct terminal *t)
+{
+	return t->has_color ? "\x1b[2m" : "";
+}
+
+const char *terminal_bold(const struct terminal *t)
+{
+	return t->has_color ? "\x1b[1m" : "";
+}
+
+const char *terminal_plain(const struct terminal *t)
+{
+	return t->has_color ? "\x1b[0m" : "";
+}
+
+/* C0, DEL, C1, line separators, and what turns the direction of writing. */
+static bool is_control(const uint8_t *s, size_t n)
+{
+	if (n == 1)
+		return *s < 0x20 || *s == 0x7f;
+	if (n == 2)
+		return s[0] == 0xc2 && s[1] < 0xa0;
+	if (n != 3 || s[0] != 0xe2)
+		return false;
+	return (s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) || (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+}
+
+/* Bytes of the character at `at`: 1 for what is shown as '?'. */
+static size_t character(struct slice s, size_t at, bool *ret_shown)
+{
+	size_t n = utf8_sequence(s.data + at, s.size - at);
+	*ret_shown = n > 0 && !is_control(s.data + at, n);
+	return n ? n : 1;
+}
+
+void terminal_put_name(FILE *f, struct slice name, uint32_t columns)
+{
+	size_t n = 0, at = 0;
+	bool shown;
+	for (size_t i = 0; i < name.size; n++)
+		i += character(name, i, &shown);
+	/* The end of a name tells more than its middle, the start most. */
+	size_t from = n, to = n;
+	if (columns && n > columns) {
+		size_t room = columns > strlen(GAP) ? columns - strlen(GAP) : 0;
+		from = room - room / 3;
+		to = n - room / 3;
+	}
+	for (size_t k = 0; k < n; k++) {
+		size_t size = character(name, at, &shown);
+		if (k == from)
+			(void)fputs(GAP, f);
+		if (k < from || k >= to) {
+			if (shown)
+				(void)fwrite(name.data + at, 1, size, f);
+			else
+				(void)fputc('?', f);
+		}
+		at += size;
+	}
+}
