@@ -124,6 +124,25 @@ def report_shows_the_tree_and_says_what_it_left_out():
 
 
 @case
+def lines_stand_apart():
+    frames = [{"name": "f", "file": "a.c", "line": line} for line in (10, 20)]
+    speedscope = {
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "shared": {"frames": frames},
+        "profiles": [
+            {"type": "sampled", "name": "x", "unit": "none", "startValue": 0, "endValue": 3, "samples": [[0], [1]],
+             "weights": [1, 2]}
+        ],
+    }
+    document = json.dumps(speedscope).encode()
+    text = wick("report", "-", "--lines", stdin=document).stdout.decode()
+    assert text.splitlines()[2].endswith("  f a.c:20") and text.splitlines()[3].endswith("  f a.c:10"), text
+    top = json.loads(wick("report", "-", "--lines", "--json", stdin=document).stdout)
+    assert [(f["line"], f["self"]) for f in top["functions"]] == [(20, 2), (10, 1)]
+    assert len(json.loads(wick("report", "-", "--json", stdin=document).stdout)["functions"]) == 1
+
+
+@case
 def negative_values_keep_their_weight():
     """What grew and what shrank would cancel out to nothing."""
     values = {"a": 5, "b": -5}

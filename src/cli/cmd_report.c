@@ -17,7 +17,7 @@ struct report_options {
 	const char *file, *type_name, *flame;
 	enum view view;
 	uint32_t limit;
-	bool has_limit, json, force;
+	bool has_limit, lines, json, force;
 	double min_percent; /* < 0: the view's own */
 	enum top_order sort;
 	enum color_mode color;
@@ -35,6 +35,7 @@ static const struct option long_options[] = {
 	{ "top", optional_argument, NULL, 'n' },
 	{ "tree", no_argument, NULL, 'T' },
 	{ "raw", no_argument, NULL, 'r' },
+	{ "lines", no_argument, NULL, 'L' },
 	{ "limit", required_argument, NULL, 'l' },
 	{ "min-percent", required_argument, NULL, OPTION_MIN_PERCENT },
 	{ "sort", required_argument, NULL, OPTION_SORT },
@@ -115,6 +116,9 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 		return set_view(o, VIEW_TREE);
 	case 'r':
 		return set_view(o, VIEW_RAW);
+	case 'L':
+		o->lines = true;
+		return 0;
 	case 'l':
 		return set_limit(o, "--limit", optarg);
 	case OPTION_MIN_PERCENT:
@@ -147,7 +151,8 @@ static int show_tree(const struct report_options *o, struct report *r)
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
-	int k = profile_calltree(r->profile, r->type, NULL, NULL, &t);
+	struct calltree_view view = { .lines = o->lines };
+	int k = profile_calltree(r->profile, r->type, NULL, &view, &t);
 	if (k < 0)
 		return k;
 	r->tree = &t;
@@ -177,6 +182,7 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 			       : o->view == VIEW_TREE ? 0.5
 						      : 0,
 		.sort = o->sort,
+		.lines = o->lines,
 		.json = o->json,
 		.terminal = terminal_of(stdout, o->color),
 	};
@@ -233,6 +239,7 @@ const struct command cmd_report = {
 		 "  --tree             the call tree\n"
 		 "  --raw              everything the profile holds, in the layout of pprof -raw\n"
 		 "  --flame OUT        write a flame graph instead\n"
+		 "  --lines            line by line instead of function by function\n"
 		 "  --type TYPE        sample type, such as cpu or alloc_space:bytes\n"
 		 "  --limit N          at most N rows\n"
 		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for --tree)\n"

@@ -106,7 +106,7 @@ static int top_text(const struct report *r)
 	int k = table_init(&table, r, 0);
 	if (k < 0)
 		return k;
-	(void)printf(" in %u functions\n", table.n);
+	(void)printf(" in %u %s\n", table.n, r->lines ? "lines" : "functions");
 	print_table(r, &table);
 	return 0;
 }

@@ -54,12 +54,29 @@ void report_put_share(const struct report *r, int64_t value)
 	(void)printf("%s%6.2f%%%s", color, percent, *color ? terminal_plain(&r->terminal) : "");
 }
 
+/* Behind the name; what is left of `room` is its. */
+static void put_place(const struct report *r, struct slice file, const char *line, uint32_t room)
+{
+	uint32_t n = (uint32_t)strlen(line) + 1;
+	(void)printf(" %s", terminal_dim(&r->terminal));
+	terminal_put_name(stdout, file, room > n ? room - n : room ? 1 : 0);
+	(void)printf("%s%s", line, terminal_plain(&r->terminal));
+}
+
 void report_put_function(const struct report *r, const struct calltree *t, uint32_t func, uint32_t used)
 {
-	uint32_t width = r->terminal.width, columns = 0;
-	if (width)
-		columns = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
-	terminal_put_name(stdout, strtab_get(&t->names, t->funcs[func].name), columns);
+	const struct tree_func *f = &t->funcs[func];
+	struct slice name = strtab_get(&t->names, f->name), file = strtab_get(&t->names, f->file);
+	uint32_t width = r->terminal.width, room = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
+	char line[16] = "";
+	if (f->line)
+		(void)snprintf(line, sizeof(line), ":%u", f->line);
+	/* Two thirds for the name, more where the place needs less. */
+	size_t place = f->line ? 1 + file.size + strlen(line) : 0;
+	uint32_t columns = place < room / 3 ? room - (uint32_t)place : room - room / 3;
+	terminal_put_name(stdout, name, width ? columns : 0);
+	if (f->line)
+		put_place(r, file, line, width ? room - (name.size < columns ? (uint32_t)name.size : columns) : 0);
 	(void)putchar('\n');
 }
 
@@ -105,6 +122,8 @@ void report_json_function(struct jsonw *w, const struct calltree *t, uint32_t fu
 	jsonw_str(w, "name", strtab_get(&t->names, f->name));
 	jsonw_str(w, "file", strtab_get(&t->names, f->file));
 	jsonw_str(w, "module", strtab_get(&t->names, f->module));
+	if (f->line)
+		jsonw_u64(w, "line", f->line);
 }
 
 void report_json_flush(struct jsonw *w, bool all)

@@ -21,6 +21,7 @@ struct report {
 	uint32_t limit;	    /* rows; 0 = all */
 	double min_percent; /* rows below this share of the whole are left out */
 	enum top_order sort;
+	bool lines; /* the tree is by lines */
 	bool json;
 	struct terminal terminal;
 };
