@@ -511,8 +511,7 @@ static void budget_ends_in_an_error(void **state)
 }
 
 static const char *const samples_of_all[] = {
-	"heap profile: 1: 8 [5: 80] @ heap/2048\n1: 8 [5: 80] @ 0x11 0x21\n--- Memory map: ---\n10-20: /bin/x (@0) "
-	"abcd\n",
+	"heap profile: 1: 8 [5: 80] @ heap/2048\n1: 8 [5: 80] @ 0x11\n--- Memory map: ---\n10-20: /x (@0) ab\n",
 	"--- mutex:\ncycles/second=1000000000\nsampling period=1\n7 1 @ 0x1\n",
 	"goroutine profile: total 7\n6 @ 0x11 0x21\n",
 	"--- Thread 7f1 (name: main/1) stack: ---\n 0x1011\n 0x1010\n--- Memory map: ---\n1000-3000: /bin/x\n",
