@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/jsonw.h"
+#include "base/pairset.h"
 #include "base/strtab.h"
 #include "base/u64map.h"
 #include "base/utf8.h"
@@ -71,6 +72,33 @@ static void budget_is_kept(void **state)
 		assert_int_equal(u64map_get(&m, k), k + 1);
 	assert_int_equal(u64map_get(&m, 1ULL << 60), 0);
 	u64map_done(&m);
+	assert_int_equal(b.used, 0);
+}
+
+/* Rows with equal hash tags and clusters of slots must not be mixed up. */
+static void pairs_are_found_again(void **state)
+{
+	(void)state;
+	struct membudget b = membudget_of(1 << 20);
+	struct pairset s;
+	pairset_init(&s, &b);
+	static uint32_t first[200000], second[200000];
+	struct pair_columns rows = { first, second };
+	uint32_t n = 1;
+	for (; pairset_reserve(&s, rows) == 0; n++) {
+		struct pair_probe at;
+		first[n] = n / 7;
+		second[n] = n % 7 << 20;
+		assert_int_equal(pairset_find(&s, rows, first[n], second[n], &at), 0);
+		pairset_set(&s, at, n);
+	}
+	assert_true(n > 90000 && b.used <= b.max);
+	for (uint32_t i = 1; i < n; i++) {
+		struct pair_probe at;
+		assert_int_equal(pairset_find(&s, rows, first[i], second[i], &at), i);
+		assert_int_equal(pairset_find(&s, rows, first[i], second[i] + 1, &at), 0);
+	}
+	pairset_done(&s);
 	assert_int_equal(b.used, 0);
 }
 
@@ -153,9 +181,13 @@ static void files_are_whole_or_absent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strtab_ids_stay),	    cmocka_unit_test(budget_is_kept),
-		cmocka_unit_test(arena_cap_is_sticky),	    cmocka_unit_test(json_is_valid_whatever_the_name),
-		cmocka_unit_test(buf_stops_at_its_maximum), cmocka_unit_test(files_are_whole_or_absent),
+		cmocka_unit_test(strtab_ids_stay),
+		cmocka_unit_test(budget_is_kept),
+		cmocka_unit_test(pairs_are_found_again),
+		cmocka_unit_test(arena_cap_is_sticky),
+		cmocka_unit_test(json_is_valid_whatever_the_name),
+		cmocka_unit_test(buf_stops_at_its_maximum),
+		cmocka_unit_test(files_are_whole_or_absent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

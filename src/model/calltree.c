@@ -14,7 +14,7 @@ struct calltree_builder {
 	VEC(uint32_t) parent;
 	VEC(uint32_t) func; /* the three have one n */
 	VEC(int64_t) self;
-	struct u64map node_ids; /* parent << 32 | func */
+	struct pairset node_ids; /* by { parent, func } */
 
 	VEC(struct tree_func) funcs;
 	struct u64map func_ids; /* by row hash */
@@ -44,6 +44,11 @@ static int add_func(struct calltree_builder *b, const struct tree_func *row, uin
 	}
 }
 
+static struct pair_columns node_columns(const struct calltree_builder *b)
+{
+	return (struct pair_columns){ b->parent.data, b->func.data };
+}
+
 static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, uint32_t *ret)
 {
 	int r = vec_reserve(b->budget, &b->parent, 1);
@@ -51,18 +56,20 @@ static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, 
 		r = vec_reserve(b->budget, &b->func, 1);
 	if (r == 0)
 		r = vec_reserve(b->budget, &b->self, 1);
+	if (r == 0)
+		r = pairset_reserve(&b->node_ids, node_columns(b));
 	if (r < 0)
 		return r;
-	uint32_t *id = u64map_put(&b->node_ids, (uint64_t)parent << 32 | func);
-	if (!id)
-		return -ENOBUFS;
-	if (*id == 0) {
-		*id = b->parent.n;
+	struct pair_probe at;
+	uint32_t id = pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
+	if (!id) {
+		id = b->parent.n;
 		b->parent.data[b->parent.n++] = parent;
 		b->func.data[b->func.n++] = func;
 		b->self.data[b->self.n++] = 0;
+		pairset_set(&b->node_ids, at, id);
 	}
-	*ret = *id;
+	*ret = id;
 	return 0;
 }
 
@@ -95,7 +102,7 @@ static void builder_done(struct calltree_builder *b)
 	vec_done(b->budget, &b->func);
 	vec_done(b->budget, &b->self);
 	vec_done(b->budget, &b->funcs);
-	u64map_done(&b->node_ids);
+	pairset_done(&b->node_ids);
 	u64map_done(&b->func_ids);
 	strtab_done(&b->names);
 }
@@ -106,7 +113,7 @@ struct calltree_builder *calltree_builder_new(struct membudget *budget)
 	if (!b)
 		return NULL;
 	b->budget = budget;
-	u64map_init(&b->node_ids, budget);
+	pairset_init(&b->node_ids, budget);
 	u64map_init(&b->func_ids, budget);
 	if (builder_init(b) < 0)
 		calltree_builder_free(&b);

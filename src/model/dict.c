@@ -15,7 +15,7 @@ int dict_init(struct dict *d, struct membudget *budget)
 	u64map_init(&d->function_ids, budget);
 	u64map_init(&d->mapping_ids, budget);
 	u64map_init(&d->frame_ids, budget);
-	u64map_init(&d->node_ids, budget);
+	pairset_init(&d->node_ids, budget);
 	int r = strtab_init(&d->strings, budget);
 	if (r == 0)
 		r = vec_reserve(budget, &d->functions, 1);
@@ -50,7 +50,7 @@ void dict_done(struct dict *d)
 	u64map_done(&d->function_ids);
 	u64map_done(&d->mapping_ids);
 	u64map_done(&d->frame_ids);
-	u64map_done(&d->node_ids);
+	pairset_done(&d->node_ids);
 }
 
 /* Rows are plain bytes without hidden padding: equality is memcmp. */
@@ -134,23 +134,30 @@ int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret)
 	return 0;
 }
 
-int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret)
+/* Room for one more node in both columns and their index. */
+static int reserve_node(struct dict *d)
 {
-	assert(parent.v < d->node_parent.n && frame.v < d->frames.n);
 	int r = vec_reserve(d->budget, &d->node_parent, 1);
 	if (r == 0)
 		r = vec_reserve(d->budget, &d->node_frame, 1);
+	return r < 0 ? r : pairset_reserve(&d->node_ids, dict_node_columns(d));
+}
+
+int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret)
+{
+	assert(parent.v < d->node_parent.n && frame.v < d->frames.n);
+	int r = reserve_node(d);
 	if (r < 0)
 		return r;
-	uint32_t *id = u64map_put(&d->node_ids, (uint64_t)parent.v << 32 | frame.v);
-	if (!id)
-		return -ENOBUFS;
-	if (*id == 0) {
-		*id = d->node_parent.n;
+	struct pair_probe at;
+	uint32_t id = pairset_find(&d->node_ids, dict_node_columns(d), parent.v, frame.v, &at);
+	if (!id) {
+		id = d->node_parent.n;
 		d->node_parent.data[d->node_parent.n++] = parent;
 		d->node_frame.data[d->node_frame.n++] = frame;
+		pairset_set(&d->node_ids, at, id);
 	}
-	ret->v = *id;
+	ret->v = id;
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/pairset.h"
 #include "base/strtab.h"
 #include "base/u64map.h"
 
@@ -93,7 +94,7 @@ struct dict {
 	VEC(struct frame_id) node_frame; /* same n as node_parent */
 
 	struct u64map function_ids, mapping_ids, frame_ids; /* by row hash */
-	struct u64map node_ids;				    /* by parent << 32 | frame */
+	struct pairset node_ids;
 	struct membudget *budget;
 };
 
@@ -105,6 +106,11 @@ static inline uint32_t dict_n_nodes(const struct dict *d)
 	return d->node_parent.n;
 }
 
+static inline struct pair_columns dict_node_columns(const struct dict *d)
+{
+	return (struct pair_columns){ &d->node_parent.data->v, &d->node_frame.data->v };
+}
+
 /* Interning: the id of an equal row, or a new one. Ids inside the row must
  * come from this dict (asserted). 0, -ENOBUFS or -ENOMEM. */
 int dict_function(struct dict *d, const struct function *row, struct func_id *ret) must_check;
@@ -112,7 +118,7 @@ int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *r
 int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret) must_check;
 int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret) must_check;
 
-/* One step of a stack from the root: *node = its child for `frame`, added if
+/* One step of a stack from the root (stackwalk.h is for whole ones): *node = its child for `frame`, added if
  * new. 0, -ENOBUFS or -ENOMEM. */
 static inline int must_check dict_step(struct dict *d, uint32_t *node, uint32_t frame)
 {
