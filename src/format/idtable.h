@@ -48,6 +48,12 @@ static inline uint32_t idtable_get(const struct idtable *t, uint64_t id)
 	return u64map_get(&t->sparse, id);
 }
 
+/* Whether nearly all ids are in `direct`. */
+static inline bool idtable_is_dense(const struct idtable *t)
+{
+	return t->sparse.n < t->n_direct / 16;
+}
+
 /* -EEXIST when `id` is defined already, -ENOBUFS. */
 static inline int must_check idtable_set(struct idtable *t, uint64_t id, uint32_t value)
 {

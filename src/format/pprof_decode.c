@@ -21,11 +21,10 @@ static void decoder_done(struct pprof_decoder *d)
 	struct membudget *budget = d->p->budget;
 	vec_done(budget, &d->strings);
 	vec_done(budget, &d->chains);
-	vec_done(budget, &d->stack);
+	vec_done(budget, &d->frames);
 	idtable_done(&d->mappings);
 	idtable_done(&d->functions);
 	idtable_done(&d->locations);
-	nodewalk_done(&d->nodes);
 	u64map_done(&d->long_chains);
 }
 
@@ -333,8 +332,6 @@ static int decode(struct pprof_decoder *d)
 		r = idtable_init(&d->functions, budget, d->sections[PROFILE_FUNCTION].n);
 	if (r == 0)
 		r = idtable_init(&d->locations, budget, d->sections[PROFILE_LOCATION].n);
-	if (r == 0)
-		r = nodewalk_init(&d->nodes, &d->p->dict);
 	if (r < 0)
 		return pprof_fail_memory(d, d->bytes.data, r);
 	r = resolve_header(d);
@@ -350,7 +347,7 @@ static int decode(struct pprof_decoder *d)
 		r = each_row(d, PROFILE_LOCATION, "location", pprof_take_location);
 	if (r == 0)
 		r = each_row(d, PROFILE_SAMPLE, "sample", pprof_take_sample);
-	return r;
+	return r < 0 ? r : pprof_end_stacks(d);
 }
 
 int pprof_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)

@@ -4,15 +4,16 @@
  *
  *   pprof_decode.c   the two walks, the header
  *   pprof_table.c    mappings, functions, locations
- *   pprof_sample.c   samples */
+ *   pprof_sample.c   samples
+ *   pprof_stack.c    their stacks */
 #pragma once
 
 #include "format/idtable.h"
 #include "format/limits.h"
-#include "format/nodewalk.h"
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
 #include "model/profile.h"
+#include "model/stackwalk.h"
 
 /* Flag of a location's code; the rest is an index into decoder.chains. */
 #define PPROF_CHAIN (UINT32_C(1) << 31)
@@ -32,11 +33,17 @@ struct pprof_decoder {
 	struct pprof_section sections[N_PROFILE_FIELDS];
 	VEC(struct str_id) strings; /* by index in the file */
 	struct idtable mappings, functions, locations;
-	VEC(uint32_t) chains; /* n, then n frame ids, caller first */
-	struct nodewalk nodes;
+	VEC(uint32_t) chains;	   /* n, then n frame ids, caller first */
 	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
 
-	VEC(uint32_t) stack; /* of the current sample: codes, leaf first */
+	/* Stacks of the last samples, whose rows wait for their nodes: stack i
+	 * is frames[stack_from[i] .. stack_from[i + 1]), leaf first. Behind them
+	 * the codes of the current sample's locations. */
+	VEC(uint32_t) frames;
+	uint32_t stack_from[STACKWALK_BATCH + 1];
+	uint32_t n_stacks, first_waiting; /* first_waiting: the row of stack 0 */
+	uint32_t stack_codes;		  /* the current stack's, or'ed */
+
 	int64_t values[PROFILE_MAX_TYPES];
 	struct label labels[LABELS_MAX];
 
@@ -66,3 +73,12 @@ int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message) 
 int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message) must_check;
 int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message) must_check;
 int pprof_take_sample(struct pprof_decoder *d, const struct pb_field *message) must_check;
+
+/* Locations of the current sample, one by one or a packed run. */
+void pprof_begin_stack(struct pprof_decoder *d);
+int pprof_push_location(struct pprof_decoder *d, const uint8_t *at, uint64_t id) must_check;
+int pprof_push_locations(struct pprof_decoder *d, struct slice ids) must_check;
+/* They are complete; the profile's last row is their sample's and gets its
+ * node now or with one of the next. */
+int pprof_end_stack(struct pprof_decoder *d, const uint8_t *at) must_check;
+int pprof_end_stacks(struct pprof_decoder *d) must_check;
