@@ -70,6 +70,46 @@ def perf_script_collapses():
 
 
 @case
+def merge_adds_up_whatever_the_formats():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "a.folded").write_text(FOLDED)
+        (path / "b.folded").write_text("main;parse 5\nnew 1\n")
+        assert wick("convert", path / "b.folded", path / "b.pb.gz").returncode == 0
+        out = path / "out.folded"
+        assert wick("merge", "-o", out, path / "a.folded", path / "b.pb.gz").returncode == 0
+        want = FOLDED.replace("parse 10", "parse 15") + "new 1\n"
+        assert sorted(out.read_text().splitlines()) == sorted(want.splitlines())
+        refused(wick("merge", "-o", out, path / "a.folded"), 1, "--force")
+        (path / "heap.heapprofile").write_text(
+            '{"head":{"callFrame":{"functionName":"(root)","scriptId":"0","url":"","lineNumber":-1,"columnNumber":-1},'
+            '"selfSize":0,"id":1,"children":[]}}'
+        )
+        refused(
+            wick("merge", "-o", path / "x.pb", path / "a.folded", path / "heap.heapprofile"),
+            2, "heap.heapprofile", "samples:count", "inuse_space:bytes",
+        )
+        refused(wick("merge", "-o", path / "x.pb", path / "a.folded", path / "absent"), 1, "absent")
+        assert not (path / "x.pb").exists()
+        refused(wick("merge", path / "a.folded"), 2, "-o")
+        refused(wick("merge", "-o", path / "x.pb"), 2, "at least one")
+
+
+@case
+def merge_of_real_windows_keeps_every_sample():
+    if not DATA.is_dir():
+        raise Skip("../shared/data is not there")
+    with workspace() as folder:
+        out = os.path.join(folder, "sum.pb.gz")
+        windows = sorted(DATA.glob("series/*.pb.gz"))
+        result = wick("merge", "-o", out, *windows)
+        assert result.returncode == 0, result.stderr
+        totals = [json.loads(wick("report", w, "--json").stdout)["total"] for w in (*windows, out)]
+        assert totals[-1] == sum(totals[:-1]) and len(totals) > 5, totals
+        refused(wick("merge", "-o", os.path.join(folder, "x.pb"), windows[0], DATA / "fgprof.pb.gz"), 2, "types")
+
+
+@case
 def report_json_has_the_promised_shape():
     result = wick("report", "-", "--json", "--top", "2", stdin=FOLDED.encode())
     assert result.returncode == 0, result.stderr

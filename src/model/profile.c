@@ -230,16 +230,26 @@ static void list_types(const struct profile *p, char *out, size_t size)
 	}
 }
 
-static bool same_types(const struct profile *a, const struct profile *b)
+/* ret_from[t]: the type of `src` that is called as type t of `dst`. False
+ * unless each has exactly one partner. */
+static bool match_types(const struct profile *dst, const struct profile *src, uint32_t *ret_from)
 {
-	if (a->n_types != b->n_types)
+	if (dst->n_types != src->n_types)
 		return false;
-	for (uint32_t t = 0; t < a->n_types; t++)
-		if (!slice_eq(strtab_get(&a->dict.strings, a->types[t].type),
-			      strtab_get(&b->dict.strings, b->types[t].type)) ||
-		    !slice_eq(strtab_get(&a->dict.strings, a->types[t].unit),
-			      strtab_get(&b->dict.strings, b->types[t].unit)))
+	uint32_t taken = 0;
+	for (uint32_t t = 0; t < dst->n_types; t++) {
+		struct slice type = strtab_get(&dst->dict.strings, dst->types[t].type);
+		struct slice unit = strtab_get(&dst->dict.strings, dst->types[t].unit);
+		uint32_t s = 0;
+		while (s < src->n_types &&
+		       (taken >> s & 1 || !slice_eq(type, strtab_get(&src->dict.strings, src->types[s].type)) ||
+			!slice_eq(unit, strtab_get(&src->dict.strings, src->types[s].unit))))
+			s++;
+		if (s == src->n_types)
 			return false;
+		taken |= 1u << s;
+		ret_from[t] = s;
+	}
 	return true;
 }
 
@@ -320,9 +330,10 @@ static int import_comments(struct profile *dst, const struct profile *src)
 {
 	for (uint32_t i = 0; i < src->comments.n; i++) {
 		struct slice text = strtab_get(&src->dict.strings, src->comments.data[i]);
-		bool have = false;
-		for (uint32_t k = 0; !have && k < dst->comments.n; k++)
-			have = slice_eq(text, strtab_get(&dst->dict.strings, dst->comments.data[k]));
+		bool known, have = false;
+		struct str_id id = strtab_find(&dst->dict.strings, text, &known);
+		for (uint32_t k = 0; known && !have && k < dst->comments.n; k++)
+			have = dst->comments.data[k].v == id.v;
 		int r = have ? 0 : profile_add_comment(dst, text);
 		if (r < 0)
 			return r;
@@ -333,9 +344,10 @@ static int import_comments(struct profile *dst, const struct profile *src)
 int profile_merge(struct profile *dst, const struct profile *src, struct error *err)
 {
 	int r = 0;
+	uint32_t from[PROFILE_MAX_TYPES];
 	if (dst->n_types == 0)
 		r = adopt_header(dst, src);
-	else if (!same_types(dst, src)) {
+	if (r == 0 && !match_types(dst, src, from)) {
 		char have[160], want[160];
 		list_types(dst, have, sizeof(have));
 		list_types(src, want, sizeof(want));
@@ -347,18 +359,19 @@ int profile_merge(struct profile *dst, const struct profile *src, struct error *
 	struct labels_id *labels = calloc(src->labels_off.n, sizeof(*labels));
 	if (!nodes || !labels)
 		r = -ENOMEM;
+	/* First, while a string that is known to `dst` is not one of `src`. */
+	if (r == 0)
+		r = import_comments(dst, src);
 	if (r == 0)
 		r = dict_import(&dst->dict, &src->dict, nodes);
 	if (r == 0)
 		r = import_labels(dst, src, labels);
 	for (uint32_t i = 0; r == 0 && i < src->node.n; i++) {
 		int64_t values[PROFILE_MAX_TYPES];
-		for (uint32_t t = 0; t < src->n_types; t++)
-			values[t] = src->value[t].data[i];
+		for (uint32_t t = 0; t < dst->n_types; t++)
+			values[t] = src->value[from[t]].data[i];
 		r = profile_add_sample(dst, nodes[src->node.data[i].v], labels[src->labels.data[i].v], values);
 	}
-	if (r == 0)
-		r = import_comments(dst, src);
 	if (r < 0)
 		return error_set(err, r, "out of memory while merging profiles");
 	merge_times(dst, src);

@@ -79,8 +79,10 @@ static inline uint32_t profile_n_samples(const struct profile *p)
  * values are all 0. Row order becomes (node, labels). */
 int profile_compact(struct profile *p) must_check;
 
-/* Adds the samples of `src` to `dst`. Types must be equal by name and unit
- * (or dst has none yet): -EINVAL with both lists otherwise. Time becomes the
+/* Adds the samples of `src` to `dst`. Both must have the same types by name
+ * and unit, in any order (or dst has none yet): -EINVAL with both lists
+ * otherwise. What describes a profile (period, default type, doc_url ...) is
+ * that of the first; comments are kept once each. Time becomes the
  * earliest start, duration the span covered from the first start to the last
  * end. */
 int profile_merge(struct profile *dst, const struct profile *src, struct error *err) must_check;

@@ -100,6 +100,18 @@ static void merge_adds_up(void **state)
 	profile_node_values(&both, 1, self);
 	assert_int_equal(self[stack(&both, "f").v], 30);
 
+	/* Another tool wrote the same types in another order. */
+	struct profile swapped;
+	assert_int_equal(profile_init(&swapped, NULL), 0);
+	assert_int_equal(profile_add_type(&swapped, slice_str("cpu"), slice_str("nanoseconds")), 0);
+	assert_int_equal(profile_add_type(&swapped, slice_str("samples"), slice_str("count")), 0);
+	assert_int_equal(
+		profile_add_sample(&swapped, stack(&swapped, "f"), (struct labels_id){ 0 }, (int64_t[]){ 7, 1 }), 0);
+	assert_int_equal(profile_merge(&both, &swapped, &err), 0);
+	assert_int_equal(sum(&both, 0), 8);
+	assert_int_equal(sum(&both, 1), 77);
+	profile_done(&swapped);
+
 	struct profile heap;
 	assert_int_equal(profile_init(&heap, NULL), 0);
 	assert_int_equal(profile_add_type(&heap, slice_str("inuse_space"), slice_str("bytes")), 0);
