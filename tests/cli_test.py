@@ -163,6 +163,56 @@ def report_shows_the_tree_and_says_what_it_left_out():
     assert tree["nodes_left_out"] == 1 and tree["self_left_out"] == 30
 
 
+RECURSIVE = b"main;f;g;f;h 3\nmain;f;f 4\nthread;g;f 2\nthread;h 5\n"
+
+
+@case
+def peek_shows_callers_and_callees():
+    text = wick("report", "-", "--peek", "^f$", stdin=RECURSIVE).stdout.decode().splitlines()
+    assert text == [
+        "samples: 14; 1 function matches",
+        "      self   self%      total  total%      calls  calls%  function",
+        "                                               7  77.78%      main",
+        "                                               5  55.56%      g",
+        "                                               4  44.44%      f",
+        "         6  42.86%          9  64.29%                     f",
+        "                                               4  44.44%      f",
+        "                                               3  33.33%      g",
+        "                                               3  33.33%      h",
+    ], text
+    peek = json.loads(wick("report", "-", "--peek", "g|h", "--json", "--limit", "2", stdin=RECURSIVE).stdout)
+    assert peek["view"] == "peek" and peek["functions_left_out"] == 1, peek
+    # "thread" has an h.
+    assert [f["name"] for f in peek["functions"]] == ["h", "thread"] and peek["functions"][0]["total"] == 8
+    assert [(c["name"], c["weight"]) for c in peek["functions"][0]["callers"]] == [("thread", 5), ("f", 3)]
+
+
+@case
+def callers_and_callees_count_a_stack_once():
+    text = wick("report", "-", "--callers", "^f$", stdin=RECURSIVE).stdout.decode().splitlines()
+    assert text == [
+        "samples: 9 of 14 (64.29%); each function above its callers",
+        "     total  total%  function",
+        "         9  64.29%  f",
+        "         7  50.00%    main",
+        "         2  14.29%    g",
+        "         2  14.29%      thread",
+    ], text
+    tree = json.loads(wick("report", "-", "--callees", "^f$", "--json", stdin=RECURSIVE).stdout)
+    assert [(n["depth"], n["name"], n["self"], n["total"]) for n in tree["nodes"]] == [
+        (0, "all", 0, 9),
+        (1, "f", 2, 9),
+        (2, "f", 4, 4),
+        (2, "g", 0, 3),
+        (3, "f", 0, 3),
+        (4, "h", 3, 3),
+    ], tree
+    refused(wick("report", "-", "--callers", "nowhere", stdin=RECURSIVE), 1, "no function")
+    refused(wick("report", "-", "--peek", "(", stdin=RECURSIVE), 2, "--peek: at character")
+    refused(wick("report", "-", "--peek", "a", "--peek", "b", stdin=RECURSIVE), 2, "one view")
+    refused(wick("report", "-", "--callees", stdin=RECURSIVE), 2, "--callees")
+
+
 @case
 def lines_stand_apart():
     frames = [{"name": "f", "file": "a.c", "line": line} for line in (10, 20)]

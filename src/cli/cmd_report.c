@@ -3,15 +3,17 @@
 #include "cli/filter_options.h"
 #include "cli/number.h"
 #include "cli/profile_file.h"
+#include "cli/report_peek.h"
 #include "cli/report_raw.h"
 #include "cli/report_top.h"
 #include "cli/report_tree.h"
+#include "model/callers.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
 
-enum view { VIEW_NONE, VIEW_TOP, VIEW_TREE, VIEW_RAW };
+enum view { VIEW_NONE, VIEW_TOP, VIEW_TREE, VIEW_PEEK, VIEW_CALLERS, VIEW_CALLEES, VIEW_RAW };
 
 struct report_options {
 	const char *file, *type_name, *flame;
@@ -21,19 +23,24 @@ struct report_options {
 	double min_percent; /* < 0: the view's own */
 	enum top_order sort;
 	enum color_mode color;
+	struct pattern *pattern; /* of --peek, --callers, --callees */
 	struct filter *filter;
 };
 
 static void options_done(struct report_options *o)
 {
 	filter_free(&o->filter);
+	pattern_free(&o->pattern);
 }
 
-enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT };
+enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT, OPTION_PEEK, OPTION_CALLERS, OPTION_CALLEES };
 
 static const struct option long_options[] = {
 	{ "top", optional_argument, NULL, 'n' },
 	{ "tree", no_argument, NULL, 'T' },
+	{ "peek", required_argument, NULL, OPTION_PEEK },
+	{ "callers", required_argument, NULL, OPTION_CALLERS },
+	{ "callees", required_argument, NULL, OPTION_CALLEES },
 	{ "raw", no_argument, NULL, 'r' },
 	{ "lines", no_argument, NULL, 'L' },
 	{ "limit", required_argument, NULL, 'l' },
@@ -52,8 +59,9 @@ static const struct option long_options[] = {
 
 static int set_view(struct report_options *o, enum view view)
 {
-	if (o->view != VIEW_NONE && o->view != view)
-		return command_usage_error(&cmd_report, "one view at a time: --top, --tree or --raw");
+	if (o->view != VIEW_NONE && (o->view != view || o->pattern))
+		return command_usage_error(&cmd_report, "one view at a time: --top, --tree, --peek, --callers, "
+							"--callees or --raw");
 	o->view = view;
 	return 0;
 }
@@ -77,6 +85,15 @@ static int set_top(struct report_options *o, int argc, char **argv)
 		text = argv[optind++];
 	int status = set_view(o, VIEW_TOP);
 	return status || !text ? status : set_limit(o, "--top", text);
+}
+
+static int set_pattern_view(struct report_options *o, enum view view, const char *option)
+{
+	struct error err;
+	int status = set_view(o, view);
+	if (status == 0 && pattern_new(slice_str(optarg), &o->pattern, &err) < 0)
+		status = command_usage_error(&cmd_report, "%s: %s", option, err.text);
+	return status;
 }
 
 static int set_min_percent(struct report_options *o)
@@ -114,6 +131,12 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 		return set_top(o, argc, argv);
 	case 'T':
 		return set_view(o, VIEW_TREE);
+	case OPTION_PEEK:
+		return set_pattern_view(o, VIEW_PEEK, "--peek");
+	case OPTION_CALLERS:
+		return set_pattern_view(o, VIEW_CALLERS, "--callers");
+	case OPTION_CALLEES:
+		return set_pattern_view(o, VIEW_CALLEES, "--callees");
 	case 'r':
 		return set_view(o, VIEW_RAW);
 	case 'L':
@@ -147,16 +170,34 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 	}
 }
 
-static int show_tree(const struct report_options *o, struct report *r)
+static int show_matches(const struct report_options *o, const struct report *r, struct error *err)
+{
+	_cleanup_(free_ptr)
+	bool *match = NULL;
+	uint32_t n;
+	int k = callers_match(r->tree, o->pattern, &match, &n, err);
+	if (k < 0)
+		return k;
+	if (n == 0 && r->tree->n > 1)
+		return error_set(err, -ENOENT, "no function's name matches");
+	k = o->view == VIEW_PEEK      ? report_peek(r, match)
+	    : o->view == VIEW_CALLERS ? report_callers(r, match)
+				      : report_callees(r, match);
+	return k < 0 ? error_set(err, k, "out of memory") : 0;
+}
+
+static int show_tree(const struct report_options *o, struct report *r, struct error *err)
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
 	struct calltree_view view = { .lines = o->lines };
 	int k = profile_calltree(r->profile, r->type, NULL, &view, &t);
-	if (k < 0)
-		return k;
 	r->tree = &t;
-	return o->view == VIEW_TREE ? report_tree(r, "tree") : report_top(r);
+	if (k == 0 && o->pattern)
+		return show_matches(o, r, err);
+	if (k == 0)
+		k = o->view == VIEW_TREE ? report_tree(r) : report_top(r);
+	return k < 0 ? error_set(err, k, "out of memory") : 0;
 }
 
 static int show_raw(const struct report_options *o, struct profile *p, struct error *err)
@@ -172,15 +213,16 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 {
 	if (p->n_types == 0)
 		return error_set(err, -EBADMSG, "%s: the profile has no sample types", o->file);
+	bool is_tree = o->view == VIEW_TREE || o->view == VIEW_CALLERS || o->view == VIEW_CALLEES;
 	struct report r = {
 		.profile = p,
 		.type = profile_default_type(p),
-		.limit = o->has_limit		? o->limit
-			 : o->view == VIEW_TREE ? 0
-						: 20,
-		.min_percent = o->min_percent >= 0    ? o->min_percent
-			       : o->view == VIEW_TREE ? 0.5
-						      : 0,
+		.limit = o->has_limit ? o->limit
+			 : is_tree    ? 0
+				      : 20,
+		.min_percent = o->min_percent >= 0 ? o->min_percent
+			       : is_tree	   ? 0.5
+						   : 0,
 		.sort = o->sort,
 		.lines = o->lines,
 		.json = o->json,
@@ -199,8 +241,10 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 		if (k < 0 || !o->json)
 			return k;
 	}
-	k = show_tree(o, &r);
-	return k < 0 ? error_set(err, k, "%s: out of memory", o->file) : 0;
+	k = show_tree(o, &r, err);
+	if (k < 0)
+		error_prefix(err, "%s", o->file);
+	return k;
 }
 
 static int run_report(int argc, char **argv)
@@ -233,16 +277,21 @@ static int run_report(int argc, char **argv)
 const struct command cmd_report = {
 	.name = "report",
 	.summary = "show where a profile's time went",
-	.usage = "wick report FILE [--top [N] | --tree | --raw] [options] [FILTER ...]\n"
+	.usage = "wick report FILE [VIEW] [options] [FILTER ...]\n"
 		 "wick report FILE --flame OUT.svg|OUT.html [--force]\n"
+		 "Views:\n"
 		 "  --top [N]          functions by their own value, N of them (default, 20)\n"
 		 "  --tree             the call tree\n"
+		 "  --peek RE          functions that match, with their callers above and callees below\n"
+		 "  --callers RE       functions that match, below each its callers up to the root\n"
+		 "  --callees RE       functions that match, below each what it calls\n"
 		 "  --raw              everything the profile holds, in the layout of pprof -raw\n"
 		 "  --flame OUT        write a flame graph instead\n"
+		 "Options:\n"
 		 "  --lines            line by line instead of function by function\n"
 		 "  --type TYPE        sample type, such as cpu or alloc_space:bytes\n"
 		 "  --limit N          at most N rows\n"
-		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for --tree)\n"
+		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for trees)\n"
 		 "  --sort self|total  order of --top\n"
 		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n"
 		 "  --json             the same as JSON\n" FILTER_USAGE,
