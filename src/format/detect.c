@@ -8,6 +8,7 @@
 #include "format/inflate.h"
 #include "format/jsonr.h"
 #include "format/otlp.h"
+#include "format/perfdata.h"
 #include "format/perfscript.h"
 #include "format/perfscript_line.h"
 #include "format/pprof.h"
@@ -29,6 +30,8 @@ const char *format_name(enum format f)
 		return "OTLP profiles";
 	case FORMAT_FOLDED:
 		return "folded";
+	case FORMAT_PERFDATA:
+		return "perf.data";
 	case FORMAT_PERFSCRIPT:
 		return "perf script";
 	case FORMAT_SPEEDSCOPE:
@@ -148,7 +151,6 @@ static const struct {
 	{ 0, 2, "\x1f\x8b", "gzip inside gzip" },
 	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd inside another compression" },
 	{ 257, 5, "ustar", "a tar archive" },
-	{ 0, 8, "PERFILE2", "perf.data" },
 	{ 0, 8, "wickslab", "a wick slab" },
 	{ 0, 4, "FLR", "a Java flight recording" },
 	{ 0, 16, "SQLite format 3", "an SQLite database" },
@@ -176,6 +178,8 @@ enum format format_detect(struct slice bytes)
 {
 	if (bytes.size == 0)
 		return FORMAT_UNKNOWN;
+	if (perfdata_looks(bytes))
+		return FORMAT_PERFDATA;
 	if (gperf_looks(bytes))
 		return FORMAT_GPERF;
 	if (is_text(bytes) && perfscript_looks(bytes))
@@ -225,6 +229,9 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 		break;
 	case FORMAT_FOLDED:
 		r = folded_decode(plain, &inner, p, err);
+		break;
+	case FORMAT_PERFDATA:
+		r = perfdata_decode(plain, &inner, NULL, p, err);
 		break;
 	case FORMAT_PERFSCRIPT:
 		r = perfscript_decode(plain, &inner, p, err);

@@ -86,7 +86,6 @@ static void strangers_are_named(void **state)
 		CASE("{\"profiles\": 1}", -EBADMSG, "speedscope: at byte 13: expected an array, found a number"),
 		CASE("<!DOCTYPE html><html>", -EBADMSG, "not a profile wick knows; looks like HTML"),
 		CASE("hello, world\nthis is a letter\n", -EBADMSG, "not a profile wick knows; looks like text"),
-		CASE("PERFILE2\x68\0\0\0", -EBADMSG, "not a profile wick knows; looks like perf.data"),
 		CASE("\x00\x01\x02\x03", -EBADMSG,
 		     "not a profile wick knows; looks like binary data of no kind wick has heard of"),
 		CASE("a;b 1\nc;d x\n", -EBADMSG, "folded: line 2: weight \"x\" is not a whole number"),

@@ -26,8 +26,7 @@ enum codec codec_of(struct slice bytes)
 	return CODEC_RAW;
 }
 
-/* Output allowed once `n_in` bytes have been consumed. */
-static size_t allowed(const struct format_limits *limits, size_t n_in)
+size_t inflate_allowed(const struct format_limits *limits, size_t n_in)
 {
 	size_t by_ratio;
 	if (__builtin_mul_overflow(n_in, (size_t)limits->ratio, &by_ratio))
@@ -104,7 +103,7 @@ static int gzip_stream(z_stream *z, struct slice in, const struct format_limits 
 		n_in = (size_t)(z->next_in - in.data);
 		if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
 			return gzip_failed(z, r, n_in, err);
-		if (out->n > allowed(limits, n_in))
+		if (out->n > inflate_allowed(limits, n_in))
 			return too_much(limits, n_in, out->n, "gzip", err);
 		if (r == Z_STREAM_END) {
 			if (n_in == in.size)
@@ -170,7 +169,7 @@ static int unzstd(struct slice bytes, const struct format_limits *limits, struct
 		out->n += step.pos;
 		if (ZSTD_isError(r))
 			return zstd_failed(r, in.pos, err);
-		if (out->n > allowed(limits, in.pos))
+		if (out->n > inflate_allowed(limits, in.pos))
 			return too_much(limits, in.pos, out->n, "zstd", err);
 		if (in.pos < in.size || step.pos == STEP)
 			continue;

@@ -25,6 +25,9 @@ enum codec codec_of(struct slice bytes);
 int inflate_bytes(struct slice bytes, const struct format_limits *limits, struct buf *scratch, struct slice *ret,
 		  struct error *err) must_check;
 
+/* Output allowed once `n_in` bytes have been consumed. */
+size_t inflate_allowed(const struct format_limits *limits, size_t n_in);
+
 /* Appends one gzip member, without name or time: same bytes in, same bytes
  * out. Levels 1-12; 6 when in doubt. -E2BIG past out->max, -ENOMEM. */
 int gzip_compress(struct slice bytes, int level, struct buf *out) must_check;
