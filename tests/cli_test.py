@@ -450,6 +450,21 @@ def older_forms_become_pprof():
         refused(wick("report", "-", stdin=heap[:-3].encode()), 3, "gperftools: line 4: the file ends within this line")
 
 
+@case
+def graphs_and_tables_for_other_tools():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "in.folded").write_text(FOLDED)
+        assert wick("convert", path / "in.folded", path / "a.dot", "--max-nodes", "2").returncode == 0
+        dot = (path / "a.dot").read_text()
+        assert "Left out: 2 functions beyond the first 2" in dot and "N1 -> N2 [" in dot, dot
+        assert wick("convert", path / "in.folded", path / "a.csv").returncode == 0
+        rows = (path / "a.csv").read_bytes().split(b"\r\n")
+        assert rows[1] == b"samples,count,operator new(unsigned long),,,60,60,60.0000,60.0000", rows
+        refused(wick("convert", path / "in.folded", path / "b.svg", "--min-edge", "1"), 2, "--min-edge")
+        refused(wick("convert", path / "in.folded", path / "b.dot", "--min-edge", "1x"), 2, "--min-edge", "1x")
+
+
 EXAMPLE = os.path.join(os.path.dirname(WICK), "examples", "example-fp")
 
 

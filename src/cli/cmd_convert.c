@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/command.h"
 #include "cli/filter_options.h"
+#include "cli/number.h"
 #include "cli/profile_file.h"
 
 #include <errno.h>
@@ -13,12 +14,32 @@ struct convert_options {
 	bool force, collapses;
 	const char *needs_collapse; /* an option that means nothing alone */
 	struct stackcollapse_options collapse;
+	bool has_dot;
+	struct dot_options dot;
 	struct filter *filter;
 };
 
 static void convert_options_done(struct convert_options *c)
 {
 	filter_free(&c->filter);
+}
+
+static bool parse_dot_option(struct convert_options *c, int o, const char *name, struct error *err)
+{
+	c->has_dot = true;
+	if (o == 'N') {
+		uint64_t n;
+		if (!number_parse(optarg, 0, UINT32_MAX, &n))
+			return error_set(err, -EINVAL, "--%s wants a number from 0, not \"%s\"", name, optarg), false;
+		c->dot.max_nodes = (uint32_t)n;
+		return true;
+	}
+	char *end;
+	double percent = strtod(optarg, &end);
+	if (end == optarg || *end || !(percent >= 0 && percent <= 100))
+		return error_set(err, -EINVAL, "--%s wants a number from 0 to 100, not \"%s\"", name, optarg), false;
+	*(o == 'n' ? &c->dot.node_fraction : &c->dot.edge_fraction) = percent / 100;
+	return true;
 }
 
 /* False: unknown, its value is missing, or what `err` says. */
@@ -35,12 +56,17 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 		{ "tid", no_argument, NULL, 'i' },
 		{ "addrs", no_argument, NULL, 'd' },
 		{ "event", required_argument, NULL, 'e' },
+		{ "max-nodes", required_argument, NULL, 'N' },
+		{ "min-node", required_argument, NULL, 'n' },
+		{ "min-edge", required_argument, NULL, 'E' },
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
 #include "model/filter.def"
 #undef FILTER
 		{ NULL, 0, NULL, 0 },
 	};
-	struct convert_options c = { 0 };
+	struct convert_options c = { .dot = { .max_nodes = DOT_MAX_NODES,
+					      .node_fraction = DOT_NODE_FRACTION,
+					      .edge_fraction = DOT_EDGE_FRACTION } };
 	int o, which;
 	err->text[0] = 0;
 	opterr = 0;
@@ -51,6 +77,13 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 		}
 		if (is_filter_option(o))
 			continue;
+		if (strchr("NnE", o)) {
+			if (!parse_dot_option(&c, o, options[which].name, err)) {
+				convert_options_done(&c);
+				return false;
+			}
+			continue;
+		}
 		if (!strchr("tfs", o))
 			c.needs_collapse = options[which].name;
 		switch (o) {
@@ -90,6 +123,8 @@ static int run_convert(int argc, char **argv)
 		return command_usage_error(&cmd_convert, "--%s needs --stackcollapse", c.needs_collapse);
 	if (c.type && c.collapses)
 		return command_usage_error(&cmd_convert, "--stackcollapse chooses by --event, not --type");
+	if (c.has_dot && c.collapses)
+		return command_usage_error(&cmd_convert, "--stackcollapse draws no graph");
 	if (argc - optind != 2)
 		return command_usage_error(&cmd_convert, "wants an input and an output file");
 	const char *in = argv[optind], *out = argv[optind + 1];
@@ -103,6 +138,7 @@ static int run_convert(int argc, char **argv)
 	r = filter_options_apply(c.filter, in, &p, &err);
 	if (r == 0)
 		r = c.collapses ? profile_save_collapsed(&p, out, &c.collapse, c.force, &err)
+		    : c.has_dot ? profile_save_dot(&p, out, c.type, &c.dot, c.force, &err)
 				: profile_save(&p, out, c.type, c.force, &err);
 	profile_done(&p);
 	return r < 0 ? command_failed(&cmd_convert, r, &err) : 0;
@@ -113,6 +149,7 @@ const struct command cmd_convert = {
 	.summary = "write a profile in another format",
 	.usage =
 		"wick convert IN OUT [--type TYPE] [--force] [FILTER ...]\n"
+		"wick convert IN OUT.dot [--max-nodes N] [--min-node PERCENT] [--min-edge PERCENT] [...]\n"
 		"wick convert IN OUT --stackcollapse [--event NAME] [--all] [--kernel] [--jit] [--pid] [--tid]\n"
 		"             [--addrs] [--force]\n"
 		"IN (\"-\": standard input) is told by content: pprof, OTLP profiles (gzip, zstd, raw), perf.data,\n"
@@ -120,8 +157,9 @@ const struct command cmd_convert = {
 		".heapprofile,\n"
 		"gperftools' older forms (CPU, heap, growth, contention, goroutine, threads; Java).\n"
 		"OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab .otlp .otlp.gz\n"
-		".speedscope.json .flamebearer.json\n"
-		"--type picks the sample type for formats that hold one.\n"
+		".speedscope.json .flamebearer.json .dot .csv\n"
+		"--type picks the sample type for formats that hold one, and the only one of .csv.\n"
+		"--max-nodes (80; 0: all), --min-node (0.5) and --min-edge (0.1 percent) say what .dot leaves out.\n"
 		"--stackcollapse writes what stackcollapse-perf.pl makes of perf script: one event (--event, else the\n"
 		"first), names shortened, the thread's name as root (--pid, --tid: and its numbers), --kernel and "
 		"--jit\n"

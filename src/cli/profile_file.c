@@ -3,7 +3,9 @@
 
 #include "base/file.h"
 #include "base/saturate.h"
+#include "format/csv.h"
 #include "format/detect.h"
+#include "format/dot.h"
 #include "format/flamebearer.h"
 #include "format/folded.h"
 #include "format/html.h"
@@ -31,7 +33,9 @@ enum output {
 	OUTPUT_HTML,
 	OUTPUT_SLAB,
 	OUTPUT_SPEEDSCOPE,
-	OUTPUT_FLAMEBEARER
+	OUTPUT_FLAMEBEARER,
+	OUTPUT_DOT,
+	OUTPUT_CSV
 };
 
 static const struct {
@@ -52,6 +56,8 @@ static const struct {
 	{ ".otlp", OUTPUT_OTLP },
 	{ ".speedscope.json", OUTPUT_SPEEDSCOPE },
 	{ ".flamebearer.json", OUTPUT_FLAMEBEARER },
+	{ ".dot", OUTPUT_DOT },
+	{ ".csv", OUTPUT_CSV },
 };
 
 static enum output output_of(const char *path)
@@ -88,7 +94,8 @@ int profile_check_output(const char *path, bool force, struct error *err)
 	if (output_of(path) == OUTPUT_NONE)
 		return error_set(err, -EINVAL,
 				 "%s: the end of the name says no format; known: .pb.gz .pprof .prof .pb .folded "
-				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz .speedscope.json .flamebearer.json",
+				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz .speedscope.json .flamebearer.json "
+				 ".dot .csv",
 				 path);
 	if (!force && access(path, F_OK) == 0)
 		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
@@ -207,9 +214,33 @@ static int render_tree(const struct profile *p, uint32_t type, enum output outpu
 	return html_render(slice_of(web_viewer_html, web_viewer_html_size), title, slice_of(slab.data, slab.n), out);
 }
 
-static int render(const struct profile *p, enum output output, const char *path, uint32_t type, struct buf *out)
+static int render_dot(const struct profile *p, uint32_t type, const struct dot_options *options, const char *title,
+		      struct buf *out)
 {
-	switch (output) {
+	_cleanup_(calltree_done)
+	struct calltree t = { 0 };
+	int r = profile_calltree(p, type, NULL, NULL, &t);
+	struct dot_options o = *options;
+	o.title = title;
+	o.type = type_name(p, type);
+	o.unit = type_unit(p, type);
+	return r < 0 ? r : dot_encode(&t, &o, out);
+}
+
+/* What profile_save() and its kin were asked for. */
+struct request {
+	enum output output;
+	const char *path;
+	uint32_t type;
+	bool is_type_given;
+	const struct dot_options *dot;
+};
+
+static int render(const struct profile *p, const struct request *q, struct buf *out)
+{
+	uint32_t type = q->type;
+
+	switch (q->output) {
 	case OUTPUT_PPROF_GZ:
 		return pprof_encode_gz(p, out);
 	case OUTPUT_PPROF:
@@ -222,37 +253,58 @@ static int render(const struct profile *p, enum output output, const char *path,
 		return folded_encode(p, type, out);
 	case OUTPUT_SPEEDSCOPE:
 		return speedscope_encode(p, out);
+	case OUTPUT_CSV:
+		return csv_encode(p, q->is_type_given ? type : CSV_ALL_TYPES, out);
 	default:
 		break;
 	}
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(q->path, '/');
 	char title[512];
-	(void)snprintf(title, sizeof(title), "%s (%s)", slash ? slash + 1 : path, type_name(p, type));
-	return render_tree(p, type, output, title, out);
+	(void)snprintf(title, sizeof(title), "%s (%s)", slash ? slash + 1 : q->path, type_name(p, type));
+	if (q->output == OUTPUT_DOT)
+		return render_dot(p, type, q->dot, title, out);
+	return render_tree(p, type, q->output, title, out);
 }
 
-int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err)
+static int save(const struct profile *p, const char *path, const char *type, const struct dot_options *dot, bool force,
+		struct error *err)
 {
 	int r = profile_check_output(path, force, err);
 	if (r < 0)
 		return r;
-	enum output output = output_of(path);
-	uint32_t t = profile_default_type(p);
+	struct request q = { output_of(path), path, profile_default_type(p), type != NULL, dot };
 	if (type)
-		r = profile_find_type(p, type, &t, err);
+		r = profile_find_type(p, type, &q.type, err);
 	if (r < 0)
 		return r;
-	if (p->n_types == 0 && output != OUTPUT_PPROF && output != OUTPUT_PPROF_GZ)
+	if (p->n_types == 0 && q.output != OUTPUT_PPROF && q.output != OUTPUT_PPROF_GZ)
 		return error_set(err, -EBADMSG, "%s: the profile has no sample types, so there is nothing to show",
 				 path);
 	_cleanup_(buf_done)
 	struct buf out = buf_of(OUTPUT_MAX);
-	r = render(p, output, path, t, &out);
+	r = render(p, &q, &out);
 	if (r == -EDOM)
 		return error_set(err, r, "%s: the profile has negative values, which this format cannot hold", path);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", path, strerror(-r));
 	return file_write(path, slice_of(out.data, out.n), force, err);
+}
+
+static const struct dot_options default_dot = { .max_nodes = DOT_MAX_NODES,
+						.node_fraction = DOT_NODE_FRACTION,
+						.edge_fraction = DOT_EDGE_FRACTION };
+
+int profile_save(const struct profile *p, const char *path, const char *type, bool force, struct error *err)
+{
+	return save(p, path, type, &default_dot, force, err);
+}
+
+int profile_save_dot(const struct profile *p, const char *path, const char *type, const struct dot_options *options,
+		     bool force, struct error *err)
+{
+	if (output_of(path) != OUTPUT_DOT)
+		return error_set(err, -EINVAL, "%s: --max-nodes, --min-node and --min-edge are for .dot", path);
+	return save(p, path, type, options, force, err);
 }
 
 int profile_save_collapsed(const struct profile *p, const char *path, const struct stackcollapse_options *options,

@@ -2,6 +2,7 @@
 /* profile_file.h: profiles from and to files, the formats of docs/cli.md. */
 #pragma once
 
+#include "format/dot.h"
 #include "format/stackcollapse.h"
 #include "model/calltree.h"
 #include "model/profile.h"
@@ -20,6 +21,11 @@ int profile_save(const struct profile *p, const char *path, const char *type, bo
 /* Writes the lines of stackcollapse-perf.pl to a file of folded stacks. */
 int profile_save_collapsed(const struct profile *p, const char *path, const struct stackcollapse_options *options,
 			   bool force, struct error *err) must_check;
+
+/* Writes the call graph to a .dot file; title, type and unit of `options` are
+ * put in here. */
+int profile_save_dot(const struct profile *p, const char *path, const char *type, const struct dot_options *options,
+		     bool force, struct error *err) must_check;
 
 /* The call tree of one sample type. `by`: a first level with the values of
  * that label, where there are several; NULL = none. `view` may be NULL
