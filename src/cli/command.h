@@ -18,8 +18,8 @@ struct command {
 
 #define EXIT_USAGE 2
 
-extern const struct command cmd_up, cmd_server, cmd_agent, cmd_record, cmd_report, cmd_convert, cmd_merge, cmd_version,
-	cmd_help;
+extern const struct command cmd_up, cmd_server, cmd_agent, cmd_record, cmd_report, cmd_convert, cmd_merge, cmd_diff,
+	cmd_version, cmd_help;
 
 /* NULL when there is none of that name. */
 const struct command *command_find(const char *name);

@@ -213,6 +213,60 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 	return r;
 }
 
+static int import_func(struct calltree_builder *b, const struct calltree *t, uint32_t func, uint32_t *ret)
+{
+	struct tree_func row = t->funcs[func];
+	int r = strtab_intern(&b->names, strtab_get(&t->names, row.name), &row.name);
+	if (r == 0)
+		r = strtab_intern(&b->names, strtab_get(&t->names, row.file), &row.file);
+	if (r == 0)
+		r = strtab_intern(&b->names, strtab_get(&t->names, row.module), &row.module);
+	if (r == 0)
+		r = add_func(b, &row, ret);
+	return r;
+}
+
+/* 1 for nodes with a value, and for all on the way to them. */
+static uint32_t *nodes_with_value(const struct calltree *t, const int64_t *self)
+{
+	uint32_t *keep = calloc(t->n, sizeof(*keep));
+	for (uint32_t i = t->n - 1; keep && i > 0; i--) {
+		keep[i] = keep[i] || self[i] != 0;
+		if (keep[i])
+			keep[t->parent[i]] = 1;
+	}
+	return keep;
+}
+
+int calltree_add_tree(struct calltree_builder *b, const struct calltree *t, const int64_t *self, uint32_t *ret_node,
+		      uint32_t *ret_func)
+{
+	_cleanup_(free_ptr)
+	uint32_t *own_node = ret_node ? NULL : nodes_with_value(t, self);
+	_cleanup_(free_ptr)
+	uint32_t *own_func = ret_func ? NULL : malloc((size_t)t->n_funcs * sizeof(*own_func));
+	uint32_t *node = ret_node ? ret_node : own_node, *func = ret_func ? ret_func : own_func;
+	if (!node || !func)
+		return -ENOMEM;
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < t->n_funcs; i++)
+		r = import_func(b, t, i, &func[i]);
+	node[0] = 0;
+	for (uint32_t i = 0; r == 0 && i < t->n; i++) {
+		if (i > 0 && (ret_node || node[i]))
+			r = add_node(b, node[t->parent[i]], func[t->func[i]], &node[i]);
+		if (r == 0 && self && self[i])
+			b->self.data[node[i]] = i64_add_saturating(b->self.data[node[i]], self[i]);
+	}
+	return r;
+}
+
+void calltree_builder_count(const struct calltree_builder *b, uint32_t *ret_nodes, uint32_t *ret_funcs)
+{
+	*ret_nodes = b->parent.n;
+	*ret_funcs = b->funcs.n;
+}
+
 /* Everything finish needs beside the builder, n nodes each. */
 struct sorter {
 	const struct calltree_builder *b;
@@ -325,6 +379,11 @@ static void emit_preorder(struct calltree *t, struct sorter *s)
 
 int calltree_finish(struct calltree_builder *b, struct calltree *ret)
 {
+	return calltree_finish_mapped(b, ret, NULL);
+}
+
+int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uint32_t **ret_node)
+{
 	_cleanup_(sorter_done)
 	struct sorter s;
 	int r = sorter_init(&s, b);
@@ -335,6 +394,8 @@ int calltree_finish(struct calltree_builder *b, struct calltree *ret)
 	if (r < 0)
 		return r;
 	emit_preorder(&t, &s);
+	if (ret_node)
+		*ret_node = take_ptr(s.new_id);
 	/* The functions and names move over; the builder starts anew. */
 	t.funcs = b->funcs.data;
 	t.n_funcs = b->funcs.n;

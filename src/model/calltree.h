@@ -64,9 +64,20 @@ struct calltree_view {
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
 		 const struct calltree_view *view) must_check;
 
+/* Adds the nodes of a finished, unpruned tree with the values `self`; NULL: all
+ * with 0. Says where they went: ret_node[node of t], ret_func[function of t]
+ * are numbers of the builder, which stay until it is finished. Without
+ * ret_node, stacks of the value 0 are left out. */
+int calltree_add_tree(struct calltree_builder *b, const struct calltree *t, const int64_t *self, uint32_t *ret_node,
+		      uint32_t *ret_func) must_check;
+void calltree_builder_count(const struct calltree_builder *b, uint32_t *ret_nodes, uint32_t *ret_funcs);
+
 /* Sorts and seals; the builder is empty afterwards. Stacks that only ever got
  * the value 0 are not in the tree. `ret` needs calltree_done(). */
 int calltree_finish(struct calltree_builder *b, struct calltree *ret) must_check;
+/* The same; *ret_node[number in the builder] = node, malloc()ed. Functions keep
+ * their numbers. */
+int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uint32_t **ret_node) must_check;
 void calltree_done(struct calltree *t);
 
 /* Folds the smallest subtrees until at most `max_nodes` remain: below each

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/diff.h"
+
+#include "base/saturate.h"
+#include "model/toptable.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FALSE_DISCOVERY_RATE 0.05
+#define MIN_EXPECTED	     5 /* samples a window, for a chi-square to mean something */
+
+static bool type_is(const struct profile *p, uint32_t t, const char *type, const char *unit)
+{
+	const struct strtab *s = &p->dict.strings;
+	return strcmp(strtab_cstr(s, p->types[t].type), type) == 0 &&
+	       strcmp(strtab_cstr(s, p->types[t].unit), unit) == 0;
+}
+
+static enum diff_source source_of(const struct profile *p, uint32_t type, uint32_t *ret_counts)
+{
+	for (uint32_t t = 0; t < p->n_types; t++)
+		if (type_is(p, t, "samples", "count") || type_is(p, t, "sample", "count")) {
+			*ret_counts = t;
+			return DIFF_SAMPLES_TYPE;
+		}
+	*ret_counts = type;
+	if (p->period > 0 && p->period_type.type.v && p->period_type.type.v == p->types[type].type.v &&
+	    p->period_type.unit.v == p->types[type].unit.v)
+		return DIFF_SAMPLES_PERIOD;
+	if (p->n_types == 1 && strcmp(strtab_cstr(&p->dict.strings, p->types[type].unit), "count") == 0)
+		return DIFF_SAMPLES_VALUE;
+	return DIFF_SAMPLES_UNKNOWN;
+}
+
+int diff_count_samples(const struct profile *p, uint32_t type, enum diff_source *ret_source, double *ret)
+{
+	uint32_t counts;
+	enum diff_source source = source_of(p, type, &counts);
+	double sum = 0, squares = 0;
+	for (uint32_t i = 0; i < profile_n_samples(p); i++) {
+		int64_t v = p->value[type].data[i], c = p->value[counts].data[i];
+		if (v < 0)
+			return -EDOM;
+		if (v == 0)
+			continue;
+		/* A value that no sample stands behind. */
+		if (source == DIFF_SAMPLES_TYPE && c <= 0)
+			source = DIFF_SAMPLES_UNKNOWN;
+		double n = source == DIFF_SAMPLES_PERIOD ? (double)v / (double)p->period : (double)c;
+		sum += (double)v;
+		squares += n > 0 ? (double)v * (double)v / n : 0;
+	}
+	*ret_source = source;
+	*ret = source != DIFF_SAMPLES_UNKNOWN && squares > 0 ? sum * sum / squares : 0;
+	return 0;
+}
+
+int diff_init(struct diff *d, struct membudget *budget)
+{
+	*d = (struct diff){ .budget = budget, .tree.budget = budget, .tree.names.budget = budget };
+	d->builder = calltree_builder_new(budget);
+	return d->builder ? 0 : -ENOMEM;
+}
+
+void diff_done(struct diff *d)
+{
+	calltree_builder_free(&d->builder);
+	calltree_done(&d->tree);
+	for (int f = 0; f < DIFF_N_FAMILIES; f++) {
+		vec_free(d->budget, (void **)&d->item[f], &d->cap[f], sizeof(*d->item[f]));
+		free(d->significant[f]);
+		d->significant[f] = NULL;
+		d->n[f] = 0;
+	}
+}
+
+static int make_room(struct diff *d, enum diff_family f, uint32_t n)
+{
+	if (n <= d->n[f])
+		return 0;
+	int r = n <= d->cap[f] ? 0
+			       : vec_grow(d->budget, (void **)&d->item[f], &d->cap[f], n, VEC_MAX, sizeof(*d->item[f]));
+	if (r < 0)
+		return r;
+	memset(d->item[f] + d->n[f], 0, (size_t)(n - d->n[f]) * sizeof(*d->item[f]));
+	d->n[f] = n;
+	return 0;
+}
+
+/* What one window has of an item. */
+static void item_add(struct diff_item *item, enum diff_side side, int64_t value, const struct diff_window *w)
+{
+	double k = w->whole > 0 ? (double)value / (double)w->whole * w->samples : 0;
+	item->value[side] = i64_add_saturating(item->value[side], value);
+	item->k[side] += k;
+	item->squares[side] += w->samples > 0 ? k * k / w->samples : 0;
+}
+
+static void side_add(struct diff *d, enum diff_side side, const struct diff_window *w)
+{
+	struct diff_side_sum *sum = &d->side[side];
+	/* A window without any value says nothing of shares. */
+	if (w->whole > 0) {
+		d->df += sum->n_windows > 0;
+		sum->n_windows++;
+		d->is_unknown = d->is_unknown || !(w->samples > 0);
+	}
+	sum->whole = i64_add_saturating(sum->whole, w->whole);
+	sum->samples += w->samples;
+	sum->seconds += w->seconds;
+}
+
+int diff_add(struct diff *d, enum diff_side side, const struct calltree *t, const struct diff_window *w)
+{
+	_cleanup_(free_ptr)
+	uint32_t *node_map = malloc((size_t)t->n * sizeof(*node_map));
+	_cleanup_(free_ptr)
+	uint32_t *func_map = malloc((size_t)t->n_funcs * sizeof(*func_map));
+	_cleanup_(free_ptr)
+	struct top_row *rows = NULL;
+	uint32_t n_rows = 0, n_nodes, n_funcs;
+	if (!node_map || !func_map)
+		return -ENOMEM;
+	int r = calltree_add_tree(d->builder, t, side == DIFF_B ? t->self : NULL, node_map, func_map);
+	calltree_builder_count(d->builder, &n_nodes, &n_funcs);
+	if (r == 0)
+		r = top_compute(t, TOP_BY_SELF, &rows, &n_rows);
+	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
+		r = make_room(d, (enum diff_family)f, f < DIFF_NODE_SELF ? n_funcs : n_nodes);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < t->n; i++) {
+		item_add(&d->item[DIFF_NODE_SELF][node_map[i]], side, t->self[i], w);
+		item_add(&d->item[DIFF_NODE_TOTAL][node_map[i]], side, t->total[i], w);
+	}
+	for (uint32_t i = 0; i < n_rows; i++) {
+		uint32_t func = func_map[rows[i].func];
+		item_add(&d->item[DIFF_FUNC_SELF][func], side, rows[i].self, w);
+		item_add(&d->item[DIFF_FUNC_TOTAL][func], side, rows[i].total, w);
+	}
+	side_add(d, side, w);
+	return 0;
+}
+
+static double chi_square(const struct diff *d, const struct diff_item *item)
+{
+	double sum = 0;
+	for (int s = 0; s < 2; s++)
+		if (d->side[s].n_windows > 1)
+			sum += diffstat_chi_square(
+				(struct diffstat_windows){ item->k[s], d->side[s].samples, item->squares[s] });
+	return sum;
+}
+
+/* Functions' own values, which do not contain each other. */
+static double pooled_phi(const struct diff *d)
+{
+	double sum = 0, windows = d->side[0].n_windows + d->side[1].n_windows;
+	uint32_t n = 0;
+	for (uint32_t i = 1; d->df > 0 && i < d->n[DIFF_FUNC_SELF]; i++) {
+		const struct diff_item *item = &d->item[DIFF_FUNC_SELF][i];
+		double k = item->k[0] + item->k[1], all = d->side[0].samples + d->side[1].samples;
+		if (k < MIN_EXPECTED * windows || all - k < MIN_EXPECTED * windows)
+			continue;
+		sum += chi_square(d, item) / d->df;
+		n++;
+	}
+	return n ? sum / n : 1;
+}
+
+static struct diffstat_spread spread_of(const struct diff *d, const struct diff_item *item)
+{
+	return diffstat_spread_of(chi_square(d, item), d->df, d->pooled_phi);
+}
+
+static struct diffstat_count count_of(const struct diff *d, const struct diff_item *item, enum diff_side s)
+{
+	double share = d->side[s].whole > 0 ? (double)item->value[s] / (double)d->side[s].whole : 0;
+	return (struct diffstat_count){ (share < 1 ? share : 1) * d->side[s].samples, d->side[s].samples };
+}
+
+static double p_value(const struct diff *d, const struct diff_item *item)
+{
+	if (item->value[0] == 0 && item->value[1] == 0)
+		return NAN;
+	return diffstat_p_value(count_of(d, item, DIFF_A), count_of(d, item, DIFF_B), spread_of(d, item));
+}
+
+static int test_family(struct diff *d, enum diff_family f)
+{
+	uint32_t n = d->n[f];
+	_cleanup_(free_ptr)
+	double *p = malloc((size_t)n * sizeof(*p));
+	_cleanup_(free_ptr)
+	uint32_t *order = malloc((size_t)n * sizeof(*order));
+	d->significant[f] = calloc(n, sizeof(bool));
+	if (!p || !order || !d->significant[f])
+		return -ENOMEM;
+	if (!d->has_samples)
+		return 0;
+	/* Item 0 is the root: always the whole. */
+	p[0] = NAN;
+	for (uint32_t i = 1; i < n; i++) {
+		p[i] = p_value(d, &d->item[f][i]);
+		d->n_tested[f] += isnan(p[i]) ? 0 : 1;
+	}
+	d->n_significant[f] = diffstat_benjamini_hochberg(p, n, FALSE_DISCOVERY_RATE, order, d->significant[f]);
+	return 0;
+}
+
+/* From the builder's order to the tree's. */
+static int reorder(struct diff *d, enum diff_family f, const uint32_t *new_id)
+{
+	uint32_t n = d->n[f];
+	struct diff_item *old = d->item[f];
+	struct diff_item *sorted = malloc((size_t)d->cap[f] * sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		sorted[new_id[i]] = old[i];
+	d->item[f] = sorted;
+	free(old);
+	return 0;
+}
+
+int diff_finish(struct diff *d)
+{
+	uint32_t n_nodes, n_funcs;
+	calltree_builder_count(d->builder, &n_nodes, &n_funcs);
+	int r = 0;
+	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
+		r = make_room(d, (enum diff_family)f, f < DIFF_NODE_SELF ? n_funcs : n_nodes);
+	_cleanup_(free_ptr)
+	uint32_t *new_id = NULL;
+	if (r == 0)
+		r = calltree_finish_mapped(d->builder, &d->tree, &new_id);
+	if (r == 0)
+		r = reorder(d, DIFF_NODE_SELF, new_id);
+	if (r == 0)
+		r = reorder(d, DIFF_NODE_TOTAL, new_id);
+	d->has_samples = !d->is_unknown && d->side[DIFF_A].samples > 0 && d->side[DIFF_B].samples > 0;
+	d->pooled_phi = d->has_samples ? pooled_phi(d) : 1;
+	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
+		r = test_family(d, (enum diff_family)f);
+	calltree_builder_free(&d->builder);
+	return r;
+}
+
+struct diff_result diff_result(const struct diff *d, enum diff_family family, uint32_t i, double detect)
+{
+	const struct diff_item *item = &d->item[family][i];
+	struct diff_result ret = { .is_significant = d->significant[family][i],
+				   .is_new = item->value[DIFF_A] == 0 && item->value[DIFF_B] > 0,
+				   .is_gone = item->value[DIFF_A] > 0 && item->value[DIFF_B] == 0,
+				   .p = 1,
+				   .phi = 1 };
+	for (int s = 0; s < 2; s++)
+		if (d->side[s].whole > 0)
+			ret.share[s] = (double)item->value[s] / (double)d->side[s].whole;
+	ret.delta = ret.share[DIFF_B] - ret.share[DIFF_A];
+	if (!d->has_samples || (item->value[DIFF_A] == 0 && item->value[DIFF_B] == 0))
+		return ret;
+	struct diffstat_count a = count_of(d, item, DIFF_A), b = count_of(d, item, DIFF_B);
+	struct diffstat_spread spread = spread_of(d, item);
+	ret.has_interval = true;
+	ret.interval = diffstat_newcombe(a, b, spread);
+	ret.p = diffstat_p_value(a, b, spread);
+	ret.phi = spread.phi;
+	if (ret.is_new || ret.is_gone)
+		ret.zero_bound = diffstat_zero_bound(ret.is_new ? a.n : b.n, spread.phi);
+	double pooled = (a.k + b.k) / (a.n + b.n);
+	if (detect > 0 && pooled > 0)
+		ret.needed = diffstat_samples_needed(pooled < 1 ? pooled : 1, detect, spread.phi);
+	return ret;
+}
+
+int diff_gone_tree(const struct diff *d, struct calltree *ret)
+{
+	const struct calltree *t = &d->tree;
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(d->budget);
+	_cleanup_(free_ptr)
+	int64_t *self = malloc((size_t)t->n * sizeof(*self));
+	if (!b || !self)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < t->n; i++) {
+		bool gone = d->item[DIFF_NODE_TOTAL][i].value[DIFF_B] == 0;
+		self[i] = gone ? d->item[DIFF_NODE_SELF][i].value[DIFF_A] : 0;
+	}
+	int r = calltree_add_tree(b, t, self, NULL, NULL);
+	return r < 0 ? r : calltree_finish(b, ret);
+}
