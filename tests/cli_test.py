@@ -599,6 +599,96 @@ def graphs_and_tables_for_other_tools():
         refused(wick("convert", path / "in.folded", path / "b.dot", "--min-edge", "1x"), 2, "--min-edge", "1x")
 
 
+@case
+def limits_are_set_by_options():
+    script = "a 7 1.5: 3 cycles:\n\t7f1 f (/x)\n\t7f2 g (/x)\n\n" * 3
+    for option, value, word in (
+        ("--max-input", "20", "20"),
+        ("--max-samples", "2", "more than 2 samples"),
+        ("--max-depth", "1", "more than 1 frames"),
+        ("--max-locations", "1", "more than 1 different frames"),
+        ("--max-memory", "1k", "memory"),
+    ):
+        refused(wick("report", "-", option, value, stdin=script.encode()), 4, word)
+    packed = gzip.compress(script.encode() * 1000)
+    refused(wick("report", "-", "--max-inflated", "10k", stdin=packed), 4, "10240")
+    for value in ("", "x", "1x", "-1", "0", "99999999999999999999g"):
+        refused(wick("report", "-", "--max-input", value, stdin=b""), 2, "--max-input", "512m")
+    assert wick("report", "-", "--max-input", "1m", stdin=script.encode()).returncode == 0
+    assert wick("merge", "-o", "-", "--max-depth", "0", "-").returncode == 2
+
+
+@case
+def half_files_are_salvaged_when_asked():
+    script = "a 7 1.5: 3 cycles:\n\t7f1 f (/x)\n\na 7 1.6: 4 cycles:\n\t7f1 f"
+    half = gzip.compress(script.encode() * 100)[:-20]
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        out = path / "out.pb"
+        for data in (FOLDED.encode()[:-4], script.encode(), half):
+            result = wick("convert", "-", out, "--salvage", "--force", stdin=data)
+            assert result.returncode == 0 and b"salvaged: " in result.stderr, result.stderr
+            assert b"salvaged: " in out.read_bytes()
+        refused(wick("report", "-", stdin=half), 3, "ends early", "--salvage")
+        whole = wick("convert", "-", out, "--salvage", "--force", stdin=FOLDED.encode())
+        assert whole.returncode == 0 and not whole.stderr and b"salvaged" not in out.read_bytes()
+
+
+def peak_of(*arguments):
+    """Exit status, stderr and peak memory in MiB of one run."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen([WICK, *arguments], stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return child.returncode, said.read().decode(), usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
+@case
+def bombs_and_huge_lengths_cost_little():
+    huge = b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f"  # 2^63 - 1 as varint
+    head = b"PERFILE2" + struct.pack("<QQQQQQ", 104, 128, 104, 1 << 63, 1 << 62, 1 << 63) + bytes(48)
+    inputs = {
+        "bomb.gz": gzip.compress(bytes(100 << 20)),
+        "nested.gz": gzip.compress(gzip.compress(bytes(100 << 20))),
+        "sample": b"\x0a\x04\x08\x01\x10\x02\x12" + huge,
+        "string": b"\x0a\x04\x08\x01\x10\x02\x32" + huge,
+        "perf.data": head,
+        "pipe.data": b"PERFILE2" + struct.pack("<QIHH", 16, 64, 0, 24) + struct.pack("<IIQ", 0, 0xFFFFFFFF, 0),
+        "gperf": struct.pack("<QQQQQ", 0, 3, 0, 10000, 0) + struct.pack("<QQ", 1, 1 << 63),
+    }
+    with workspace() as folder:
+        for name, data in inputs.items():
+            file = pathlib.Path(folder) / name
+            file.write_bytes(data)
+            status, said, peak, seconds = peak_of("report", file)
+            assert status in (3, 4) and name in said, (name, status, said)
+            assert peak < 64, (name, peak)
+            assert seconds < 2, (name, seconds)
+
+
+@case
+def a_full_disk_leaves_no_half_file():
+    import resource
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "in.folded").write_text(FOLDED)
+        for name in ("out.svg", "out.html", "out.pb", "out.speedscope.json"):
+            result = subprocess.run(
+                [WICK, "convert", path / "in.folded", path / name],
+                capture_output=True,
+                preexec_fn=small_files,
+                check=False,
+            )
+            refused(result, 1, name, "File too large")
+            assert os.listdir(folder) == ["in.folded"], os.listdir(folder)
+
+
 EXAMPLE = os.path.join(os.path.dirname(WICK), "examples", "example-fp")
 
 

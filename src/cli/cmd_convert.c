@@ -17,6 +17,7 @@ struct convert_options {
 	bool has_dot;
 	struct dot_options dot;
 	struct filter *filter;
+	struct read_options read;
 };
 
 static void convert_options_done(struct convert_options *c)
@@ -62,20 +63,25 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
 #include "model/filter.def"
 #undef FILTER
-		{ NULL, 0, NULL, 0 },
+#define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
+#include "cli/read_option.def"
+#undef READ_LIMIT
+		READ_OPTION_ROWS{ NULL, 0, NULL, 0 },
 	};
-	struct convert_options c = { .dot = { .max_nodes = DOT_MAX_NODES,
+	struct convert_options c = { .read = read_options_default(),
+				     .dot = { .max_nodes = DOT_MAX_NODES,
 					      .node_fraction = DOT_NODE_FRACTION,
 					      .edge_fraction = DOT_EDGE_FRACTION } };
 	int o, which;
 	err->text[0] = 0;
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, "", options, &which)) != -1) {
-		if (o == '?' || (is_filter_option(o) && filter_options_add(&c.filter, o, optarg, err) < 0)) {
+		if (o == '?' || (is_filter_option(o) && filter_options_add(&c.filter, o, optarg, err) < 0) ||
+		    (is_read_option(o) && read_options_set(&c.read, o, optarg, err) < 0)) {
 			convert_options_done(&c);
 			return false;
 		}
-		if (is_filter_option(o))
+		if (is_filter_option(o) || is_read_option(o))
 			continue;
 		if (strchr("NnE", o)) {
 			if (!parse_dot_option(&c, o, options[which].name, err)) {
@@ -132,7 +138,7 @@ static int run_convert(int argc, char **argv)
 	int r = profile_check_output(out, c.force, &err);
 	struct profile p;
 	if (r == 0)
-		r = profile_load(in, &p, &err);
+		r = profile_load(in, &c.read, &p, &err);
 	if (r < 0)
 		return command_failed(&cmd_convert, r, &err);
 	r = filter_options_apply(c.filter, in, &p, &err);
@@ -164,6 +170,6 @@ const struct command cmd_convert = {
 		"first), names shortened, the thread's name as root (--pid, --tid: and its numbers), --kernel and "
 		"--jit\n"
 		"(--all: both) mark frames with _[k] and _[j], --addrs shows where frames without a name "
-		"lie.\n" FILTER_USAGE,
+		"lie.\n" FILTER_USAGE READ_USAGE,
 	.run = run_convert,
 };

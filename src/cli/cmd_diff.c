@@ -23,6 +23,7 @@ struct diff_options {
 	enum color_mode color;
 	bool by_total, stacks, json;
 	struct filter *filter;
+	struct read_options read;
 };
 
 static void options_done(struct diff_options *o)
@@ -34,6 +35,7 @@ static void options_done(struct diff_options *o)
 /* What all windows must agree on, taken from the first, and what they do not. */
 struct comparison {
 	const struct diff_options *options;
+	struct read_options *read;
 	struct diff diff;
 	struct membudget budget;
 	const char *first;
@@ -115,7 +117,7 @@ static int add_profile(struct comparison *c, enum diff_side side, struct profile
 static int add_file(struct comparison *c, enum diff_side side, const char *path, struct error *err)
 {
 	struct profile p;
-	int r = profile_load(path, &p, err);
+	int r = profile_load(path, c->read, &p, err);
 	if (r < 0)
 		return r;
 	r = add_profile(c, side, &p, path, err);
@@ -190,7 +192,10 @@ static const struct option long_options[] = {
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
 #include "model/filter.def"
 #undef FILTER
-	{ NULL, 0, NULL, 0 },
+#define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
+#include "cli/read_option.def"
+#undef READ_LIMIT
+	READ_OPTION_ROWS{ NULL, 0, NULL, 0 },
 };
 
 /* "5%" and "5" are 0.05. */
@@ -254,13 +259,19 @@ static int take_option(struct diff_options *o, int option)
 		return filter_options_add(&o->filter, option, optarg, &err) < 0
 			       ? command_usage_error(&cmd_diff, "%s", err.text)
 			       : 0;
+	if (is_read_option(option))
+		return read_options_set(&o->read, option, optarg, &err) < 0
+			       ? command_usage_error(&cmd_diff, "%s", err.text)
+			       : 0;
 	return -1;
 }
 
 static int run_diff(int argc, char **argv)
 {
 	_cleanup_(options_done)
-	struct diff_options options = { .limit = ROWS_DEFAULT, .base = calloc((size_t)argc + 1, sizeof(char *)) };
+	struct diff_options options = { .limit = ROWS_DEFAULT,
+					.read = read_options_default(),
+					.base = calloc((size_t)argc + 1, sizeof(char *)) };
 	struct diff_options *o = &options;
 	int option;
 	opterr = 0;
@@ -280,7 +291,7 @@ static int run_diff(int argc, char **argv)
 		return command_usage_error(&cmd_diff,
 					   "wants two profiles, or --base A for each window of A and those of B");
 	_cleanup_(comparison_done)
-	struct comparison c = { .options = o, .budget = membudget_of(DIFF_MAX) };
+	struct comparison c = { .options = o, .read = &options.read, .budget = membudget_of(DIFF_MAX) };
 	struct error err;
 	int r = compare(&c, windows, &err);
 	return r < 0 ? command_failed(&cmd_diff, r, &err) : 0;
@@ -302,6 +313,7 @@ const struct command cmd_diff = {
 		 "  --detect PERCENT   say how many samples would show such a change of each row's share\n"
 		 "  --type TYPE        sample type; default: that of the first profile\n"
 		 "  --json             everything, unrounded\n"
-		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n" FILTER_USAGE,
+		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n" FILTER_USAGE
+			 READ_USAGE,
 	.run = run_diff,
 };

@@ -17,6 +17,7 @@
 struct merge_options {
 	const char *out, *type;
 	bool force;
+	struct read_options read;
 };
 
 struct merge {
@@ -71,10 +72,10 @@ static int compact(struct merge *m, bool always)
 }
 
 /* Decodes one input, adds it and forgets it. */
-static int add_file(struct merge *m, const char *path, struct error *err)
+static int add_file(struct merge *m, struct read_options *read, const char *path, struct error *err)
 {
 	struct profile p;
-	int r = profile_load(path, &p, err);
+	int r = profile_load(path, read, &p, err);
 	if (r < 0)
 		return r;
 	if (m->first)
@@ -94,7 +95,7 @@ static int add_file(struct merge *m, const char *path, struct error *err)
 	return r;
 }
 
-static int merge(const struct merge_options *o, char **inputs, struct error *err)
+static int merge(struct merge_options *o, char **inputs, struct error *err)
 {
 	/* Said before long inputs are read. */
 	int r = profile_check_output(o->out, o->force, err);
@@ -105,7 +106,7 @@ static int merge(const struct merge_options *o, char **inputs, struct error *err
 	if (r < 0)
 		return error_set(err, r, "out of memory");
 	for (; r == 0 && *inputs; inputs++)
-		r = add_file(&m, *inputs, err);
+		r = add_file(&m, &o->read, *inputs, err);
 	if (r == 0 && (r = compact(&m, true)) < 0)
 		error_set(err, r, "out of memory");
 	if (r == 0)
@@ -122,9 +123,13 @@ static int run_merge(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "type", required_argument, NULL, 't' },
 		{ "force", no_argument, NULL, 'f' },
-		{ NULL, 0, NULL, 0 },
+#define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
+#include "cli/read_option.def"
+#undef READ_LIMIT
+		READ_OPTION_ROWS{ NULL, 0, NULL, 0 },
 	};
-	struct merge_options m = { 0 };
+	struct merge_options m = { .read = read_options_default() };
+	struct error err;
 	int o;
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
@@ -134,14 +139,16 @@ static int run_merge(int argc, char **argv)
 			m.type = optarg;
 		else if (o == 'f')
 			m.force = true;
-		else
+		else if (is_read_option(o)) {
+			if (read_options_set(&m.read, o, optarg, &err) < 0)
+				return command_usage_error(&cmd_merge, "%s", err.text);
+		} else
 			return command_usage_error(&cmd_merge, "unknown option or missing value: %s", argv[optind - 1]);
 	}
 	if (!m.out)
 		return command_usage_error(&cmd_merge, "wants -o OUT");
 	if (optind == argc)
 		return command_usage_error(&cmd_merge, "wants at least one profile");
-	struct error err;
 	int r = merge(&m, argv + optind, &err);
 	return r < 0 ? command_failed(&cmd_merge, r, &err) : 0;
 }
@@ -156,6 +163,7 @@ const struct command cmd_merge = {
 		 "order.\n"
 		 "Rows of equal stack and labels are summed. Period, default type and doc_url are those of the first "
 		 "input;\n"
-		 "stderr says where inputs differ in them. --type picks the sample type for formats that hold one.\n",
+		 "stderr says where inputs differ in them. --type picks the sample type for formats that hold "
+		 "one.\n" READ_USAGE,
 	.run = run_merge,
 };

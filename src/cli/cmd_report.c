@@ -25,6 +25,7 @@ struct report_options {
 	enum color_mode color;
 	struct pattern *pattern; /* of --peek, --callers, --callees */
 	struct filter *filter;
+	struct read_options read;
 };
 
 static void options_done(struct report_options *o)
@@ -54,7 +55,10 @@ static const struct option long_options[] = {
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
 #include "model/filter.def"
 #undef FILTER
-	{ NULL, 0, NULL, 0 },
+#define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
+#include "cli/read_option.def"
+#undef READ_LIMIT
+	READ_OPTION_ROWS{ NULL, 0, NULL, 0 },
 };
 
 static int set_view(struct report_options *o, enum view view)
@@ -122,10 +126,19 @@ static int add_filter(struct report_options *o, int option)
 	return r < 0 ? command_usage_error(&cmd_report, "%s", err.text) : 0;
 }
 
+static int set_read(struct report_options *o, int option)
+{
+	struct error err;
+	int r = read_options_set(&o->read, option, optarg, &err);
+	return r < 0 ? command_usage_error(&cmd_report, "%s", err.text) : 0;
+}
+
 static int set_option(struct report_options *o, int option, int argc, char **argv)
 {
 	if (is_filter_option(option))
 		return add_filter(o, option);
+	if (is_read_option(option))
+		return set_read(o, option);
 	switch (option) {
 	case 'n':
 		return set_top(o, argc, argv);
@@ -250,7 +263,7 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 static int run_report(int argc, char **argv)
 {
 	_cleanup_(options_done)
-	struct report_options o = { .min_percent = -1 };
+	struct report_options o = { .min_percent = -1, .read = read_options_default() };
 	int option;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -266,7 +279,7 @@ static int run_report(int argc, char **argv)
 	struct profile p;
 	int status = o.flame ? profile_check_output(o.flame, o.force, &err) : 0;
 	if (status == 0)
-		status = profile_load(o.file, &p, &err);
+		status = profile_load(o.file, &o.read, &p, &err);
 	if (status < 0)
 		return command_failed(&cmd_report, status, &err);
 	status = o.view == VIEW_RAW ? show_raw(&o, &p, &err) : show(&o, &p, &err);
@@ -294,6 +307,6 @@ const struct command cmd_report = {
 		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for trees)\n"
 		 "  --sort self|total  order of --top\n"
 		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n"
-		 "  --json             the same as JSON\n" FILTER_USAGE,
+		 "  --json             the same as JSON\n" FILTER_USAGE READ_USAGE,
 	.run = run_report,
 };

@@ -7,3 +7,6 @@
 
 /* A decimal number within [min, max], nothing before or behind it. */
 bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
+
+/* Bytes: a number, or one with k, m, g (1024 each) behind it. */
+bool size_parse(const char *s, uint64_t *ret);

@@ -71,17 +71,37 @@ static enum output output_of(const char *path)
 	return OUTPUT_NONE;
 }
 
-int profile_load(const char *path, struct profile *p, struct error *err)
+/* What a salvaged file lacks goes along with it. */
+static int say_loss(const char *path, const struct salvage *salvage, struct profile *p, struct error *err)
+{
+	char text[sizeof(salvage->loss.text) + 16];
+	if (!salvage->loss.text[0])
+		return 0;
+	(void)fprintf(stderr, "wick: %s: salvaged: %s\n", path, salvage->loss.text);
+	(void)snprintf(text, sizeof(text), "salvaged: %s", salvage->loss.text);
+	int r = profile_add_comment(p, slice_str(text));
+	return r < 0 ? error_set(err, r, "out of memory") : 0;
+}
+
+static int decode(const char *path, struct slice bytes, const struct read_options *o, struct profile *p,
+		  struct error *err)
+{
+	struct salvage salvage = { 0 };
+	int r = format_salvage(bytes, &o->limits, o->salvage ? &salvage : NULL, p, NULL, err);
+	return r < 0 ? r : say_loss(path, &salvage, p, err);
+}
+
+int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err)
 {
 	_cleanup_(buf_done)
-	struct buf bytes = buf_of(format_limits_default.input_size);
+	struct buf bytes = buf_of(o->limits.input_size);
 	int r = file_read(path, &bytes, err);
 	if (r < 0)
 		return r;
-	r = profile_init(p, NULL);
+	r = profile_init(p, &o->budget);
 	if (r < 0)
-		return error_set(err, r, "out of memory");
-	r = format_decode(slice_of(bytes.data, bytes.n), &format_limits_default, p, NULL, err);
+		return error_set(err, r, "%s: out of memory", path);
+	r = decode(path, slice_of(bytes.data, bytes.n), o, p, err);
 	if (r < 0) {
 		error_prefix(err, "%s", path);
 		profile_done(p);

@@ -3,13 +3,15 @@
 #pragma once
 
 #include "format/dot.h"
+#include "cli/read_options.h"
 #include "format/stackcollapse.h"
 #include "model/calltree.h"
 #include "model/profile.h"
 
 /* Reads a file ("-" = stdin) of any format wick knows, told by content. `p`
- * is initialised here and needs profile_done() when 0 is returned. */
-int profile_load(const char *path, struct profile *p, struct error *err) must_check;
+ * is initialised here, on o->budget, and needs profile_done() when 0 is
+ * returned. What --salvage gave up is said on stderr and in a comment. */
+int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err) must_check;
 
 /* -EINVAL when the end of the name says no format; messages list those known. */
 int profile_check_output(const char *path, bool force, struct error *err) must_check;

@@ -206,13 +206,78 @@ const char *format_looks_like(struct slice bytes)
 	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
 }
 
-int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
-		  struct error *err)
+/* Text is cut behind its last whole line, perf script behind its last whole
+ * sample. Of a number that stands last, nobody knows whether it is all. */
+static struct slice salvage_text(enum format format, struct slice text, struct salvage *salvage)
+{
+	if (format != FORMAT_FOLDED && format != FORMAT_PERFSCRIPT)
+		return text;
+	bool wants_blank = format == FORMAT_PERFSCRIPT;
+	size_t end = text.size;
+	while (end > 0 && !(text.data[end - 1] == '\n' && (!wants_blank || (end > 1 && text.data[end - 2] == '\n'))))
+		end--;
+	if (end == 0 || end == text.size)
+		return text;
+	(void)error_set(&salvage->loss, 0, "ends in the middle of a %s, at byte %zu; its last %zu bytes are left out",
+			wants_blank ? "sample" : "line", text.size, text.size - end);
+	return slice_of(text.data, end);
+}
+
+static int decode_as(enum format format, struct slice plain, const struct format_limits *limits,
+		     struct salvage *salvage, struct profile *p, struct error *err)
+{
+	switch (format) {
+	case FORMAT_PPROF:
+		return pprof_decode(plain, limits, p, err);
+	case FORMAT_OTLP:
+		return otlp_decode(plain, limits, p, err);
+	case FORMAT_FOLDED:
+		return folded_decode(plain, limits, p, err);
+	case FORMAT_GPERF:
+		return gperf_decode(plain, limits, p, err);
+	case FORMAT_PERFDATA:
+		return perfdata_decode(plain, limits, salvage, p, err);
+	case FORMAT_PERFSCRIPT:
+		return perfscript_decode(plain, limits, p, err);
+	case FORMAT_SPEEDSCOPE:
+		return speedscope_decode(plain, limits, p, err);
+	case FORMAT_FLAMEBEARER:
+		return flamebearer_decode(plain, limits, p, err);
+	case FORMAT_V8_CPU:
+		return v8_cpu_decode(plain, limits, p, err);
+	case FORMAT_V8_HEAP:
+		return v8_heap_decode(plain, limits, p, err);
+	case FORMAT_UNKNOWN:
+		break;
+	}
+	return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",
+			 format_looks_like(plain));
+}
+
+/* Inflates; half a compressed file's beginning when salvaging. */
+static int plain_bytes(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
+		       struct buf *inflated, struct slice *ret, struct error *err)
+{
+	struct error why = { "" };
+	int r = inflate_bytes(bytes, limits, inflated, ret, &why);
+	if (r == -ENODATA && salvage && inflated->n) {
+		salvage->loss = why;
+		*ret = slice_of(inflated->data, inflated->n);
+		return 0;
+	}
+	if (r == -ENODATA)
+		return error_set(err, r, "%s%s", why.text,
+				 inflated->n ? "; --salvage keeps what can be read of it" : "");
+	return r < 0 ? error_set(err, r, "%s", why.text) : 0;
+}
+
+int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		   enum format *ret_format, struct error *err)
 {
 	_cleanup_(buf_done)
 	struct buf inflated = buf_of(0);
 	struct slice plain;
-	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
+	int r = plain_bytes(bytes, limits, salvage, &inflated, &plain, err);
 	if (r < 0)
 		return r;
 	/* What has been inflated may be larger than what may arrive. */
@@ -220,47 +285,23 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
 	if (inner.input_size < plain.size)
 		inner.input_size = plain.size;
 	enum format format = format_detect(plain);
-	switch (format) {
-	case FORMAT_PPROF:
-		r = pprof_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_OTLP:
-		r = otlp_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_FOLDED:
-		r = folded_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_PERFDATA:
-		r = perfdata_decode(plain, &inner, NULL, p, err);
-		break;
-	case FORMAT_PERFSCRIPT:
-		r = perfscript_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_SPEEDSCOPE:
-		r = speedscope_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_FLAMEBEARER:
-		r = flamebearer_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_V8_CPU:
-		r = v8_cpu_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_V8_HEAP:
-		r = v8_heap_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_GPERF:
-		r = gperf_decode(plain, &inner, p, err);
-		break;
-	case FORMAT_UNKNOWN:
-		return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",
-				 format_looks_like(plain));
-	}
+	if (salvage)
+		plain = salvage_text(format, plain, salvage);
+	r = decode_as(format, plain, &inner, salvage, p, err);
 	if (r < 0) {
-		if (codec_of(bytes) != CODEC_RAW)
+		if (format != FORMAT_UNKNOWN && codec_of(bytes) != CODEC_RAW)
 			error_prefix(err, "decompressed");
-		return error_prefix(err, "%s", format_name(format)), r;
+		if (format != FORMAT_UNKNOWN)
+			error_prefix(err, "%s", format_name(format));
+		return r;
 	}
 	if (ret_format)
 		*ret_format = format;
 	return 0;
+}
+
+int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
+		  struct error *err)
+{
+	return format_salvage(bytes, limits, NULL, p, ret_format, err);
 }

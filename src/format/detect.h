@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "format/limits.h"
+#include "format/salvage.h"
 #include "model/profile.h"
 
 enum format {
@@ -33,3 +34,8 @@ const char *format_looks_like(struct slice bytes);
  * "not a profile wick knows; looks like PNG". ret_format may be NULL. */
 int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
 		  struct error *err) must_check;
+
+/* The same, but with `salvage` half a file is no error where a prefix means
+ * something: what is missing is said there. Not for JSON formats. */
+int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		   enum format *ret_format, struct error *err) must_check;

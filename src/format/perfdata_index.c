@@ -191,15 +191,17 @@ static int index_record(struct perfdata *d, const struct record_header *h, struc
 	}
 }
 
-/* The file ends: at `at`, within something. */
+/* The file ends within something. */
 static int ends_early(struct perfdata *d, const char *within)
 {
 	char text[160];
+	if (d->counts.samples == 0)
+		return error_set(d->err, -ENODATA, "ends in the middle of %s before the first sample, at byte %zu", within,
+				 d->file.size);
 	(void)snprintf(text, sizeof(text), "ends in the middle of %s behind sample %" PRIu64 ", at byte %zu", within,
 		       d->counts.samples, d->file.size);
-	if (!d->salvage || d->counts.samples == 0)
-		return error_set(d->err, -ENODATA, "%s%s", text,
-				 d->counts.samples ? "; --salvage keeps the samples before it" : "");
+	if (!d->salvage)
+		return error_set(d->err, -ENODATA, "%s; --salvage keeps the samples before it", text);
 	return error_set(&d->salvage->loss, 0, "%s", text);
 }
 
