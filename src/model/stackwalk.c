@@ -104,6 +104,17 @@ static int add_rest(struct dict *d, struct walker *w)
 	return 0;
 }
 
+/* Where the nodes of a rest will go. Below a new node all are new, and their
+ * ids follow each other unless rests have beginnings in common. */
+static void fetch_new(const struct dict *d, const struct walker *w, uint32_t *next)
+{
+	for (uint32_t i = 1; i < w->n_left; i++) {
+		uint32_t parent = *next + i - 1, frame = w->at[(int64_t)i * w->step];
+		__builtin_prefetch(&d->node_ids.slots[pairset_probe(&d->node_ids, parent, frame).slot]);
+	}
+	*next += w->n_left;
+}
+
 static int walk_batch(struct batch *b, const struct stack_frames *stacks, uint32_t n, struct node_id *ret)
 {
 	struct dict *d = b->dict;
@@ -111,11 +122,16 @@ static int walk_batch(struct batch *b, const struct stack_frames *stacks, uint32
 	b->n_active = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		struct walker *w = &b->walkers[i];
-		*w = (struct walker){ .at = stacks[i].root, .step = stacks[i].step, .n_left = stacks[i].n };
+		*w = (struct walker){
+			.at = stacks[i].root, .step = stacks[i].step, .node = stacks[i].from, .n_left = stacks[i].n
+		};
 		if (d->node_ids.n && next_turn(w, d, rows, dict_n_nodes(d)))
 			b->active[b->n_active++] = (uint8_t)i;
 	}
 	walk_known(b);
+	uint32_t next = dict_n_nodes(d);
+	for (uint32_t i = 0; d->node_ids.n && i < n; i++)
+		fetch_new(d, &b->walkers[i], &next);
 	for (uint32_t i = 0; i < n; i++) {
 		int r = add_rest(d, &b->walkers[i]);
 		if (r < 0)

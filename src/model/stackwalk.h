@@ -22,16 +22,17 @@ struct stack_frames {
 	const uint32_t *root;
 	uint32_t n;
 	int32_t step;
+	uint32_t from; /* the node to start at, 0 = root */
 };
 
 static inline struct stack_frames stack_root_first(const uint32_t *frames, uint32_t n)
 {
-	return (struct stack_frames){ frames, n, 1 };
+	return (struct stack_frames){ frames, n, 1, 0 };
 }
 
 static inline struct stack_frames stack_leaf_first(const uint32_t *frames, uint32_t n)
 {
-	return (struct stack_frames){ n ? frames + n - 1 : frames, n, -1 };
+	return (struct stack_frames){ n ? frames + n - 1 : frames, n, -1, 0 };
 }
 
 /* ret[i] = the node of stacks[i], its nodes added where new; the empty stack
