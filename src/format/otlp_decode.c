@@ -23,11 +23,15 @@ static void decoder_done(struct otlp_decoder *d)
 	vec_done(budget, &d->stacks);
 	vec_done(budget, &d->stack);
 	vec_done(budget, &d->location_indices);
+	vec_done(budget, &d->samples);
 	vec_done(budget, &d->known);
+	vec_done(budget, &d->first_row);
+	vec_done(budget, &d->rows);
+	pathcache_done(&d->paths);
 	u64map_done(&d->long_chains);
 	u64map_done(&d->ranges);
 	u64map_done(&d->known_ids);
-	u64map_done(&d->rows);
+	u64map_done(&d->far_rows);
 	buf_done(&d->text);
 }
 
@@ -253,7 +257,7 @@ static int decode(struct otlp_decoder *d)
 	u64map_init(&d->long_chains, budget);
 	u64map_init(&d->ranges, budget);
 	u64map_init(&d->known_ids, budget);
-	u64map_init(&d->rows, budget);
+	u64map_init(&d->far_rows, budget);
 	int r = find_dictionary(d);
 	if (r < 0)
 		return r;

@@ -6,13 +6,17 @@
  *   otlp_layout.c      which release wrote it
  *   otlp_dictionary.c  tables
  *   otlp_attribute.c   attributes -> labels
- *   otlp_profile.c     profiles and their samples */
+ *   otlp_stack.c       stacks -> nodes
+ *   otlp_profile.c     profiles
+ *   otlp_sample.c      samples -> rows */
 #pragma once
 
 #include "format/limits.h"
 #include "format/otlp_wire.h"
+#include "format/pathcache.h"
 #include "format/protobuf.h"
 #include "model/profile.h"
+#include "model/stackwalk.h"
 
 /* Flag of a location's code; the rest is an index into decoder.chains. */
 #define OTLP_CHAIN (UINT32_C(1) << 31)
@@ -57,12 +61,62 @@ struct otlp_link {
 	struct str_id trace, span; /* hex, or none */
 };
 
-/* Which labels some attribute indices of some scope came to. */
-struct otlp_known_labels {
-	struct slice indices;
+/* Where the samples of a profile stand, if in one place; most of its bytes. */
+struct otlp_run {
+	const uint8_t *first, *end;
+};
+
+/* What the samples of one profile share. */
+struct otlp_header {
+	struct otlp_run samples;
+	uint32_t column[PROFILE_MAX_TYPES]; /* of the model, for each value type of the profile */
+	uint32_t n_types;
+	struct value_type period_type;
+	uint64_t time_ns, duration_ns, period, default_type;
+	struct otlp_labels labels; /* of resource, scope and profile */
+	uint32_t n_outer;
+};
+
+/* What the labels of a sample come from. */
+struct otlp_label_key {
 	uint64_t scope; /* number of the profile << 32 | link */
+	struct slice indices;
+	uint64_t head[2]; /* the first 16 bytes of `indices` */
+};
+
+struct otlp_known_labels {
+	struct otlp_label_key key;
 	struct labels_id labels;
 };
+
+/* Of a stack; piece 0 is next to the root. See otlp_stack.c. */
+struct otlp_piece {
+	struct path_piece bytes;
+	struct path_entry *place;
+	const uint8_t *from;
+	uint32_t n_frames; /* when it has been read */
+};
+
+#define OTLP_MAX_PIECES 16
+
+/* A stack on its way to its node. */
+struct otlp_stack {
+	struct slice indices;
+	struct otlp_piece pieces[OTLP_MAX_PIECES];
+	uint32_t n_pieces, n_known;
+	uint32_t node, depth;		/* where the known pieces end */
+	uint32_t first_frame, n_frames; /* of the rest, in decoder.stack */
+	bool is_long;			/* the rest has a long chain: not read */
+};
+
+/* A row of the profile, and the next one of its node + 1, or 0. */
+struct otlp_row {
+	struct labels_id labels;
+	uint32_t next;
+};
+
+/* Samples taken together. */
+#define OTLP_BATCH 16
 
 struct otlp_decoder {
 	struct slice bytes;
@@ -81,16 +135,22 @@ struct otlp_decoder {
 	VEC(uint32_t) locations; /* codes: a frame, or OTLP_CHAIN | index */
 	VEC(uint32_t) chains;	 /* n, then n frame ids, caller first */
 	VEC(struct node_id) stacks;
+	struct otlp_stack waiting[STACKWALK_BATCH];
+	uint32_t n_waiting;
+	struct pathcache paths;	   /* of the stack table */
 	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
-	VEC(uint32_t) stack;	   /* codes, leaf first */
+	VEC(uint32_t) stack;	   /* codes or frames, leaf first */
 
 	VEC(uint32_t) location_indices; /* v1.7, of the current profile */
 	struct u64map ranges;		/* v1.7: start << 32 | length -> node + 1 */
 	uint64_t n_range_frames;
 
+	VEC(struct otlp_run) samples; /* by profile */
 	VEC(struct otlp_known_labels) known;
 	struct u64map known_ids; /* by hash */
-	struct u64map rows;	 /* node << 32 | labels -> row + 1 */
+	VEC(uint32_t) first_row; /* by node; see otlp_sample.c */
+	VEC(struct otlp_row) rows;
+	struct u64map far_rows; /* node << 32 | labels -> row + 1 */
 
 	uint32_t n_profiles, n_samples, n_timed;
 	int64_t end_ns;
@@ -142,9 +202,12 @@ static inline int otlp_repeated_next(struct pb_reader *r, const struct pb_field 
 enum otlp_layout otlp_find_layout(struct slice request, struct slice dictionary);
 
 int otlp_read_dictionary(struct otlp_decoder *d) must_check;
-/* One stack of codes in d->stack, to the node of its leaf. */
-int otlp_walk_stack(struct otlp_decoder *d, const uint8_t *at, struct node_id *ret) must_check;
-int otlp_push_location(struct otlp_decoder *d, const uint8_t *at, uint64_t index) must_check;
+/* A row of the stack table: the stack gets its node some rows later. */
+int otlp_take_stack(struct otlp_decoder *d, const struct pb_field *message) must_check;
+int otlp_end_stacks(struct otlp_decoder *d) must_check;
+/* The node of `n` locations, leaf first. */
+int otlp_walk_locations(struct otlp_decoder *d, const uint8_t *at, const uint32_t *indices, uint64_t n,
+			struct node_id *ret) must_check;
 
 /* KeyValue fields of a resource or scope, rows of the attribute table, and
  * fields that hold indices into it. Of `set`, the first n_outer labels come
@@ -166,3 +229,6 @@ int otlp_push_comment(struct otlp_decoder *d, const uint8_t *at, struct str_id t
 /* The value types of one profile are added to the model's; then its samples. */
 int otlp_note_types(struct otlp_decoder *d, const struct pb_field *f) must_check;
 int otlp_take_profile(struct otlp_decoder *d, const struct pb_field *f, const struct otlp_labels *outer) must_check;
+/* The samples behind number d->row of the profile. */
+int otlp_take_samples(struct otlp_decoder *d, const struct pb_field *messages, uint32_t n,
+		      const struct otlp_header *h) must_check;

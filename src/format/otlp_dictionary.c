@@ -376,125 +376,18 @@ static int take_link(struct otlp_decoder *d, const struct pb_field *message)
 	return k < 0 ? otlp_fail_reader(d, &r, k) : push_row(d, message->at, links, link);
 }
 
-static int push_packed(struct otlp_decoder *d, struct slice indices)
+static int read_stacks(struct otlp_decoder *d)
 {
-	struct pb_reader r = pb_reader_nested(indices);
-	/* Each index is at least a byte. */
-	size_t n_most = indices.size < d->limits->depth ? indices.size : d->limits->depth;
-	int k = vec_reserve(d->p->budget, &d->stack, (uint32_t)n_most);
-	if (k < 0)
-		return otlp_fail_memory(d, r.at, k);
-	uint32_t n = d->stack.n, limit = d->limits->depth, n_locations = d->locations.n;
-	uint32_t *stack = d->stack.data;
-	const uint32_t *locations = d->locations.data;
-	while (r.at < r.end) {
-		const uint8_t *at = r.at;
-		uint64_t i = *at;
-		if (i < 0x80) {
-			r.at = at + 1;
-		} else if (r.end - at >= 3 && at[1] < 0x80) {
-			i = (i & 0x7f) | (uint64_t)at[1] << 7;
-			r.at = at + 2;
-		} else if (r.end - at >= 3 && at[2] < 0x80) {
-			i = (i & 0x7f) | (uint64_t)(at[1] & 0x7f) << 7 | (uint64_t)at[2] << 14;
-			r.at = at + 3;
-		} else {
-			k = pb_varint(&r, &i);
-			if (k < 0)
-				return otlp_fail_reader(d, &r, k);
-		}
-		if (n >= limit)
-			return otlp_fail_limit(d, at, "frames", limit);
-		if (i >= n_locations)
-			return otlp_fail_index(d, at, "location", i);
-		stack[n++] = locations[i];
-	}
-	d->stack.n = n;
-	return 0;
-}
-
-int otlp_push_location(struct otlp_decoder *d, const uint8_t *at, uint64_t index)
-{
-	if (d->stack.n >= d->limits->depth)
-		return otlp_fail_limit(d, at, "frames", d->limits->depth);
-	if (index >= d->locations.n)
-		return otlp_fail_index(d, at, "location", index);
-	return push_row(d, at, stack, d->locations.data[index]);
-}
-
-static int take_stack(struct otlp_decoder *d, const struct pb_field *message)
-{
-	struct pb_reader r = pb_reader_nested(message->bytes);
-	struct pb_field f;
-	int k;
-	d->stack.n = 0;
-	while ((k = pb_next(&r, &f)) > 0) {
-		if (f.number != STACK_LOCATION_INDICES)
-			continue;
-		if (f.wire == PB_BYTES)
-			k = push_packed(d, f.bytes);
-		else
-			k = otlp_expect_wire(d, &f, PB_VARINT, "location_indices");
-		if (k == 0 && f.wire == PB_VARINT)
-			k = otlp_push_location(d, f.at, f.value);
-		if (k < 0)
-			return k;
-	}
-	if (k < 0)
-		return otlp_fail_reader(d, &r, k);
-	struct node_id node;
-	k = otlp_walk_stack(d, message->at, &node);
-	return k < 0 ? k : push_row(d, message->at, stacks, node);
-}
-
-static int walk_frames(struct otlp_decoder *d, const uint32_t *frames, uint32_t n, uint32_t *node)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		int r = dict_step(&d->p->dict, node, frames[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* A location of thousands of lines is two bytes in each stack that has it:
- * remembering where it led keeps the work in proportion to the input. */
-static int walk_chain(struct otlp_decoder *d, uint32_t code, uint32_t *node)
-{
-	const uint32_t *chain = d->chains.data + (code & ~OTLP_CHAIN);
-	if (*chain <= 16)
-		return walk_frames(d, chain + 1, *chain, node);
-	uint32_t *last = u64map_put(&d->long_chains, (uint64_t)*node << 32 | code);
-	if (!last)
-		return -ENOBUFS;
-	if (*last) {
-		*node = *last;
-		return 0;
-	}
-	int r = walk_frames(d, chain + 1, *chain, node);
-	*last = r < 0 ? 1 : *node;
+	const struct otlp_section *s = &d->sections[DICTIONARY_STACK];
+	int r = pathcache_init(&d->paths, d->p->budget, s->end - s->first);
+	if (r < 0)
+		return otlp_fail_memory(d, d->dictionary.data, r);
+	r = each_row(d, DICTIONARY_STACK, "stack", otlp_take_stack);
+	d->row_name = "stack";
+	if (r == 0)
+		r = otlp_end_stacks(d);
+	d->row_name = NULL;
 	return r;
-}
-
-int otlp_walk_stack(struct otlp_decoder *d, const uint8_t *at, struct node_id *ret)
-{
-	uint32_t node = 0, n_frames = d->stack.n;
-	const uint32_t *stack = d->stack.data;
-	for (uint32_t i = d->stack.n; i-- > 0;) {
-		int r;
-		if (stack[i] & OTLP_CHAIN) {
-			n_frames += d->chains.data[stack[i] & ~OTLP_CHAIN] - 1;
-			if (n_frames > d->limits->depth)
-				return otlp_fail_limit(d, at, "frames", d->limits->depth);
-			r = walk_chain(d, stack[i], &node);
-		} else {
-			r = dict_step(&d->p->dict, &node, stack[i]);
-		}
-		if (r < 0)
-			return otlp_fail_memory(d, at, r);
-	}
-	ret->v = node;
-	return 0;
 }
 
 int otlp_read_dictionary(struct otlp_decoder *d)
@@ -513,6 +406,6 @@ int otlp_read_dictionary(struct otlp_decoder *d)
 	if (r == 0)
 		r = each_row(d, DICTIONARY_LINK, "link", take_link);
 	if (r == 0 && d->layout != OTLP_1_7)
-		r = each_row(d, DICTIONARY_STACK, "stack", take_stack);
+		r = read_stacks(d);
 	return r;
 }

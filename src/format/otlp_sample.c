@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sample is one row for each (stack, labels), with a value for each type.
+ *
+ * What a sample leads to (the node of its stack, its labels, their row) is
+ * spread over more memory than caches hold. So samples are taken a batch at a
+ * time and in passes, each fetching what the next one reads. */
+#include "format/otlp_decoder.h"
+
+#include "base/saturate.h"
+
+#include <inttypes.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define FEW 8
+
+struct sample {
+	struct pb_field message;
+	uint64_t stack, length, link;
+	struct pb_field attributes; /* the first of its fields */
+	uint32_t n_attribute_fields;
+	int64_t values[PROFILE_MAX_TYPES]; /* of the profile */
+	uint32_t n_values;
+	uint64_t n_times;
+	struct otlp_label_key key;
+	uint64_t hash; /* of `key` */
+	struct node_id node;
+	struct labels_id labels;
+};
+
+/* v1.7 has one value for each type; since then there is one type, and a value
+ * for each time or one for all. */
+static int add_values(struct otlp_decoder *d, const struct pb_field *f, const struct otlp_header *h, struct sample *s)
+{
+	struct pb_reader r = otlp_repeated(f);
+	uint64_t v = 0;
+	int k;
+	while ((k = otlp_repeated_next(&r, f, &v)) > 0) {
+		uint32_t i = h->n_types == 1 ? 0 : s->n_values;
+		if (i >= h->n_types)
+			return otlp_fail(d, f->at, -EBADMSG, "more values than the %" PRIu32 " sample types",
+					 h->n_types);
+		s->values[i] = i64_add_saturating(s->n_values == i ? 0 : s->values[i], (int64_t)v);
+		s->n_values++;
+	}
+	return k < 0 ? otlp_fail_reader(d, &r, k) : 0;
+}
+
+static void count_times(const struct pb_field *f, struct sample *s)
+{
+	struct pb_reader r = otlp_repeated(f);
+	uint64_t v;
+	if (f->wire != PB_BYTES)
+		s->n_times++;
+	else
+		while (otlp_repeated_next(&r, f, &v) > 0)
+			s->n_times++;
+}
+
+enum meaning { M_NONE, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES, M_TIMES_VARINT };
+
+static const uint8_t meanings[][8] = {
+	[OTLP_1_7] = { 0, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES_VARINT },
+	[OTLP_1_8] = { 0, M_STACK, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES },
+	[OTLP_1_10] = { 0, M_STACK, M_ATTRIBUTES, M_LINK, M_VALUES, M_TIMES },
+};
+
+static int sample_field(struct otlp_decoder *d, const struct pb_field *f, const struct otlp_header *h, struct sample *s)
+{
+	switch ((enum meaning)(f->number < 8 ? meanings[d->layout][f->number] : M_NONE)) {
+	case M_NONE:
+		return 0;
+	case M_STACK:
+		return otlp_number(d, f, d->layout == OTLP_1_7 ? "locations_start_index" : "stack_index", &s->stack);
+	case M_LENGTH:
+		return otlp_number(d, f, "locations_length", &s->length);
+	case M_VALUES:
+		return add_values(d, f, h, s);
+	case M_ATTRIBUTES:
+		if (s->n_attribute_fields++ == 0)
+			s->attributes = *f;
+		return 0;
+	case M_LINK:
+		return otlp_number(d, f, "link_index", &s->link);
+	case M_TIMES:
+		if (f->wire == PB_BYTES && f->bytes.size % 8)
+			return otlp_fail(d, f->at, -EBADMSG, "timestamps_unix_nano of %zu bytes", f->bytes.size);
+		s->n_times += f->wire == PB_BYTES ? f->bytes.size / 8 : 1;
+		return 0;
+	case M_TIMES_VARINT:
+		count_times(f, s);
+		return 0;
+	}
+	return 0;
+}
+
+static int add_link(struct otlp_decoder *d, const uint8_t *at, uint64_t index, uint32_t n_outer,
+		    struct otlp_labels *set)
+{
+	if (index == 0)
+		return 0;
+	if (index >= d->links.n)
+		return otlp_fail_index(d, at, "link", index);
+	struct label trace = { .str = d->links.data[index].trace }, span = { .str = d->links.data[index].span };
+	int r = otlp_intern(d, at, slice_str("trace_id"), &trace.key);
+	if (r == 0)
+		r = otlp_intern(d, at, slice_str("span_id"), &span.key);
+	if (r == 0 && trace.str.v)
+		r = otlp_add_label(d, at, &trace, n_outer, set);
+	if (r == 0 && span.str.v)
+		r = otlp_add_label(d, at, &span, n_outer, set);
+	return r;
+}
+
+static int make_labels(struct otlp_decoder *d, const struct otlp_header *h, struct sample *s)
+{
+	struct otlp_labels set;
+	set.n = h->labels.n;
+	memcpy(set.set, h->labels.set, set.n * sizeof(set.set[0]));
+	int k = 0;
+	if (s->n_attribute_fields == 1) {
+		k = otlp_add_attributes(d, &s->attributes, h->labels.n, &set);
+	} else if (s->n_attribute_fields > 1) {
+		struct pb_reader r = pb_reader_nested(s->message.bytes);
+		struct pb_field f;
+		while (k >= 0 && pb_next(&r, &f) > 0)
+			if (f.number == s->attributes.number)
+				k = otlp_add_attributes(d, &f, h->labels.n, &set);
+	}
+	if (k == 0)
+		k = add_link(d, s->message.at, s->link, h->labels.n, &set);
+	if (k < 0)
+		return k;
+	k = profile_labels(d->p, set.set, set.n, &s->labels);
+	return k < 0 ? otlp_fail_memory(d, s->message.at, k) : 0;
+}
+
+/* Whether the labels have a key. */
+static bool has_key(const struct sample *s)
+{
+	return s->link <= UINT32_MAX &&
+	       (s->n_attribute_fields == 0 || (s->n_attribute_fields == 1 && s->attributes.wire == PB_BYTES));
+}
+
+static void make_key(const struct otlp_decoder *d, struct sample *s)
+{
+	struct otlp_label_key *key = &s->key;
+	*key = (struct otlp_label_key){ .scope = (uint64_t)d->n_profiles << 32 | s->link };
+	if (s->n_attribute_fields)
+		key->indices = s->attributes.bytes;
+	if (key->indices.size)
+		memcpy(key->head, key->indices.data, key->indices.size < 16 ? key->indices.size : 16);
+	s->hash = XXH3_64bits_withSeed(key->head, 16, key->scope ^ (uint64_t)key->indices.size << 48);
+	if (key->indices.size > 16)
+		s->hash = XXH3_64bits_withSeed(key->indices.data, key->indices.size, s->hash);
+}
+
+static bool same_key(const struct otlp_label_key *a, const struct otlp_label_key *b)
+{
+	return a->scope == b->scope && a->indices.size == b->indices.size && a->head[0] == b->head[0] &&
+	       a->head[1] == b->head[1] && (a->indices.size <= 16 || slice_eq(a->indices, b->indices));
+}
+
+/* Samples that name the same attributes have the same labels. */
+static int find_labels(struct otlp_decoder *d, const struct otlp_header *h, struct sample *s)
+{
+	if (!has_key(s))
+		return make_labels(d, h, s);
+	for (uint64_t hash = s->hash;; hash++) {
+		uint32_t *id = u64map_put(&d->known_ids, hash);
+		if (!id)
+			return otlp_fail_memory(d, s->message.at, -ENOBUFS);
+		if (*id == 0) {
+			/* A slot must not stay empty. */
+			*id = d->known.n + 1;
+			int r = vec_reserve(d->p->budget, &d->known, 1);
+			if (r < 0)
+				return otlp_fail_memory(d, s->message.at, r);
+			s->labels.v = 0;
+			r = make_labels(d, h, s);
+			d->known.data[d->known.n++] = (struct otlp_known_labels){ s->key, s->labels };
+			return r;
+		}
+		const struct otlp_known_labels *known = &d->known.data[*id - 1];
+		if (same_key(&known->key, &s->key)) {
+			s->labels = known->labels;
+			return 0;
+		}
+	}
+}
+
+/* v1.7: samples may share stretches of a list. Each stretch is walked once,
+ * and all together in proportion to what the file could list itself. */
+static int walk_range(struct otlp_decoder *d, struct sample *s)
+{
+	const uint8_t *at = s->message.at;
+	if (s->length > d->location_indices.n || s->stack > d->location_indices.n - s->length)
+		return otlp_fail(d, at, -EBADMSG, "locations %" PRIu64 " to %" PRIu64 " of the %" PRIu32 " there are",
+				 s->stack, s->stack + s->length, d->location_indices.n);
+	uint32_t *known = u64map_put(&d->ranges, s->stack << 32 | s->length);
+	if (!known)
+		return otlp_fail_memory(d, at, -ENOBUFS);
+	if (*known) {
+		s->node.v = *known - 1;
+		return 0;
+	}
+	*known = 1;
+	d->n_range_frames += s->length;
+	if (d->n_range_frames / 16 > d->bytes.size)
+		return otlp_fail_limit(d, at, "frames in stretches that overlap", (uint64_t)d->bytes.size * 16);
+	int r = otlp_walk_locations(d, at, d->location_indices.data + s->stack, s->length, &s->node);
+	if (r == 0)
+		*known = s->node.v + 1;
+	return r;
+}
+
+static int find_node(struct otlp_decoder *d, struct sample *s)
+{
+	if (d->layout == OTLP_1_7)
+		return walk_range(d, s);
+	if (s->stack >= d->stacks.n && s->stack > 0)
+		return otlp_fail_index(d, s->message.at, "stack", s->stack);
+	s->node.v = s->stack < d->stacks.n ? d->stacks.data[s->stack].v : 0;
+	return 0;
+}
+
+/* The row of (node, labels), if there is one already: the value types of a
+ * request are spread over its profiles. Most stacks have few sets of labels,
+ * and those are looked through:
+ *
+ *   first_row[node] -> rows[row].next -> ...    row + 1, 0 = no more
+ *
+ * What comes behind FEW rows of one stack is found by its hash. */
+static int find_row(struct otlp_decoder *d, const struct sample *s, uint32_t *ret)
+{
+	uint32_t *link = &d->first_row.data[s->node.v];
+	int r = vec_reserve(d->p->budget, &d->rows, 1);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; *link; i++) {
+		struct otlp_row *row = &d->rows.data[*link - 1];
+		*ret = *link - 1;
+		if (row->labels.v == s->labels.v)
+			return 0;
+		link = &row->next;
+		if (i < FEW)
+			continue;
+		link = u64map_put(&d->far_rows, (uint64_t)s->node.v << 32 | s->labels.v);
+		if (!link)
+			return -ENOBUFS;
+		*ret = *link - 1;
+		if (*link)
+			return 0;
+	}
+	*ret = d->rows.n++;
+	*link = *ret + 1;
+	d->rows.data[*ret] = (struct otlp_row){ s->labels, 0 };
+	return 0;
+}
+
+static int add_row(struct otlp_decoder *d, const struct otlp_header *h, const struct sample *s)
+{
+	static const int64_t zeros[PROFILE_MAX_TYPES];
+	struct profile *p = d->p;
+	uint32_t row = 0;
+	int r = find_row(d, s, &row);
+	if (r == 0 && row == profile_n_samples(p))
+		r = profile_add_sample(p, s->node, s->labels, zeros);
+	if (r < 0)
+		return otlp_fail_memory(d, s->message.at, r);
+	for (uint32_t i = 0; i < h->n_types; i++) {
+		int64_t *value = &p->value[h->column[i]].data[row];
+		*value = i64_add_saturating(*value, s->values[i]);
+	}
+	return 0;
+}
+
+static int read_sample(struct otlp_decoder *d, const struct pb_field *message, const struct otlp_header *h,
+		       struct sample *s)
+{
+	s->message = *message;
+	s->stack = s->length = s->link = s->n_times = 0;
+	s->n_values = s->n_attribute_fields = 0;
+	struct pb_reader r = pb_reader_nested(message->bytes);
+	struct pb_field f;
+	int k;
+	if (d->row > d->limits->n_samples)
+		return otlp_fail_limit(d, message->at, "samples", d->limits->n_samples);
+	while ((k = pb_next(&r, &f)) > 0) {
+		k = sample_field(d, &f, h, s);
+		if (k < 0)
+			return k;
+	}
+	if (k < 0)
+		return otlp_fail_reader(d, &r, k);
+	if (s->n_values == 0 && s->n_times && h->n_types == 1) {
+		s->values[0] = (int64_t)s->n_times;
+		s->n_values = 1;
+	}
+	if (h->n_types == 0 || (h->n_types == 1 ? s->n_values == 0 : s->n_values != h->n_types))
+		return otlp_fail(d, message->at, -EBADMSG, "%" PRIu32 " values for %" PRIu32 " sample types",
+				 s->n_values, h->n_types);
+	if (has_key(s)) {
+		make_key(d, s);
+		u64map_prefetch(&d->known_ids, s->hash);
+	}
+	if (s->stack < d->stacks.n)
+		__builtin_prefetch(&d->stacks.data[s->stack]);
+	return 0;
+}
+
+/* Every node has a first_row. */
+static int follow_nodes(struct otlp_decoder *d)
+{
+	uint32_t n_nodes = dict_n_nodes(&d->p->dict), n = d->first_row.n;
+	int r = vec_reserve(d->p->budget, &d->first_row, n_nodes - n);
+	if (r < 0)
+		return r;
+	memset(d->first_row.data + n, 0, (n_nodes - n) * sizeof(uint32_t));
+	d->first_row.n = n_nodes;
+	return 0;
+}
+
+int otlp_take_samples(struct otlp_decoder *d, const struct pb_field *messages, uint32_t n, const struct otlp_header *h)
+{
+	struct sample samples[OTLP_BATCH];
+	uint64_t first = d->row;
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		d->row = first + i + 1;
+		r = read_sample(d, &messages[i], h, &samples[i]);
+	}
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		d->row = first + i + 1;
+		r = find_node(d, &samples[i]);
+	}
+	if (r == 0 && (r = follow_nodes(d)) < 0)
+		r = otlp_fail_memory(d, messages[0].at, r);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		d->row = first + i + 1;
+		__builtin_prefetch(&d->first_row.data[samples[i].node.v]);
+		r = find_labels(d, h, &samples[i]);
+	}
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		uint32_t row = d->first_row.data[samples[i].node.v];
+		if (row)
+			__builtin_prefetch(&d->rows.data[row - 1]);
+	}
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		d->row = first + i + 1;
+		r = add_row(d, h, &samples[i]);
+	}
+	return r;
+}
