@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes a large OTLP request (layout since v1.10) as eBPF profilers ship
- * them, always the same for the same arguments: gen_otlp [stacks] > big.otlp
+ * them, always the same for the same arguments:
+ * gen_otlp [stacks [hits]] > big.otlp
  *
  *   40 resources (processes), each one profile of samples:count
  *   a sample: a stack, three attributes (thread name, thread id, cpu) and a
- *   time for each hit; no values
+ *   time for each hit; no values. Three samples to a stack, depth 20-60,
+ *   120 k locations, 60 k functions
  *
- * 450,000 stacks (the default) make 100 MB: three samples to a stack, 18 M
- * location references, depth 20-60, 120 k locations, 60 k functions. Stacks
- * stand in the order in which they were first seen, as an exporter interns
- * them, so that neighbours have little in common. */
+ * Three of four samples were hit once, the others up to `hits` times: 190 (the
+ * default) makes times as large a part of the whole as they are in the files
+ * such profilers wrote here. 120,000 stacks (the default) then make 96 MB.
+ * `gen_otlp 450000 1` makes as much of nothing but stacks and samples.
+ *
+ * Stacks stand in the order in which they were first seen, as an exporter
+ * interns them, so that neighbours have little in common. */
 #include "format/otlp_wire.h"
 #include "format/protobuf.h"
 #include "synthetic.h"
@@ -23,6 +28,7 @@
 #define N_CPUS		  16
 #define SAMPLES_PER_STACK 3
 #define START_NS	  UINT64_C(1700000000000000000)
+#define MAX_HITS	  1000
 #define N_MAX_FRAMES	  60
 
 enum {
@@ -88,13 +94,14 @@ static void put_type(struct buf *out, uint32_t number, uint32_t type, uint32_t u
 	put_message(out, number, message);
 }
 
-static void put_sample(struct buf *out, uint32_t resource, uint32_t stack, uint64_t *now, struct buf *message)
+static void put_sample(struct buf *out, uint32_t resource, uint32_t stack, uint32_t hits, uint64_t *now,
+		       struct buf *message)
 {
 	uint32_t thread = synthetic_any(8) ? synthetic_any(8) : synthetic_any(N_THREADS);
 	uint32_t attributes[] = { A_FIRST_NAME + thread, A_FIRST_ID + resource * N_THREADS + thread,
 				  A_FIRST_CPU + synthetic_any(N_CPUS) };
-	uint64_t times[3];
-	uint32_t n_times = synthetic_any(4) ? 1 : 3;
+	uint64_t times[MAX_HITS];
+	uint32_t n_times = synthetic_any(4) ? 1 : 1 + synthetic_any(hits);
 	for (uint32_t i = 0; i < n_times; i++)
 		times[i] = *now += 1000 * (1 + synthetic_any(1000));
 	pb_put_uint(message, OTLP_SAMPLE_STACK, stack);
@@ -105,7 +112,7 @@ static void put_sample(struct buf *out, uint32_t resource, uint32_t stack, uint6
 
 /* One resource with one scope with one profile; its samples are of stacks
  * that are new or were new lately. */
-static void put_resource(struct buf *out, uint32_t resource, uint32_t first_stack, uint32_t end_stack)
+static void put_resource(struct buf *out, uint32_t resource, uint32_t first_stack, uint32_t end_stack, uint32_t hits)
 {
 	_cleanup_(buf_done)
 	struct buf profile = buf_of(256 << 20), message = buf_of(1 << 20), scope = buf_of(256 << 20);
@@ -115,7 +122,7 @@ static void put_resource(struct buf *out, uint32_t resource, uint32_t first_stac
 	put_type(&profile, OTLP_PROFILE_SAMPLE_TYPE, S_SAMPLES, S_COUNT, &message);
 	for (uint32_t i = first_stack * SAMPLES_PER_STACK; i < end_stack * SAMPLES_PER_STACK; i++) {
 		uint32_t newest = i / SAMPLES_PER_STACK, back = i % SAMPLES_PER_STACK ? synthetic_any(2000) : 0;
-		put_sample(&profile, resource, 1 + (back < newest - first_stack ? newest - back : newest), &now,
+		put_sample(&profile, resource, 1 + (back < newest - first_stack ? newest - back : newest), hits, &now,
 			   &message);
 	}
 	pb_put_key(&profile, OTLP_PROFILE_TIME, PB_64);
@@ -230,9 +237,10 @@ static void put_stacks(const struct synthetic *t, struct buf *dictionary, struct
 
 int main(int argc, char **argv)
 {
-	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 450000;
-	if (n < N_RESOURCES || n > 5000000) {
-		(void)fputs("usage: gen_otlp [stacks] > big.otlp\n", stderr);
+	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 120000;
+	unsigned long hits = argc > 2 ? strtoul(argv[2], NULL, 10) : 190;
+	if (n < N_RESOURCES || n > 5000000 || hits < 1 || hits > MAX_HITS) {
+		(void)fputs("usage: gen_otlp [stacks [hits]] > big.otlp\n", stderr);
 		return 1;
 	}
 	struct synthetic t;
@@ -242,7 +250,8 @@ int main(int argc, char **argv)
 	_cleanup_(buf_done)
 	struct buf out = buf_of(1 << 30), dictionary = buf_of(1 << 30), message = buf_of(1 << 20);
 	for (uint32_t i = 0; i < N_RESOURCES; i++)
-		put_resource(&out, i, (uint32_t)(n * i / N_RESOURCES), (uint32_t)(n * (i + 1) / N_RESOURCES));
+		put_resource(&out, i, (uint32_t)(n * i / N_RESOURCES), (uint32_t)(n * (i + 1) / N_RESOURCES),
+			     (uint32_t)hits);
 	put_locations(&dictionary, &message);
 	put_attributes(&dictionary, &message);
 	put_stacks(&t, &dictionary, &message);
