@@ -253,7 +253,7 @@ def report_json_has_the_promised_shape():
         ("operator new(unsigned long)", 60, 60),
         ("read", 30, 30),
     ]
-    assert set(top["functions"][0]) == {"name", "file", "module", "self", "total"}
+    assert set(top["functions"][0]) == {"name", "file", "module", "inline", "self", "total"}
     assert top["view"] == "top" and top["whole"] == 100 and top["functions_left_out"] == 2
 
 

@@ -8,6 +8,7 @@
 #include "cli/report_top.h"
 #include "cli/report_tree.h"
 #include "model/callers.h"
+#include "model/inlining.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -203,9 +204,14 @@ static int show_tree(const struct report_options *o, struct report *r, struct er
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
+	_cleanup_(free_ptr)
+	uint8_t *inlining = NULL;
 	struct calltree_view view = { .lines = o->lines };
 	int k = profile_calltree(r->profile, r->type, NULL, &view, &t);
+	if (k == 0)
+		k = inlining_find(r->profile, r->type, &t, o->lines, &inlining);
 	r->tree = &t;
+	r->inlining = inlining;
 	if (k == 0 && o->pattern)
 		return show_matches(o, r, err);
 	if (k == 0)

@@ -83,7 +83,7 @@ static void print_edges(const struct peek *p, uint32_t f, bool callers)
 		report_put_value(r, e->weight);
 		(void)printf(" %s%6.2f%%%s  %*s", color, percent, *color ? terminal_plain(&r->terminal) : "",
 			     EDGE_INDENT, "");
-		report_put_function(r, r->tree, callers ? e->caller : e->callee, NAME_COLUMN + EDGE_INDENT);
+		report_put_function(r, callers ? e->caller : e->callee, NAME_COLUMN + EDGE_INDENT);
 	}
 	if (n_left_out)
 		(void)printf("%58s%*s(%u more below %g%%)\n", "", EDGE_INDENT, "", n_left_out, r->min_percent);
@@ -108,7 +108,7 @@ static void print_functions(const struct peek *p)
 		(void)putchar(' ');
 		report_put_share(r, g->total[f]);
 		(void)printf("%21s", "");
-		report_put_function(r, r->tree, f, NAME_COLUMN);
+		report_put_function(r, f, NAME_COLUMN);
 		print_edges(p, f, false);
 	}
 	if (p->n_shown < p->n)
@@ -127,7 +127,7 @@ static void json_edges(const struct peek *p, struct jsonw *w, uint32_t f, bool c
 			continue;
 		}
 		jsonw_object(w, NULL);
-		report_json_function(w, r->tree, callers ? e->caller : e->callee);
+		report_json_function(w, r, callers ? e->caller : e->callee);
 		jsonw_i64(w, "weight", e->weight);
 		jsonw_end(w, '}');
 		report_json_flush(w, false);
@@ -147,7 +147,7 @@ static void json_functions(const struct peek *p)
 	jsonw_array(&w, "functions");
 	for (uint32_t i = 0; i < p->n_shown; i++) {
 		jsonw_object(&w, NULL);
-		report_json_function(&w, r->tree, p->func[i]);
+		report_json_function(&w, r, p->func[i]);
 		jsonw_i64(&w, "self", p->graph.self[p->func[i]]);
 		jsonw_i64(&w, "total", p->graph.total[p->func[i]]);
 		json_edges(p, &w, p->func[i], true);

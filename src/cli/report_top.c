@@ -50,7 +50,7 @@ static void print_table(const struct report *r, const struct table *t)
 		(void)putchar(' ');
 		report_put_share(r, row->total);
 		(void)fputs("  ", stdout);
-		report_put_function(r, r->tree, row->func, NAME_COLUMN);
+		report_put_function(r, row->func, NAME_COLUMN);
 	}
 	if (t->n_shown < t->n) {
 		int64_t rest = 0;
@@ -70,7 +70,7 @@ static void json_table(const struct report *r, const struct table *t, struct jso
 	jsonw_array(w, "functions");
 	for (uint32_t i = 0; i < t->n_shown; i++) {
 		jsonw_object(w, NULL);
-		report_json_function(w, r->tree, t->rows[i].func);
+		report_json_function(w, r, t->rows[i].func);
 		jsonw_i64(w, "self", t->rows[i].self);
 		jsonw_i64(w, "total", t->rows[i].total);
 		jsonw_end(w, '}');

@@ -50,7 +50,7 @@ static void print_node(const struct tree_view *v, uint32_t i, uint32_t depth)
 	}
 	(void)fputs("  ", stdout);
 	uint32_t used = put_indent(v, depth);
-	report_put_function(r, t, t->func[i], name_column(v) + used);
+	report_put_function(r, t->func[i], name_column(v) + used);
 }
 
 /* A node's own value is what is left out with it, but where the tree is
@@ -107,7 +107,7 @@ static void json_nodes(const struct tree_view *v, const bool *shown, const struc
 			continue;
 		jsonw_object(&w, NULL);
 		jsonw_u64(&w, "depth", t->depth[i]);
-		report_json_function(&w, t, t->func[i]);
+		report_json_function(&w, r, t->func[i]);
 		if (v->has_self)
 			jsonw_i64(&w, "self", t->self[i]);
 		jsonw_i64(&w, "total", t->total[i]);
@@ -161,6 +161,7 @@ int report_callers(const struct report *r, const bool *match)
 	struct tree_view v = { .r = &turned, .name = "callers" };
 	int k = callers_above(r->tree, match, &t, &v.cut);
 	turned.tree = &t;
+	turned.inlining = NULL;
 	return k < 0 ? k : show(&v, "; each function above its callers");
 }
 
@@ -172,5 +173,6 @@ int report_callees(const struct report *r, const bool *match)
 	struct tree_view v = { .r = &below, .name = "callees", .has_self = true };
 	int k = callers_below(r->tree, match, &t);
 	below.tree = &t;
+	below.inlining = NULL;
 	return k < 0 ? k : show(&v, "; each function above its callees");
 }

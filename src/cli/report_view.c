@@ -2,6 +2,7 @@
 #include "cli/report_view.h"
 
 #include "base/saturate.h"
+#include "model/inlining.h"
 #include "model/quantity.h"
 
 #define VALUE_COLUMNS	 10
@@ -63,9 +64,20 @@ static void put_place(const struct report *r, struct slice file, const char *lin
 	(void)printf("%s%s", line, terminal_plain(&r->terminal));
 }
 
-void report_put_function(const struct report *r, const struct calltree *t, uint32_t func, uint32_t used)
+static enum inlining inlining_of(const struct report *r, uint32_t func)
 {
+	return r->inlining ? r->inlining[func] : INLINED_NEVER;
+}
+
+void report_put_function(const struct report *r, uint32_t func, uint32_t used)
+{
+	static const char *const marks[] = {
+		[INLINED_NEVER] = "", [INLINED_PARTLY] = " (partial-inline)", [INLINED_ALWAYS] = " (inline)"
+	};
+	const struct calltree *t = r->tree;
 	const struct tree_func *f = &t->funcs[func];
+	const char *mark = marks[inlining_of(r, func)];
+	used += (uint32_t)strlen(mark);
 	struct slice name = strtab_get(&t->names, f->name), file = strtab_get(&t->names, f->file);
 	uint32_t width = r->terminal.width, room = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
 	char line[16] = "";
@@ -77,7 +89,7 @@ void report_put_function(const struct report *r, const struct calltree *t, uint3
 	terminal_put_name(stdout, name, width ? columns : 0);
 	if (f->line)
 		put_place(r, file, line, width ? room - (name.size < columns ? (uint32_t)name.size : columns) : 0);
-	(void)putchar('\n');
+	(void)puts(mark);
 }
 
 bool report_heading(const struct report *r)
@@ -116,14 +128,19 @@ void report_json_begin(struct jsonw *w, const struct report *r, const char *view
 	jsonw_i64(w, "whole", r->whole);
 }
 
-void report_json_function(struct jsonw *w, const struct calltree *t, uint32_t func)
+void report_json_function(struct jsonw *w, const struct report *r, uint32_t func)
 {
+	static const char *const words[] = {
+		[INLINED_NEVER] = "no", [INLINED_PARTLY] = "partly", [INLINED_ALWAYS] = "yes"
+	};
+	const struct calltree *t = r->tree;
 	const struct tree_func *f = &t->funcs[func];
 	jsonw_str(w, "name", strtab_get(&t->names, f->name));
 	jsonw_str(w, "file", strtab_get(&t->names, f->file));
 	jsonw_str(w, "module", strtab_get(&t->names, f->module));
 	if (f->line)
 		jsonw_u64(w, "line", f->line);
+	jsonw_cstr(w, "inline", words[inlining_of(r, func)]);
 }
 
 void report_json_flush(struct jsonw *w, bool all)

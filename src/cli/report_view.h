@@ -15,6 +15,7 @@
 struct report {
 	const struct profile *profile;
 	const struct calltree *tree;
+	const uint8_t *inlining; /* enum inlining by function; NULL = never */
 	uint32_t type;
 	int64_t whole;	    /* 100 %: sum of |value| of all samples, filtered or not */
 	const char *label;  /* the tree's first level are values of this label; or NULL */
@@ -35,9 +36,8 @@ double report_percent(const struct report *r, int64_t value);
 void report_put_value(const struct report *r, int64_t value);
 void report_put_share(const struct report *r, int64_t value);
 
-/* Function `func` of the tree (TREE_FUNC_PRUNED is none of them) behind
- * `used` columns; ends the line. */
-void report_put_function(const struct report *r, const struct calltree *t, uint32_t func, uint32_t used);
+/* Function `func` of r->tree behind `used` columns; ends the line. */
+void report_put_function(const struct report *r, uint32_t func, uint32_t used);
 
 /* "cpu: 1.23 s of 4.56 s (26.97%)", without end of line; false, and a line
  * that says why, when there is nothing to show. */
@@ -46,7 +46,7 @@ bool report_heading(const struct report *r);
 /* {"view", "type", "unit", "total", "whole" ...; the caller adds the rest and
  * ends the object. */
 void report_json_begin(struct jsonw *w, const struct report *r, const char *view);
-/* "name", "file", "module" of a function. */
-void report_json_function(struct jsonw *w, const struct calltree *t, uint32_t func);
+/* "name", "file", "module" ... of a function. */
+void report_json_function(struct jsonw *w, const struct report *r, uint32_t func);
 /* Hands what is buffered to stdout when it is much, or `all`. */
 void report_json_flush(struct jsonw *w, bool all);
