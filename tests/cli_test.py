@@ -193,6 +193,20 @@ def diff_json_is_whole_and_finite():
 
 
 @case
+def diff_draws_both_sides():
+    with workspace() as folder:
+        a, b = diff_files(folder)
+        out = pathlib.Path(folder) / "d.svg"
+        result = wick("diff", a, b, "-o", out)
+        assert result.returncode == 0 and not result.stdout, result
+        svg = out.read_text()
+        for text in ("<title>old (A 4.00 %, B 0.00 %, -4.00 points", "Gone: only in A, 4.00 % of it", "width: share of B"):
+            assert text in svg, text
+        refused(wick("diff", a, b, "-o", out), 1, "--force")
+        refused(wick("diff", a, b, "-o", pathlib.Path(folder) / "d.pb"), 2, ".svg")
+
+
+@case
 def diff_refuses_what_cannot_be_compared():
     with workspace() as folder:
         a, b = diff_files(folder)

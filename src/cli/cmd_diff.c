@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/saturate.h"
 #include "cli/command.h"
+#include "cli/diff_save.h"
 #include "cli/diff_view.h"
 #include "cli/filter_options.h"
 #include "cli/number.h"
@@ -16,12 +17,12 @@
 struct diff_options {
 	const char **base; /* windows of A */
 	uint32_t n_base;
-	const char *type;
+	const char *type, *out;
 	uint32_t limit;
 	double detect;
 	enum diff_mode mode;
 	enum color_mode color;
-	bool by_total, stacks, json;
+	bool by_total, stacks, json, force;
 	struct filter *filter;
 	struct read_options read;
 };
@@ -140,7 +141,11 @@ static void print_notes(const struct comparison *c)
 static int compare(struct comparison *c, char **windows, struct error *err)
 {
 	const struct diff_options *o = c->options;
-	int r = diff_init(&c->diff, &c->budget);
+	/* Said before long inputs are read. */
+	int r = o->out ? diff_check_output(o->out, o->force, err) : 0;
+	if (r < 0)
+		return r;
+	r = diff_init(&c->diff, &c->budget);
 	if (r < 0)
 		return error_set(err, r, "out of memory");
 	for (uint32_t i = 0; r == 0 && i < o->n_base; i++)
@@ -166,12 +171,14 @@ static int compare(struct comparison *c, char **windows, struct error *err)
 		.detect = o->detect,
 		.terminal = terminal_of(stdout, o->color),
 	};
-	if (o->json)
+	if (o->out)
+		r = diff_save(&view, o->out, o->force, err);
+	else if (o->json)
 		diff_json(&view);
-	else
-		r = diff_text(&view);
+	else if ((r = diff_text(&view)) < 0)
+		error_set(err, r, "out of memory");
 	if (r < 0)
-		return error_set(err, r, "out of memory");
+		return r;
 	*colon = ':';
 	print_notes(c);
 	return 0;
@@ -188,6 +195,8 @@ static const struct option long_options[] = {
 	{ "limit", required_argument, NULL, 'l' },
 	{ "detect", required_argument, NULL, OPTION_DETECT },
 	{ "json", no_argument, NULL, 'j' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "force", no_argument, NULL, 'f' },
 	{ "color", required_argument, NULL, OPTION_COLOR },
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
 #include "model/filter.def"
@@ -221,6 +230,12 @@ static int take_option(struct diff_options *o, int option)
 		return 0;
 	case 't':
 		o->type = optarg;
+		return 0;
+	case 'o':
+		o->out = optarg;
+		return 0;
+	case 'f':
+		o->force = true;
 		return 0;
 	case 's':
 		o->stacks = true;
@@ -277,7 +292,7 @@ static int run_diff(int argc, char **argv)
 	opterr = 0;
 	if (!o->base)
 		return command_failed(&cmd_diff, -ENOMEM, &(struct error){ "out of memory" });
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "o:", long_options, NULL)) != -1) {
 		int status = take_option(o, option);
 		if (status < 0)
 			return command_usage_error(&cmd_diff, "unknown option or missing value: %s", argv[optind - 1]);

@@ -3,6 +3,7 @@
 
 #include "base/utf8.h"
 #include "format/markup.h"
+#include "format/svg_diff.h"
 #include "model/flame.h"
 #include "model/quantity.h"
 
@@ -14,7 +15,8 @@
 #define HEAD_HEIGHT 48
 #define FOOT_HEIGHT 12
 #define MARGIN	    10
-#define CHAR_WIDTH  7.2 /* monospace at 12 px */
+#define GONE_HEIGHT 34	/* above what is gone: space and its heading */
+#define TEXT_WIDTH  7.2 /* monospace at 12 px */
 
 /* The children of an open box that have been drawn so far. */
 struct row {
@@ -27,8 +29,10 @@ struct row {
 struct svg {
 	const struct calltree *t;
 	const struct svg_options *options;
+	const uint32_t *from; /* nodes of `t` in diff->tree; NULL = they are those */
 	struct flame flame;
 	double width, min_width;
+	uint32_t top; /* of the root's row */
 	uint32_t max_rows;
 	uint32_t n_left_out;
 	struct row *rows; /* by depth */
@@ -85,6 +89,13 @@ static unsigned channel(double hue, double saturation, double lightness, int n)
 /* The same name has the same colour in every picture. */
 static void put_colour(struct svg *s, uint32_t node)
 {
+	if (s->options->diff) {
+		if (s->from)
+			svg_diff_put_gone_colour(s->out, s->options->diff, s->from[node]);
+		else
+			svg_diff_put_colour(s->out, s->options->diff, node);
+		return;
+	}
 	struct hue h = hue_of(s->t, node);
 	struct slice name = calltree_name(s->t, node);
 	uint64_t hash = XXH3_64bits(name.data, name.size);
@@ -121,7 +132,7 @@ static struct slice without_path(struct slice name)
 
 static void put_name(struct svg *s, struct slice name, double x, uint32_t y, double width)
 {
-	size_t columns = width > 6 ? (size_t)((width - 6) / CHAR_WIDTH) : 0;
+	size_t columns = width > 6 ? (size_t)((width - 6) / TEXT_WIDTH) : 0;
 	if (columns < 3)
 		return;
 	if (fit(name, columns) < name.size)
@@ -137,25 +148,35 @@ static void put_name(struct svg *s, struct slice name, double x, uint32_t y, dou
 	buf_add_str(s->out, "</text>");
 }
 
-static void put_box(struct svg *s, const struct flame_box *b)
+/* " (1.20 s, 12.34 %, libc.so.6)" */
+static void put_facts(struct svg *s, uint32_t node)
 {
 	const struct calltree *t = s->t;
 	char value[QUANTITY_SIZE];
-	quantity_format(t->total[b->node], s->options->unit, value);
-	double share = t->total[0] ? 100 * (double)t->total[b->node] / (double)t->total[0] : 0;
-	struct slice name = calltree_name(t, b->node);
-	uint32_t y = HEAD_HEIGHT + b->depth * ROW_HEIGHT;
+	quantity_format(t->total[node], s->options->unit, value);
+	double share = t->total[0] ? 100 * (double)t->total[node] / (double)t->total[0] : 0;
+	if (t->pruned[node])
+		buf_printf(s->out, " %u nodes", t->pruned[node]);
+	buf_printf(s->out, " (%s, %.2f %%", value, share);
+	if (t->func[node] != TREE_FUNC_PRUNED && t->funcs[t->func[node]].module.v) {
+		buf_add_str(s->out, ", ");
+		markup_put_text(s->out, strtab_get(&t->names, t->funcs[t->func[node]].module));
+	}
+	buf_add_byte(s->out, ')');
+}
+
+static void put_box(struct svg *s, const struct flame_box *b)
+{
+	struct slice name = calltree_name(s->t, b->node);
+	uint32_t y = s->top + b->depth * ROW_HEIGHT;
 	double x = MARGIN + b->x;
 	buf_add_str(s->out, "<g><title>");
 	markup_put_text(s->out, name);
-	if (t->pruned[b->node])
-		buf_printf(s->out, " %u nodes", t->pruned[b->node]);
-	buf_printf(s->out, " (%s, %.2f %%", value, share);
-	if (t->func[b->node] != TREE_FUNC_PRUNED && t->funcs[t->func[b->node]].module.v) {
-		buf_add_str(s->out, ", ");
-		markup_put_text(s->out, strtab_get(&t->names, t->funcs[t->func[b->node]].module));
-	}
-	buf_printf(s->out, ")</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" fill=\"", x, y,
+	if (s->options->diff)
+		svg_diff_put_facts(s->out, s->options->diff, s->from ? s->from[b->node] : b->node);
+	else
+		put_facts(s, b->node);
+	buf_printf(s->out, "</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" fill=\"", x, y,
 		   b->width > 1 ? b->width - 0.5 : b->width, ROW_HEIGHT - 1);
 	put_colour(s, b->node);
 	buf_add_str(s->out, "\"/>");
@@ -174,7 +195,7 @@ static void put_rest(struct svg *s, uint32_t depth)
 	char value[QUANTITY_SIZE], name[40];
 	quantity_format(row->value, s->options->unit, value);
 	(void)snprintf(name, sizeof(name), "%u frames not shown", n);
-	uint32_t y = HEAD_HEIGHT + depth * ROW_HEIGHT;
+	uint32_t y = s->top + depth * ROW_HEIGHT;
 	double x = MARGIN + row->x;
 	buf_printf(s->out,
 		   "<g><title>%s (%s, %.2f %%)</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" "
@@ -207,12 +228,11 @@ static void put_boxes(struct svg *s)
 }
 
 /* Its own light ground, so that a viewer's dark one does not shine through. */
-static void put_head(struct svg *s, uint32_t n_rows)
+static void put_head(struct svg *s, uint32_t height)
 {
 	char total[QUANTITY_SIZE];
 	quantity_format(s->t->total[0], s->options->unit, total);
 	double width = s->width + 2 * MARGIN;
-	uint32_t height = HEAD_HEIGHT + n_rows * ROW_HEIGHT + FOOT_HEIGHT;
 	buf_printf(s->out,
 		   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 		   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%u\" viewBox=\"0 0 %.0f %u\" "
@@ -227,6 +247,8 @@ static void put_head(struct svg *s, uint32_t n_rows)
 	if (s->n_left_out)
 		buf_printf(s->out, ", %u frames too small or too deep to show", s->n_left_out);
 	buf_add_str(s->out, "</text>\n");
+	if (s->options->diff)
+		svg_diff_put_legend(s->out, s->options->diff, MARGIN + s->width);
 }
 
 static int lay_out(struct svg *s)
@@ -239,9 +261,44 @@ static int lay_out(struct svg *s)
 		if (s->flame.boxes[i].depth < s->max_rows)
 			s->flame.boxes[n++] = s->flame.boxes[i];
 	s->n_left_out = s->flame.n_left_out + (s->flame.n - n);
+	/* What is gone has a picture of its own. */
+	for (uint32_t i = 0; s->options->diff && i < s->t->n; i++)
+		s->n_left_out -= s->t->total[i] == 0 && s->n_left_out > 0;
 	s->flame.n = n;
 	s->rows = calloc((size_t)s->flame.max_depth + 2, sizeof(*s->rows));
 	return s->rows ? 0 : -ENOMEM;
+}
+
+/* One more than the boxes need: for what is too small on top of them. */
+static uint32_t height_of(const struct svg *s)
+{
+	uint32_t n_rows = s->flame.max_depth + 1 < s->max_rows ? s->flame.max_depth + 1 : s->max_rows;
+	return (n_rows + (s->n_left_out > 0)) * ROW_HEIGHT;
+}
+
+/* What only A has, on the scale of `s`: a share is as wide in both. */
+static int lay_out_gone(struct svg *gone, const struct svg *s, const struct calltree *t, const uint32_t *from)
+{
+	const struct diff *d = s->options->diff;
+	double whole_a = (double)d->side[DIFF_A].whole, whole_b = (double)d->side[DIFF_B].whole;
+	double b = whole_b > 0 ? (double)s->t->total[0] / whole_b : 0, a = (double)t->total[0] / whole_a;
+	*gone = *s;
+	gone->t = t;
+	gone->from = from;
+	gone->flame = (struct flame){ 0 };
+	gone->rows = NULL;
+	gone->top = s->top + height_of(s) + GONE_HEIGHT;
+	gone->width = a < b ? s->width * a / b : s->width;
+	return lay_out(gone);
+}
+
+static void put_gone(struct svg *s)
+{
+	buf_printf(s->out,
+		   "<text x=\"%d\" y=\"%u\" fill=\"#595959\">Gone: only in A, %.2f %% of it (width: share of A, same "
+		   "scale)</text>\n",
+		   MARGIN, s->top - 8, 100 * (double)s->t->total[0] / (double)s->options->diff->side[DIFF_A].whole);
+	put_boxes(s);
 }
 
 int svg_render(const struct calltree *t, const struct svg_options *options, struct buf *out)
@@ -253,17 +310,29 @@ int svg_render(const struct calltree *t, const struct svg_options *options, stru
 		.width = (options->width > 0 ? options->width : 1200) - 2 * MARGIN,
 		.min_width = options->min_width > 0 ? options->min_width : 0.3,
 		.max_rows = options->max_rows ? options->max_rows : 512,
+		.top = options->diff ? HEAD_HEIGHT + ROW_HEIGHT : HEAD_HEIGHT,
 		.out = out,
 	};
 	if (s.width < 100)
 		s.width = 100;
+	_cleanup_(calltree_done)
+	struct calltree gone_tree = { 0 };
+	_cleanup_(free_ptr)
+	uint32_t *from = NULL;
+	_cleanup_(svg_done)
+	struct svg gone = { 0 };
 	int r = lay_out(&s);
+	if (r == 0 && options->diff)
+		r = diff_gone_tree(options->diff, &gone_tree, &from);
+	bool has_gone = r == 0 && options->diff && gone_tree.total[0] > 0;
+	if (has_gone)
+		r = lay_out_gone(&gone, &s, &gone_tree, from);
 	if (r < 0)
 		return r;
-	/* One more than the boxes need: for what is too small on top of them. */
-	uint32_t n_rows = s.flame.max_depth + 1 < s.max_rows ? s.flame.max_depth + 1 : s.max_rows;
-	put_head(&s, n_rows + (s.n_left_out > 0));
+	put_head(&s, (has_gone ? gone.top + height_of(&gone) : s.top + height_of(&s)) + FOOT_HEIGHT);
 	put_boxes(&s);
+	if (has_gone)
+		put_gone(&gone);
 	buf_add_str(out, "</svg>\n");
 	return out->failed ? -E2BIG : 0;
 }

@@ -142,6 +142,47 @@ static void kinds_have_their_hues(void **state)
 	}
 }
 
+static void add_side(struct diff *d, enum diff_side side, const char *folded)
+{
+	_cleanup_(calltree_done)
+	struct calltree t;
+	tree_of(folded, &t);
+	const struct diff_window w = { t.total[0], (double)t.total[0], 1 };
+	assert_int_equal(diff_add(d, side, &t, &w), 0);
+}
+
+/* What changed, by how much, and what is no longer there. */
+static void comparisons_show_what_is_gone(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	_cleanup_(diff_done)
+	struct diff d;
+	assert_int_equal(diff_init(&d, NULL), 0);
+	add_side(&d, DIFF_A, "main;more 100\nmain;less 400\nmain;same 400\nmain;old;older 100\n");
+	add_side(&d, DIFF_B, "main;more 300\nmain;less 200\nmain;same 405\nmain;fresh 95\n");
+	assert_int_equal(diff_finish(&d), 0);
+	const struct svg_options o = { .title = "t", .unit = "count", .diff = &d };
+	assert_int_equal(svg_render(&d.tree, &o, &out), 0);
+	buf_add_byte(&out, 0);
+	const char *svg = (const char *)out.data;
+	assert_non_null(strstr(svg, "<title>more (A 10.00 %, B 30.00 %, +20.00 points, 95 % +16.58 to +23.38, "
+				    "significant)</title>"));
+	assert_non_null(strstr(svg, "points, 95 % -3.79 to +4.79, not significant)</title><rect"));
+	assert_non_null(strstr(svg, "<title>fresh (A 0.00 %, B 9.50 %, +9.50 points, "));
+	assert_non_null(strstr(svg, "significant, new)</title>"));
+	assert_non_null(strstr(svg, ">1,000</text>")); /* gone frames are not called too small */
+	const char *gone = strstr(svg, ">Gone: only in A, 10.00 % of it");
+	assert_non_null(gone);
+	assert_non_null(strstr(gone, "<title>older (A 10.00 %, B 0.00 %, -10.00 points, "));
+	assert_int_equal(count(gone, "url(#gone)"), 2);
+	/* A tenth of A is as wide as a tenth of B. */
+	assert_int_equal(count(gone, "width=\"117.50\""), 4);
+	assert_int_equal(count(svg, "<g>"), 6 + 4);
+	assert_int_equal(count(svg, "<g>"), count(svg, "</g>"));
+}
+
 static void html_takes_title_and_slab(void **state)
 {
 	(void)state;
@@ -168,7 +209,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(boxes_say_name_value_and_share), cmocka_unit_test(any_name_is_valid_xml),
 		cmocka_unit_test(names_fit_their_boxes),	  cmocka_unit_test(what_is_too_small_is_counted),
-		cmocka_unit_test(kinds_have_their_hues),	  cmocka_unit_test(html_takes_title_and_slab),
+		cmocka_unit_test(comparisons_show_what_is_gone),  cmocka_unit_test(kinds_have_their_hues),
+		cmocka_unit_test(html_takes_title_and_slab),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

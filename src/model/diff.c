@@ -275,19 +275,53 @@ struct diff_result diff_result(const struct diff *d, enum diff_family family, ui
 	return ret;
 }
 
-int diff_gone_tree(const struct diff *d, struct calltree *ret)
+/* The node of `t` each node of `part` was made of; functions have the same
+ * numbers in both. */
+static int find_origins(const struct calltree *part, const struct calltree *t, struct membudget *budget, uint32_t *ret)
+{
+	_cleanup_(u64map_done)
+	struct u64map nodes;
+	u64map_init(&nodes, budget);
+	for (uint32_t i = 1; i < t->n; i++) {
+		uint32_t *node = u64map_put(&nodes, (uint64_t)t->parent[i] << 32 | t->func[i]);
+		if (!node)
+			return -ENOBUFS;
+		*node = i;
+	}
+	ret[0] = 0;
+	for (uint32_t i = 1; i < part->n; i++)
+		ret[i] = u64map_get(&nodes, (uint64_t)ret[part->parent[i]] << 32 | part->func[i]);
+	return 0;
+}
+
+int diff_gone_tree(const struct diff *d, struct calltree *ret, uint32_t **ret_from)
 {
 	const struct calltree *t = &d->tree;
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(d->budget);
 	_cleanup_(free_ptr)
 	int64_t *self = malloc((size_t)t->n * sizeof(*self));
+	_cleanup_(free_ptr)
+	uint32_t *from = NULL;
+	_cleanup_(calltree_done)
+	struct calltree gone = { .budget = d->budget, .names.budget = d->budget };
 	if (!b || !self)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < t->n; i++) {
-		bool gone = d->item[DIFF_NODE_TOTAL][i].value[DIFF_B] == 0;
-		self[i] = gone ? d->item[DIFF_NODE_SELF][i].value[DIFF_A] : 0;
+		bool is_gone = d->item[DIFF_NODE_TOTAL][i].value[DIFF_B] == 0;
+		self[i] = is_gone ? d->item[DIFF_NODE_SELF][i].value[DIFF_A] : 0;
 	}
 	int r = calltree_add_tree(b, t, self, NULL, NULL);
-	return r < 0 ? r : calltree_finish(b, ret);
+	if (r == 0)
+		r = calltree_finish(b, &gone);
+	if (r == 0)
+		from = malloc((size_t)gone.n * sizeof(*from));
+	if (r == 0)
+		r = from ? find_origins(&gone, t, d->budget, from) : -ENOMEM;
+	if (r < 0)
+		return r;
+	*ret = gone;
+	gone = (struct calltree){ .budget = d->budget, .names.budget = d->budget };
+	*ret_from = take_ptr(from);
+	return 0;
 }

@@ -100,5 +100,6 @@ struct diff_result {
 /* All about one item. `detect`: relative change of the share, for `needed`. */
 struct diff_result diff_result(const struct diff *d, enum diff_family family, uint32_t i, double detect);
 
-/* Nodes that only A has, with A's values, on the paths to them. */
-int diff_gone_tree(const struct diff *d, struct calltree *ret) must_check;
+/* Nodes that only A has, with A's values, on the paths to them.
+ * (*ret_from)[node] = node of d->tree, malloc()ed. */
+int diff_gone_tree(const struct diff *d, struct calltree *ret, uint32_t **ret_from) must_check;

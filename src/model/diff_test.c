@@ -198,10 +198,14 @@ static void new_and_gone_frames_have_bounds(void **state)
 	assert_int_equal(d.tree.total[3], 0);
 	assert_int_equal(d.item[DIFF_NODE_TOTAL][3].value[DIFF_A], 40);
 	struct calltree gone;
-	assert_int_equal(diff_gone_tree(&d, &gone), 0);
+	uint32_t *from;
+	assert_int_equal(diff_gone_tree(&d, &gone, &from), 0);
 	assert_int_equal(gone.n, 3);
 	assert_int_equal(gone.total[0], 40);
 	assert_true(slice_eq(calltree_name(&gone, 2), slice_str("f")));
+	assert_int_equal(from[1], 1);
+	assert_int_equal(from[2], 3);
+	free(from);
 	calltree_done(&gone);
 	diff_done(&d);
 }
