@@ -32,7 +32,7 @@ static void sum_chunk(const struct selection *s, const struct chunk *c, int64_t 
 {
 	struct chunk_reader r = chunk_read(c);
 	while (chunk_next(&r))
-		if (!s->sets || s->sets[r.row.labels])
+		if (selection_has_row(s, &r.row))
 			self[r.row.node] = i64_add_saturating(self[r.row.node], r.row.value);
 }
 
@@ -54,7 +54,8 @@ static int sum_plain(const struct selection *s, struct calltree_builder *b, stru
 			++*ret_n_profiles;
 		}
 	}
-	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0), NULL);
+	struct calltree_view view = { .node = s->nodes };
+	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0), &view);
 }
 
 /* Sums per (group, node). A group is a string of the head or a number. */
@@ -160,7 +161,7 @@ static int group_chunk(struct grouping *g, const struct chunk *c, uint32_t serie
 	int r = 0;
 	while (r == 0 && chunk_next(&reader)) {
 		const struct chunk_row *row = &reader.row;
-		if (g->s->sets && !g->s->sets[row->labels])
+		if (!selection_has_row(g->s, row))
 			continue;
 		r = add_value(g, group_of_set ? group_of_set[row->labels] : series_group, row->node, row->value);
 	}
@@ -226,6 +227,7 @@ static int rank_groups(const struct grouping *g, struct charged *rank)
 static int add_groups(const struct grouping *g, const uint32_t *rank, struct calltree_builder *b)
 {
 	const struct head *h = g->s->head;
+	struct calltree_view view = { .node = g->s->nodes };
 	_cleanup_(charged_done)
 	struct charged sums = { 0 };
 	int r = charged_init(&sums, g->budget, dict_n_nodes(&h->names.dict), sizeof(int64_t));
@@ -250,7 +252,7 @@ static int add_groups(const struct grouping *g, const uint32_t *rank, struct cal
 			name = slice_str("(other)");
 		else if (!value->is_num && name.size == 0)
 			name = slice_str("(none)");
-		r = calltree_add(b, &h->names.dict, self, name, NULL);
+		r = calltree_add(b, &h->names.dict, self, name, &view);
 		memset(self, 0, sums.size);
 	}
 	return r;

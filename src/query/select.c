@@ -152,23 +152,56 @@ int selection_init(struct selection *ret, const struct head *head, const struct 
 	return 0;
 }
 
+/* A charged column of the selection; what `sets` has is kept. */
+static int add_column(struct selection *s, uint8_t **column, uint32_t n, uint8_t value)
+{
+	if (*column)
+		return 0;
+	if (!membudget_charge(s->budget, n))
+		return -ENOBUFS;
+	s->charged += n;
+	*column = malloc(n);
+	if (!*column)
+		return -ENOMEM;
+	memset(*column, value, n);
+	return 0;
+}
+
+int selection_filter(struct selection *s, const struct filter *f, struct filter_failure *failure)
+{
+	const struct profile *names = &s->head->names;
+	int r = 0;
+	if (filter_has_label_terms(f)) {
+		r = add_column(s, &s->sets, names->labels_off.n - 1, 1);
+		if (r == 0)
+			r = filter_label_sets(f, names, s->budget, s->sets, failure);
+	}
+	if (r == 0 && filter_has_frame_terms(f)) {
+		r = add_column(s, &s->nodes, dict_n_nodes(&names->dict), 0);
+		if (r == 0)
+			r = filter_nodes(f, &names->dict, s->budget, s->nodes, failure);
+	}
+	return r;
+}
+
 void selection_done(struct selection *s)
 {
 	free(s->series);
 	free(s->hosts);
 	free(s->sets);
+	free(s->nodes);
 	membudget_release(s->budget, s->charged);
 	*s = (struct selection){ 0 };
 }
 
 int64_t selection_chunk_total(const struct selection *s, const struct chunk *c)
 {
-	if (!s->sets)
+	if (!s->sets && !s->nodes)
 		return c->total;
 	int64_t total = 0;
 	struct chunk_reader r = chunk_read(c);
 	while (chunk_next(&r))
-		if (s->sets[r.row.labels])
+		if (selection_has_row(s, &r.row))
 			total = i64_add_saturating(total, r.row.value);
 	return total;
 }

@@ -13,9 +13,15 @@
 
 struct series_job {
 	struct selector selector;
+	struct filter *filter;
 	int64_t step_ms;
 	uint32_t n;
 };
+
+static void series_job_done(struct series_job *job)
+{
+	filter_free(&job->filter);
+}
 
 struct series_result {
 	struct timeline_step *steps;
@@ -26,7 +32,7 @@ static int read_series(struct query *q, const struct series_job *job, struct ser
 {
 	struct selection s;
 	const struct head *h = store_read_begin(q->server->store);
-	int r = selection_init(&s, h, &job->selector, &q->budget, err);
+	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
 		r = timeline_compute(&s, job->step_ms, job->n, &q->budget, ret->steps);
 		(void)snprintf(ret->type, sizeof(ret->type), "%.*s", SLICE_FMT(s.type));
@@ -76,9 +82,10 @@ static int series_work(struct query *q, struct error *err)
 
 void api_series(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, "step", NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "step", NULL };
+	_cleanup_(series_job_done)
 	struct series_job job = { 0 };
-	if (!param_check(rq, known) || !param_selector(rq, &job.selector))
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter))
 		return;
 	int64_t range = job.selector.to_ms - job.selector.from_ms;
 	int64_t otherwise = (range + DEFAULT_STEPS - 1) / DEFAULT_STEPS;

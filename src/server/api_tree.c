@@ -17,6 +17,7 @@ enum tree_format { FORMAT_JSON, FORMAT_SLAB };
 
 struct tree_job {
 	struct selector selector;
+	struct filter *filter;
 	struct slice by;
 	int64_t max_nodes;
 	int format;
@@ -33,6 +34,11 @@ struct tree_result {
 	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
 };
 
+static void tree_job_done(struct tree_job *job)
+{
+	filter_free(&job->filter);
+}
+
 static void tree_result_done(struct tree_result *t)
 {
 	calltree_done(&t->tree);
@@ -44,14 +50,13 @@ static void copy_text(char *out, size_t size, struct slice text)
 }
 
 /* Under the read lock only what needs the head. */
-static int read_tree(struct query *q, const struct selector *selector, struct slice by, struct tree_result *ret,
-		     struct error *err)
+static int read_tree(struct query *q, const struct tree_job *job, struct tree_result *ret, struct error *err)
 {
 	struct selection s;
 	const struct head *h = store_read_begin(q->server->store);
-	int r = selection_init(&s, h, selector, &q->budget, err);
+	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
-		r = merge_tree(&s, by, &q->budget, &ret->tree, &ret->n_profiles);
+		r = merge_tree(&s, job->by, &q->budget, &ret->tree, &ret->n_profiles);
 		quality_of_windows(&s, &ret->quality);
 		copy_text(ret->type, sizeof(ret->type), s.type);
 		copy_text(ret->unit, sizeof(ret->unit), s.unit);
@@ -192,7 +197,7 @@ static int tree_work(struct query *q, struct error *err)
 	const struct tree_job *job = q->job;
 	_cleanup_(tree_result_done)
 	struct tree_result t = { 0 };
-	int r = read_tree(q, &job->selector, job->by, &t, err);
+	int r = read_tree(q, job, &t, err);
 	if (r == 0)
 		r = calltree_prune(&t.tree, (uint32_t)job->max_nodes);
 	if (r < 0)
@@ -202,10 +207,11 @@ static int tree_work(struct query *q, struct error *err)
 
 void api_tree(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, "max_nodes", "by", "format", NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "max_nodes", "by", "format", NULL };
 	static const char *const formats[] = { "json", "slab", NULL };
+	_cleanup_(tree_job_done)
 	struct tree_job job = { 0 };
-	if (!param_check(rq, known) || !param_selector(rq, &job.selector) ||
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter) ||
 	    !param_int(rq, "max_nodes", 1, MAX_NODES, DEFAULT_NODES, &job.max_nodes) ||
 	    !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) || !param_word(rq, "format", formats, &job.format))
 		return;
@@ -218,7 +224,7 @@ static int top_work(struct query *q, struct error *err)
 	const struct tree_job *job = q->job;
 	_cleanup_(tree_result_done)
 	struct tree_result t = { 0 };
-	int r = read_tree(q, &job->selector, slice_of(NULL, 0), &t, err);
+	int r = read_tree(q, job, &t, err);
 	if (r < 0)
 		return r;
 	_cleanup_(free_ptr)
@@ -250,10 +256,11 @@ static int top_work(struct query *q, struct error *err)
 
 void api_top(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, "limit", "order", NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "limit", "order", NULL };
 	static const char *const orders[] = { "self", "total", NULL };
+	_cleanup_(tree_job_done)
 	struct tree_job job = { 0 };
-	if (!param_check(rq, known) || !param_selector(rq, &job.selector) ||
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter) ||
 	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_word(rq, "order", orders, &job.order))
 		return;
 	query_run(ctx, rq, top_work, &job, "application/json");

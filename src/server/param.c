@@ -191,6 +191,43 @@ static bool get_labels(struct http_request *rq, struct selector *ret)
 	return true;
 }
 
+static bool add_term(struct http_request *rq, enum filter_kind kind, const char *text, struct filter **f)
+{
+	const char *name = filter_kind_name(kind);
+	struct error err;
+	if (!param_is_text(text)) {
+		http_answer_error(rq, 400, "bad_request", name, -1, "%s must be UTF-8 without control characters",
+				  name);
+		return false;
+	}
+	if (!*f)
+		*f = filter_new();
+	int r = *f ? filter_add(*f, kind, slice_str(text), &err) : -ENOMEM;
+	if (r == -ENOMEM)
+		http_answer_error(rq, 500, "internal", NULL, -1, "out of memory");
+	else if (r < 0)
+		http_answer_error(rq, 400, "bad_request", name, -1, "%s: %s", name, err.text);
+	return r == 0;
+}
+
+bool param_filter(struct http_request *rq, struct filter **ret)
+{
+	*ret = NULL;
+	for (int kind = 0; kind < N_FILTER_KINDS; kind++) {
+		const char *name = filter_kind_name((enum filter_kind)kind), *values[FILTER_MAX_TERMS];
+		unsigned n = http_params(rq, name, values, FILTER_MAX_TERMS);
+		if (n > FILTER_MAX_TERMS) {
+			http_answer_error(rq, 400, "bad_request", name, FILTER_MAX_TERMS,
+					  "%s is given %u times: the limit is %d", name, n, FILTER_MAX_TERMS);
+			return false;
+		}
+		for (unsigned i = 0; i < n; i++)
+			if (!add_term(rq, (enum filter_kind)kind, values[i], ret))
+				return false;
+	}
+	return true;
+}
+
 bool param_selector(struct http_request *rq, struct selector *ret)
 {
 	*ret = (struct selector){ 0 };

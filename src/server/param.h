@@ -24,8 +24,12 @@ bool param_int(struct http_request *rq, const char *name, int64_t min, int64_t m
 bool param_word(struct http_request *rq, const char *name, const char *const *words, int *ret);
 /* service, type, label, from, to: the selection parameters. */
 bool param_selector(struct http_request *rq, struct selector *ret);
+/* focus, ignore ... (model/filter.def), each repeatable. *ret is NULL when
+ * there is none, else the caller's to free; also when false is returned. */
+bool param_filter(struct http_request *rq, struct filter **ret);
 /* from and to alone. */
 bool param_range(struct http_request *rq, struct selector *ret);
 
 /* Names for param_check(). */
 #define PARAM_SELECTION "service", "type", "label", "from", "to"
+#define PARAM_FILTER	"focus", "ignore", "hide", "show", "show_from", "tag", "tag_ignore"

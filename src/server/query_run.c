@@ -15,7 +15,24 @@ static size_t expected_size(struct server *s)
 	return BASE_SIZE + n * SIZE_PER_NODE;
 }
 
-static void answer_failure(struct server *s, struct http_request *rq, int r, const struct error *err)
+int query_select(struct query *q, const struct head *h, const struct selector *selector, const struct filter *filter,
+		 struct selection *ret, struct error *err)
+{
+	struct filter_failure failure;
+	int r = selection_init(ret, h, selector, &q->budget, err);
+	if (r < 0)
+		return r;
+	r = selection_filter(ret, filter, &failure);
+	if (r == -E2BIG) {
+		q->field = filter_kind_name(failure.kind);
+		(void)error_set(err, r, "%s: %s", q->field, failure.why.text);
+	}
+	if (r < 0)
+		selection_done(ret);
+	return r;
+}
+
+static void answer_failure(struct server *s, struct http_request *rq, int r, const char *field, const struct error *err)
 {
 	if (r == -ENOBUFS) {
 		s->n_queries_refused++;
@@ -26,8 +43,8 @@ static void answer_failure(struct server *s, struct http_request *rq, int r, con
 			s->work.max >> 20);
 		return;
 	}
-	if (r == -EINVAL) {
-		http_answer_error(rq, 400, "bad_request", "type", -1, "%s", err->text);
+	if (r == -EINVAL || r == -E2BIG) {
+		http_answer_error(rq, 400, "bad_request", field ? field : "type", -1, "%s", err->text);
 		return;
 	}
 	http_answer_error(rq, 500, "internal", NULL, -1, "%s", err->text[0] ? err->text : "out of memory");
@@ -35,7 +52,7 @@ static void answer_failure(struct server *s, struct http_request *rq, int r, con
 
 /* -EAGAIN when no memory came free. */
 static int run_once(struct server *s, size_t size, query_work work, const void *job, struct buf *ret_out,
-		    struct error *err)
+		    const char **ret_field, struct error *err)
 {
 	size_t granted;
 	if (!workmem_take(&s->work, size, WAIT_MS, &granted))
@@ -48,6 +65,7 @@ static int run_once(struct server *s, size_t size, query_work work, const void *
 	if (r == 0 && q.out.failed)
 		r = -ENOBUFS;
 	workmem_give(&s->work, granted);
+	*ret_field = q.field;
 	if (r < 0)
 		buf_done(&q.out);
 	else
@@ -59,17 +77,18 @@ void query_run(struct server *s, struct http_request *rq, query_work work, const
 {
 	struct error err = { "" };
 	struct buf out;
+	const char *field = NULL;
 	s->n_queries++;
 	size_t size = expected_size(s);
-	int r = run_once(s, size, work, job, &out, &err);
+	int r = run_once(s, size, work, job, &out, &field, &err);
 	if (r == -ENOBUFS && size < s->work.max)
-		r = run_once(s, s->work.max, work, job, &out, &err);
+		r = run_once(s, s->work.max, work, job, &out, &field, &err);
 	if (r == -EAGAIN) {
 		s->n_queries_refused++;
 		http_answer_error(rq, 503, "too_many_requests", NULL, (int64_t)s->work.max,
 				  "other requests use the %zu MiB that queries have; try again", s->work.max >> 20);
 	} else if (r < 0) {
-		answer_failure(s, rq, r, &err);
+		answer_failure(s, rq, r, field, &err);
 	} else {
 		http_answer(rq, 200, content_type, &out);
 	}

@@ -6,16 +6,23 @@
 #pragma once
 
 #include "base/membudget.h"
+#include "query/select.h"
 #include "server/server.h"
 
 struct query {
 	struct server *server;
 	struct membudget budget; /* for everything but `out` */
 	struct buf out;
-	const void *job; /* the handler's parameters */
+	const void *job;   /* the handler's parameters */
+	const char *field; /* the parameter that a failure is about, if known */
 };
 
 typedef int (*query_work)(struct query *q, struct error *err);
+
+/* The selection for a query's work, filtered. -E2BIG when a pattern needs too
+ * much work; else as selection_init(). `ret` is done on failure. */
+int query_select(struct query *q, const struct head *h, const struct selector *selector, const struct filter *filter,
+		 struct selection *ret, struct error *err) must_check;
 
 /* Runs the work and answers: 200 with `out`, or an error. */
 void query_run(struct server *s, struct http_request *rq, query_work work, const void *job, const char *content_type);

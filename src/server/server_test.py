@@ -337,11 +337,62 @@ def bad_questions_name_the_parameter():
     with Folder() as data, Server(data) as s:
         for query, field in (("from=yesterday", "from"), ("to=now-5", "to"), ("from=now&to=now-1h", "from"),
                              ("label=pid", "label"), ("max_nodes=0", "max_nodes"), ("max_nodes=9e9", "max_nodes"),
-                             ("format=xml", "format"), ("max_node=5", "max_node"), ("from=1&from=2", "from")):
+                             ("format=xml", "format"), ("max_node=5", "max_node"), ("from=1&from=2", "from"),
+                             ("focus=(a", "focus"), ("show_from=%ff", "show_from"), ("hide=", "hide"),
+                             ("tag=size=2mb:1mb", "tag"), ("tag_ignore=a%0ab", "tag_ignore"),
+                             ("ignore=" + "a" * 1025, "ignore"), ("&".join(["show=a"] * 17), "show")):
             status, body, _ = s.ask("GET", f"/api/v1/tree?{query}")
             assert status == 400 and json.loads(body)["field"] == field, (query, body)
         assert s.ask("GET", "/api/v1/series?step=1&from=0")[0] == 400
         assert s.ask("GET", "/api/v1/tree?from=now-15m&to=now&service=&by=host")[0] == 200
+
+
+@case
+def filters_choose_samples_and_frames():
+    at = NOW // 10000 * 10000 - 60000
+    stacks = {("main", "parse", "read"): 30, ("main", "parse"): 10, ("main", "draw", "read"): 20, ("idle",): 40}
+    with Folder() as data, Server(data) as s:
+        assert s.ingest(pprof(stacks, at, 10000, "", [("thread_name", "ui"), ("pid", 7)]), service="a")[0] == 200
+        assert s.ingest(pprof({("main", "draw"): 5}, at, 10000, "", [("thread_name", "gpu")]), service="a")[0] == 200
+        assert s.ingest(pprof({("main", "other"): 1}, at), service="b")[0] == 200
+
+        def left(**params):
+            top = s.get("top", **params)
+            tree = s.get("tree", **params)
+            assert top["total"] == tree["total"] == sum(tree["tree"]["self"]), params
+            series = s.get("series", from_=at, to=at + 10000, step=10000, **params)
+            assert series["values"] == [top["total"]], (params, series["values"], top["total"])
+            return {f["name"]: (f["self"], f["total"]) for f in top["functions"]}
+
+        assert left(focus="^read$") == {"read": (50, 50), "main": (0, 50), "parse": (0, 30), "draw": (0, 20)}
+        assert left(focus="^read$", ignore="draw") == {"read": (30, 30), "main": (0, 30), "parse": (0, 30)}
+        assert left(hide="read|other", service="a")["parse"] == (40, 40)
+        assert left(show="^(read|idle)$") == {"idle": (40, 40), "read": (50, 50)}
+        assert left(show_from="draw|parse") == {"parse": (10, 40), "draw": (5, 25), "read": (50, 50)}
+        assert left(tag="thread_name=gpu") == {"draw": (5, 5), "main": (0, 5)}
+        assert left(tag_ignore="pid=1:9", label=["thread_name:gpu"]) == {"draw": (5, 5), "main": (0, 5)}
+        assert left(focus="nobody") == {}
+        assert sum(x[0] for x in left().values()) == 106
+
+        tree = s.get("tree", by="thread_name", focus="main", ignore="other")
+        names = [tree["functions"][f]["name"] for f in tree["tree"]["func"]]
+        assert names[:2] == ["all", "ui"] and "gpu" in names and "(none)" not in names, names
+
+
+@case
+def a_pattern_that_backtracks_without_end_is_refused_at_once():
+    with Folder() as data, Server(data) as s:
+        names = ("main", "a" * 200 + "!")
+        assert s.ingest(pprof({names: 5}, labels=[("user", "a" * 200 + "!")]), service="a")[0] == 200
+        for path, query, field in (("tree", "focus=^(a%2B)%2B$", "focus"), ("top", "hide=^(a|aa)%2B$", "hide"),
+                                   ("series", "tag=user=^(a%2B)%2B$", "tag")):
+            began = time.monotonic()
+            status, body, _ = s.ask("GET", f"/api/v1/{path}?{query}")
+            answer = json.loads(body)
+            assert status == 400 and answer["field"] == field, (query, body)
+            assert answer["detail"].startswith(f'{field}: the pattern needs too much work on "aaaa'), body
+            assert time.monotonic() - began < 10
+        assert s.get("top", focus="main")["total"] == 5
 
 
 @case
