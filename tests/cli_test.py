@@ -650,6 +650,16 @@ def older_forms_become_pprof():
 
 
 @case
+def callgrind_costs_count_once():
+    text = "events: Ir\nfn=main\n1 10\ncfn=f\ncalls=2 5\n1 90\n\nfn=f\n5 90\ntotals: 100\n"
+    top = json.loads(wick("report", "-", "--json", stdin=text.encode()).stdout)
+    assert top["total"] == 100 and [f["self"] for f in top["functions"]] == [90, 10], top
+    top = json.loads(wick("report", "-", "--json", "--type", "calls", stdin=text.encode()).stdout)
+    assert top["total"] == 2, top
+    refused(wick("report", "-", stdin=text.replace("100", "101").encode()), 3, "line 10: the total of Ir is 101")
+
+
+@case
 def graphs_and_tables_for_other_tools():
     with workspace() as folder:
         path = pathlib.Path(folder)

@@ -161,7 +161,7 @@ const struct command cmd_convert = {
 		"IN (\"-\": standard input) is told by content: pprof, OTLP profiles (gzip, zstd, raw), perf.data,\n"
 		"perf script, folded stacks, speedscope, Pyroscope's flamebearer JSON, V8's .cpuprofile and "
 		".heapprofile,\n"
-		"gperftools' older forms (CPU, heap, growth, contention, goroutine, threads; Java).\n"
+		"gperftools' older forms (CPU, heap, growth, contention, goroutine, threads; Java), callgrind.\n"
 		"OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab .otlp .otlp.gz\n"
 		".speedscope.json .flamebearer.json .dot .csv\n"
 		"--type picks the sample type for formats that hold one, and the only one of .csv.\n"

@@ -2,6 +2,7 @@
 #include "format/detect.h"
 
 #include "base/utf8.h"
+#include "format/callgrind.h"
 #include "format/flamebearer.h"
 #include "format/folded.h"
 #include "format/gperf.h"
@@ -44,6 +45,8 @@ const char *format_name(enum format f)
 		return "heapprofile";
 	case FORMAT_GPERF:
 		return "gperftools";
+	case FORMAT_CALLGRIND:
+		return "callgrind";
 	case FORMAT_UNKNOWN:
 		break;
 	}
@@ -182,6 +185,8 @@ enum format format_detect(struct slice bytes)
 		return FORMAT_PERFDATA;
 	if (gperf_looks(bytes))
 		return FORMAT_GPERF;
+	if (is_text(bytes) && callgrind_looks(bytes))
+		return FORMAT_CALLGRIND;
 	if (is_text(bytes) && perfscript_looks(bytes))
 		return FORMAT_PERFSCRIPT;
 	enum format json = json_format(bytes);
@@ -210,7 +215,8 @@ const char *format_looks_like(struct slice bytes)
  * sample. Of a number that stands last, nobody knows whether it is all. */
 static struct slice salvage_text(enum format format, struct slice text, struct salvage *salvage)
 {
-	if (format != FORMAT_FOLDED && format != FORMAT_PERFSCRIPT)
+	bool has_lines = format == FORMAT_FOLDED || format == FORMAT_PERFSCRIPT || format == FORMAT_GPERF;
+	if (!has_lines || !is_text(text))
 		return text;
 	bool wants_blank = format == FORMAT_PERFSCRIPT;
 	size_t end = text.size;
@@ -235,6 +241,8 @@ static int decode_as(enum format format, struct slice plain, const struct format
 		return folded_decode(plain, limits, p, err);
 	case FORMAT_GPERF:
 		return gperf_decode(plain, limits, p, err);
+	case FORMAT_CALLGRIND:
+		return callgrind_decode(plain, limits, p, err);
 	case FORMAT_PERFDATA:
 		return perfdata_decode(plain, limits, salvage, p, err);
 	case FORMAT_PERFSCRIPT:

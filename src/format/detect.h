@@ -19,6 +19,7 @@ enum format {
 	FORMAT_V8_CPU,
 	FORMAT_V8_HEAP,
 	FORMAT_GPERF,
+	FORMAT_CALLGRIND,
 };
 
 /* "pprof", "OTLP profiles", "perf script", ..., "unknown" */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "format/callgrind.h"
+#include "format/folded.h"
+#include "format/pprof.h"
+#include "format/testprofile.h"
+
+#include <errno.h>
+
+static int decode(struct slice text, struct profile *p, struct error *err)
+{
+	assert_int_equal(profile_init(p, NULL), 0);
+	return callgrind_decode(text, &format_limits_default, p, err);
+}
+
+/* "file:name:line@address" from the root, then the values of all types. */
+static void put_rows(const struct profile *p, struct buf *out)
+{
+	for (uint32_t i = 0; i < profile_n_samples(p); i++) {
+		struct node_id path[2], at = p->node.data[i];
+		uint32_t n = 0;
+		for (; at.v; at = p->dict.node_parent.data[at.v])
+			path[n++] = at;
+		while (n-- > 0) {
+			const struct frame *f = &p->dict.frames.data[p->dict.node_frame.data[path[n].v].v];
+			const struct function *fn = &p->dict.functions.data[f->function.v];
+			const struct strtab *s = &p->dict.strings;
+			buf_printf(out, "%s:%s:%u@%llx[%s]%s", strtab_cstr(s, fn->file), strtab_cstr(s, fn->name),
+				   f->line, (unsigned long long)f->address,
+				   strtab_cstr(s, p->dict.mappings.data[f->mapping.v].path), n ? ";" : "");
+		}
+		for (uint32_t t = 0; t < p->n_types; t++)
+			buf_printf(out, " %lld", (long long)p->value[t].data[i]);
+		buf_add_byte(out, '\n');
+	}
+}
+
+static void assert_rows(const char *text, const char *types, const char *want)
+{
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20), names = buf_of(1 << 12);
+	struct error err = { "" };
+	struct profile p;
+	if (decode(slice_str(text), &p, &err) < 0)
+		fail_msg("%s", err.text);
+	for (uint32_t t = 0; t < p.n_types; t++)
+		buf_printf(&names, "%s%s", t ? " " : "", strtab_cstr(&p.dict.strings, p.types[t].type));
+	buf_add_byte(&names, 0);
+	put_rows(&p, &out);
+	buf_add_byte(&out, 0);
+	assert_string_equal((const char *)names.data, types);
+	assert_string_equal((const char *)out.data, want);
+	profile_done(&p);
+}
+
+static const char whole[] = "# callgrind format\nversion: 1\ncreator: by hand\npid: 7\ncmd:  ls /\npart: 1\n\n"
+			    "positions: line\nevents: Ir Dr\nsummary: 130 13\n\n"
+			    "ob=(1) /bin/x\nfl=(1) main.c\nfn=(1) main\n10 20 3\n+2 80\n"
+			    "cob=(2) /lib/y.so\ncfi=(2) y.c\ncfn=(2) y\ncalls=5 40\n* 500 50\n"
+			    "cfn=(1)\ncalls=1 10\n-1 7\n"
+			    "fi=(3) inlined.h\n3 10 10\nfe=(1)\n20 15\n"
+			    "\nob=(2)\nfl=(4) ???\nfn=(3) (below main)\n0 5\ntotals: 130 13\n";
+
+static void costs_and_calls_become_rows(void **state)
+{
+	(void)state;
+	assert_rows(whole, "Ir Dr calls inclusive_Ir inclusive_Dr",
+		    "main.c:main:10@0[/bin/x] 20 3 0 0 0\n"
+		    "main.c:main:12@0[/bin/x] 80 0 0 0 0\n"
+		    "main.c:main:12@0[/bin/x];y.c:y:40@0[/lib/y.so] 0 0 5 500 50\n"
+		    "main.c:main:11@0[/bin/x];main.c:main:10@0[/bin/x] 0 0 1 7 0\n"
+		    "inlined.h:main:3@0[/bin/x] 10 10 0 0 0\n"
+		    "main.c:main:20@0[/bin/x] 15 0 0 0 0\n"
+		    ":(below main):0@0[/lib/y.so] 5 0 0 0 0\n");
+}
+
+static void addresses_jumps_and_plain_names(void **state)
+{
+	(void)state;
+	assert_rows("positions: instr line\nevents: Ir\nfl=a.c\nfn=(x) f\n0x400 7 1\njcnd=1/2 +4 9\n* *\n+4 +1 2\n"
+		    "jfi=(9) b.c\njfn=g\njump=3 0x410 12\n* *\nfi=(9)\n* * 3\n",
+		    "Ir", "a.c:(x) f:7@400[] 1\na.c:(x) f:8@404[] 2\nb.c:(x) f:8@404[] 3\n");
+	assert_rows("positions: instr\nevents: Ir\nfn=f\n0x400 1\n", "Ir", ":f:0@400[] 1\n");
+}
+
+/* Two threads dumped into one file. */
+static void parts_have_totals_of_their_own(void **state)
+{
+	(void)state;
+	assert_rows("events: Ir\npart: 1\nthread: 1\nfn=(1) f\n1 5\ntotals: 5\npart: 2\nthread: 2\nevents: "
+		    "Ir\nfn=(1)\n1 6\n"
+		    "totals: 6\n",
+		    "Ir", ":f:1@0[] 5\n:f:1@0[] 6\n");
+}
+
+static void messages_name_the_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *message;
+		int code;
+	} cases[] = {
+		{ "version: 2\n", "line 1: version \"2\" is not 1", -EPROTONOSUPPORT },
+		{ "version: 1\n", "no \"events:\" in 1 lines", -ENODATA },
+		{ "fn=f\n1 2\nevents: Ir\n", "line 2: costs before \"events:\"", -EBADMSG },
+		{ "events:\n", "line 1: no events", -EBADMSG },
+		{ "positions: time\n", "line 1: positions are \"instr\", \"line\" or both: \"time\"", -EBADMSG },
+		{ "events: Ir\nfn=(3)\n", "line 2: (3) has no name yet", -EBADMSG },
+		{ "events: Ir\nfn=f\n1 2 3\n", "line 3: more costs than the 1 events", -EBADMSG },
+		{ "events: Ir\nfn=f\n1 x\n", "line 3: not a cost: \"x\"", -EBADMSG },
+		{ "events: Ir\nfn=f\n+x 1\n", "line 3: not a position: \"+x 1\"", -EBADMSG },
+		{ "events: Ir\nfn=f\n1 9223372036854775808\n",
+		  "line 3: a cost that does not fit into 63 bits: \"9223372036854775808\"", -EBADMSG },
+		{ "events: Ir\nfn=f\n4294967296 1\n", "line 3: line 4294967296 does not fit into 32 bits", -EBADMSG },
+		{ "events: Ir\nfn=f\ncalls=x 1\n", "line 3: not a number of calls", -EBADMSG },
+		{ "events: Ir\nfn=f\ncfn=g\ncalls=1 1\nfn=h\n", "line 5: not the cost of the call before: \"fn=h\"",
+		  -EBADMSG },
+		{ "events: Ir\nfn=f\ncfn=g\ncalls=1 1\n", "line 4: the file ends before the cost of this call",
+		  -ENODATA },
+		{ "events: Ir\nwhat\n", "line 2: neither a cost nor a known field: \"what\"", -EBADMSG },
+		{ "events: Ir\nfn=f\n1 2\ntotals: 3\n", "line 4: the total of Ir is 3, but its lines add up to 2",
+		  -EBADMSG },
+		{ "events: Ir\nsummary: 3\nfn=f\n1 2\n", "line 4: the part before ends early", -ENODATA },
+		{ "events: Ir\nfn=f\n1 2", "line 3: the file ends within this line", -ENODATA },
+		{ "events: Ir\nevents: Dr\n", "line 2: other events than in the part before", -EBADMSG },
+		{ "pid: x\nevents: Ir\n", "line 1: not a number: \"x\"", -EBADMSG },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct error err = { "" };
+		struct profile p;
+		assert_int_equal(decode(slice_str(cases[i].text), &p, &err), cases[i].code);
+		assert_string_equal(err.text, cases[i].message);
+		profile_done(&p);
+	}
+}
+
+static void limits_are_named(void **state)
+{
+	(void)state;
+	static const struct {
+		struct format_limits limits;
+		const char *message;
+	} cases[] = {
+		{ { 10, 0, 0, 99, 99, 99, 99, 9, 9 }, "more than 10 bytes" },
+		{ { 9999, 0, 0, 3, 99, 99, 99, 9, 9 }, "line 24: more than 3 samples" },
+		{ { 9999, 0, 0, 99, 3, 99, 99, 9, 9 }, "line 21: more than 3 different places" },
+		{ { 9999, 0, 0, 99, 99, 2, 99, 9, 9 }, "line 25: more than 2 names" },
+		{ { 9999, 0, 0, 99, 99, 99, 1, 9, 9 }, "line 5: more than 1 comments" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct error err = { "" };
+		struct profile p;
+		assert_int_equal(profile_init(&p, NULL), 0);
+		assert_int_equal(callgrind_decode(slice_str(whole), &cases[i].limits, &p, &err), -E2BIG);
+		assert_string_equal(err.text, cases[i].message);
+		profile_done(&p);
+	}
+}
+
+static void budget_ends_in_an_error(void **state)
+{
+	(void)state;
+	bool done = false;
+	for (size_t max = 1000; !done && max < 1 << 20; max += 61) {
+		struct membudget budget = membudget_of(max);
+		struct profile p;
+		struct error err = { "" };
+		int r = profile_init(&p, &budget);
+		if (r == 0) {
+			r = callgrind_decode(slice_str(whole), &format_limits_default, &p, &err);
+			assert_true(r == 0 || strstr(err.text, "does not fit"));
+			profile_done(&p);
+		}
+		assert_true(r == 0 || r == -ENOBUFS);
+		assert_int_equal(budget.used, 0);
+		done = r == 0;
+	}
+	assert_true(done);
+}
+
+/* `summary:` says how much there is: a file cut at any byte before its last cost is told. */
+static void cut_and_flipped_bytes_do_no_harm(void **state)
+{
+	(void)state;
+	size_t size = sizeof(whole) - 1, end = (size_t)(strstr(whole, "0 5\n") - whole);
+	_cleanup_(free_ptr)
+	char *copy = malloc(size);
+	for (size_t n = 0; n < end; n++) {
+		struct error err = { "" };
+		struct profile p;
+		memcpy(copy, whole, n);
+		int r = decode(slice_of(copy, n), &p, &err);
+		assert_true(r == 0 || err.text[0]);
+		assert_true(r < 0 || n <= (size_t)(strstr(whole, "summary") - whole));
+		profile_done(&p);
+	}
+	memcpy(copy, whole, size);
+	for (size_t bit = 0; bit < size * 8; bit++) {
+		struct error err = { "" };
+		struct profile p;
+		copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
+		int r = decode(slice_of(copy, size), &p, &err);
+		assert_true(r == 0 || err.text[0]);
+		profile_done(&p);
+		copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
+	}
+}
+
+static void pprof_keeps_everything(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf pb = buf_of(1 << 20);
+	struct profile p, q;
+	assert_int_equal(decode(slice_str(whole), &p, NULL), 0);
+	assert_int_equal(pprof_encode(&p, &pb), 0);
+	assert_int_equal(profile_init(&q, NULL), 0);
+	assert_int_equal(pprof_decode(slice_of(pb.data, pb.n), &format_limits_default, &q, NULL), 0);
+	testprofile_assert_same(&p, &q);
+	profile_done(&p);
+	profile_done(&q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(costs_and_calls_become_rows),
+		cmocka_unit_test(addresses_jumps_and_plain_names),
+		cmocka_unit_test(parts_have_totals_of_their_own),
+		cmocka_unit_test(messages_name_the_line),
+		cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(budget_ends_in_an_error),
+		cmocka_unit_test(cut_and_flipped_bytes_do_no_harm),
+		cmocka_unit_test(pprof_keeps_everything),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
