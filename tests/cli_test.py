@@ -362,6 +362,30 @@ def report_shows_the_tree_and_says_what_it_left_out():
     assert tree["nodes_left_out"] == 1 and tree["self_left_out"] == 30
 
 
+@case
+def by_label_is_a_table_or_a_first_level_each():
+    script = b"a 1 1.5: 3 cycles:\n\t7f1 f (/x/a)\n\nb 2 1.6: 1 cycles:\n\t7f1 f (/x/a)\n\n"
+    text = wick("report", "-", "--type", "cycles", "--by", "thread_name", stdin=script).stdout.decode().splitlines()
+    assert text == [
+        "cycles: 4 by thread_name",
+        "",
+        "thread_name=a: 3 (75.00%) in 1 function",
+        "      self   self%    sum%      total  total%  function",
+        "         3  75.00%  75.00%          3  75.00%  f",
+        "",
+        "thread_name=b: 1 (25.00%) in 1 function",
+        "      self   self%    sum%      total  total%  function",
+        "         1  25.00%  25.00%          1  25.00%  f",
+    ], text
+    top = json.loads(wick("report", "-", "--by", "thread_id", "--json", stdin=script).stdout)
+    assert [(g["value"], g["functions"][0]["self"]) for g in top["groups"]] == [("1", 3), ("2", 1)], top
+    tree = wick("report", "-", "--type", "cycles", "--tree", "--by", "thread_id", stdin=script).stdout.decode()
+    assert tree.splitlines()[0] == "cycles: 4 by thread_id" and tree.splitlines()[3].endswith("  f"), tree
+    refused(wick("report", "-", "--by", "host", stdin=script), 1, "host", "thread_name")
+    refused(wick("report", "-", "--by", "host", stdin=FOLDED.encode()), 1, "nor any other")
+    refused(wick("report", "-", "--by", "host", "--raw", stdin=script), 2, "--by")
+
+
 RECURSIVE = b"main;f;g;f;h 3\nmain;f;f 4\nthread;g;f 2\nthread;h 5\n"
 
 

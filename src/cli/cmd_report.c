@@ -9,6 +9,7 @@
 #include "cli/report_tree.h"
 #include "model/callers.h"
 #include "model/inlining.h"
+#include "model/labelgroups.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,7 +18,7 @@
 enum view { VIEW_NONE, VIEW_TOP, VIEW_TREE, VIEW_PEEK, VIEW_CALLERS, VIEW_CALLEES, VIEW_RAW };
 
 struct report_options {
-	const char *file, *type_name, *flame;
+	const char *file, *type_name, *flame, *label;
 	enum view view;
 	uint32_t limit;
 	bool has_limit, lines, json, force;
@@ -35,7 +36,7 @@ static void options_done(struct report_options *o)
 	pattern_free(&o->pattern);
 }
 
-enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT, OPTION_PEEK, OPTION_CALLERS, OPTION_CALLEES };
+enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT, OPTION_PEEK, OPTION_CALLERS, OPTION_CALLEES, OPTION_BY };
 
 static const struct option long_options[] = {
 	{ "top", optional_argument, NULL, 'n' },
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
 	{ "callees", required_argument, NULL, OPTION_CALLEES },
 	{ "raw", no_argument, NULL, 'r' },
 	{ "lines", no_argument, NULL, 'L' },
+	{ "by", required_argument, NULL, OPTION_BY },
 	{ "limit", required_argument, NULL, 'l' },
 	{ "min-percent", required_argument, NULL, OPTION_MIN_PERCENT },
 	{ "sort", required_argument, NULL, OPTION_SORT },
@@ -158,6 +160,9 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 		return 0;
 	case 'l':
 		return set_limit(o, "--limit", optarg);
+	case OPTION_BY:
+		o->label = optarg;
+		return 0;
 	case OPTION_MIN_PERCENT:
 		return set_min_percent(o);
 	case OPTION_SORT:
@@ -200,16 +205,33 @@ static int show_matches(const struct report_options *o, const struct report *r, 
 	return k < 0 ? error_set(err, k, "out of memory") : 0;
 }
 
+static int make_tree(const struct report_options *o, const struct report *r, struct calltree *ret, struct error *err)
+{
+	struct calltree_view view = { .lines = o->lines };
+	_cleanup_(labelgroups_done)
+	struct labelgroups groups = { 0 };
+	int k = 0;
+	/* No samples have no labels; the views say that there are none. */
+	bool is_grouped = o->label && profile_n_samples(r->profile);
+	if (is_grouped)
+		k = labelgroups_init(r->profile, r->type, o->label, &groups, err);
+	if (k < 0)
+		return k;
+	k = is_grouped ? labelgroups_tree(&groups, r->profile, r->type, "(none)", &view, ret)
+		       : profile_calltree(r->profile, r->type, NULL, &view, ret);
+	return k < 0 ? error_set(err, k, "out of memory") : 0;
+}
+
 static int show_tree(const struct report_options *o, struct report *r, struct error *err)
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
 	_cleanup_(free_ptr)
 	uint8_t *inlining = NULL;
-	struct calltree_view view = { .lines = o->lines };
-	int k = profile_calltree(r->profile, r->type, NULL, &view, &t);
-	if (k == 0)
-		k = inlining_find(r->profile, r->type, &t, o->lines, &inlining);
+	int k = make_tree(o, r, &t, err);
+	if (k < 0)
+		return k;
+	k = inlining_find(r->profile, r->type, &t, o->lines, &inlining);
 	r->tree = &t;
 	r->inlining = inlining;
 	if (k == 0 && o->pattern)
@@ -236,6 +258,7 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 	struct report r = {
 		.profile = p,
 		.type = profile_default_type(p),
+		.label = o->label,
 		.limit = o->has_limit ? o->limit
 			 : is_tree    ? 0
 				      : 20,
@@ -277,6 +300,8 @@ static int run_report(int argc, char **argv)
 		if (status)
 			return status;
 	}
+	if (o.label && o.view != VIEW_NONE && o.view != VIEW_TOP && o.view != VIEW_TREE)
+		return command_usage_error(&cmd_report, "--by goes with --top and --tree");
 	if (argc - optind != 1)
 		return command_usage_error(&cmd_report, "wants one profile%s%s", argc > optind ? ", not also " : "",
 					   argc > optind ? argv[optind + 1] : "");
@@ -308,6 +333,7 @@ const struct command cmd_report = {
 		 "  --flame OUT        write a flame graph instead\n"
 		 "Options:\n"
 		 "  --lines            line by line instead of function by function\n"
+		 "  --by LABEL         apart by the label's values: the first level of --tree, a table each of --top\n"
 		 "  --type TYPE        sample type, such as cpu or alloc_space:bytes\n"
 		 "  --limit N          at most N rows\n"
 		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for trees)\n"

@@ -15,6 +15,7 @@
 #include "format/slab.h"
 #include "format/speedscope.h"
 #include "format/svg.h"
+#include "model/labelgroups.h"
 #include "web/viewer.h"
 
 #include <errno.h>
@@ -122,76 +123,29 @@ int profile_check_output(const char *path, bool force, struct error *err)
 	return 0;
 }
 
-/* Value of the label in each label set; id 0 = it has none. */
-static uint32_t *label_values(const struct profile *p, const char *key)
+static int plain_calltree(const struct profile *p, uint32_t type, const struct calltree_view *view,
+			  struct calltree *ret)
 {
-	uint32_t n_sets = p->labels_off.n - 1, n;
-	uint32_t *values = calloc(n_sets, sizeof(*values));
-	bool found;
-	struct str_id id = strtab_find(&p->dict.strings, slice_str(key), &found);
-	for (uint32_t i = 1; values && found && i < n_sets; i++) {
-		const struct label *set = profile_label_set(p, (struct labels_id){ i }, &n);
-		for (uint32_t k = 0; k < n; k++)
-			if (set[k].key.v == id.v && !set[k].is_num)
-				values[i] = set[k].str.v;
-	}
-	return values;
-}
-
-/* One pass over the samples per distinct value. */
-static int add_groups(const struct profile *p, uint32_t type, const uint32_t *value_of,
-		      const struct calltree_view *view, struct calltree_builder *b)
-{
-	uint32_t n_sets = p->labels_off.n - 1, n_nodes = dict_n_nodes(&p->dict);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
 	_cleanup_(free_ptr)
-	bool *done = calloc(strtab_count(&p->dict.strings), sizeof(*done));
-	_cleanup_(free_ptr)
-	int64_t *self = malloc((size_t)n_nodes * sizeof(*self));
-	int r = done && self ? 0 : -ENOMEM;
-	for (uint32_t i = 0; r == 0 && i < n_sets; i++) {
-		uint32_t value = value_of[i];
-		if (done[value])
-			continue;
-		done[value] = true;
-		memset(self, 0, (size_t)n_nodes * sizeof(*self));
-		for (uint32_t k = 0; k < profile_n_samples(p); k++)
-			if (value_of[p->labels.data[k].v] == value)
-				self[p->node.data[k].v] =
-					i64_add_saturating(self[p->node.data[k].v], p->value[type].data[k]);
-		r = calltree_add(b, &p->dict, self, strtab_get(&p->dict.strings, (struct str_id){ value }), view);
-	}
-	return r;
-}
-
-static bool has_several(const struct profile *p, const uint32_t *value_of)
-{
-	for (uint32_t i = 1; i < profile_n_samples(p); i++)
-		if (value_of[p->labels.data[i].v] != value_of[p->labels.data[0].v])
-			return true;
-	return false;
+	int64_t *self = calloc(dict_n_nodes(&p->dict), sizeof(*self));
+	if (!b || !self)
+		return -ENOMEM;
+	profile_node_values(p, type, self);
+	int r = calltree_add(b, &p->dict, self, slice_of("", 0), view);
+	return r < 0 ? r : calltree_finish(b, ret);
 }
 
 int profile_calltree(const struct profile *p, uint32_t type, const char *by, const struct calltree_view *view,
 		     struct calltree *ret)
 {
-	_cleanup_(calltree_builder_free)
-	struct calltree_builder *b = calltree_builder_new(NULL);
-	_cleanup_(free_ptr)
-	uint32_t *value_of = by ? label_values(p, by) : NULL;
-	if (!b || (by && !value_of))
-		return -ENOMEM;
-	int r;
-	if (by && has_several(p, value_of)) {
-		r = add_groups(p, type, value_of, view, b);
-	} else {
-		_cleanup_(free_ptr)
-		int64_t *self = calloc(dict_n_nodes(&p->dict), sizeof(*self));
-		if (!self)
-			return -ENOMEM;
-		profile_node_values(p, type, self);
-		r = calltree_add(b, &p->dict, self, slice_of("", 0), view);
-	}
-	return r < 0 ? r : calltree_finish(b, ret);
+	_cleanup_(labelgroups_done)
+	struct labelgroups groups = { 0 };
+	int r = by ? labelgroups_init(p, type, by, &groups, NULL) : -ENOENT;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return groups.n > 1 ? labelgroups_tree(&groups, p, type, "", view, ret) : plain_calltree(p, type, view, ret);
 }
 
 static const char *type_name(const struct profile *p, uint32_t type)

@@ -84,30 +84,60 @@ static int top_json(const struct report *r)
 	_cleanup_(buf_done)
 	struct buf out = buf_of((size_t)1 << 30);
 	struct jsonw w = { .out = &out };
-	_cleanup_(table_done)
-	struct table table = { 0 };
-	int k = table_init(&table, r, 0);
-	if (k < 0)
-		return k;
+	const struct calltree *t = r->tree;
 	report_json_begin(&w, r, "top");
-	json_table(r, &table, &w);
+	if (r->label)
+		jsonw_array(&w, "groups");
+	for (uint32_t node = r->label ? 1 : 0; node < t->n; node = t->end[node]) {
+		_cleanup_(table_done)
+		struct table table = { 0 };
+		int k = table_init(&table, r, node);
+		if (k < 0)
+			return k;
+		if (r->label) {
+			jsonw_object(&w, NULL);
+			jsonw_str(&w, "value", calltree_name(t, node));
+			jsonw_i64(&w, "total", t->total[node]);
+		}
+		json_table(r, &table, &w);
+		if (r->label)
+			jsonw_end(&w, '}');
+	}
+	if (r->label)
+		jsonw_end(&w, ']');
 	jsonw_end(&w, '}');
 	buf_add_byte(&out, '\n');
 	report_json_flush(&w, true);
 	return 0;
 }
 
+static void print_group(const struct report *r, uint32_t node)
+{
+	(void)printf("\n%s=", r->label);
+	terminal_put_name(stdout, calltree_name(r->tree, node), 0);
+	(void)fputs(": ", stdout);
+	report_put_quantity(r, r->tree->total[node]);
+	(void)printf(" (%.2f%%)", report_percent(r, r->tree->total[node]));
+}
+
 static int top_text(const struct report *r)
 {
 	if (!report_heading(r))
 		return 0;
-	_cleanup_(table_done)
-	struct table table = { 0 };
-	int k = table_init(&table, r, 0);
-	if (k < 0)
-		return k;
-	(void)printf(" in %u %s\n", table.n, r->lines ? "lines" : "functions");
-	print_table(r, &table);
+	const struct calltree *t = r->tree;
+	if (r->label)
+		(void)printf(" by %s\n", r->label);
+	for (uint32_t node = r->label ? 1 : 0; node < t->n; node = t->end[node]) {
+		_cleanup_(table_done)
+		struct table table = { 0 };
+		int k = table_init(&table, r, node);
+		if (k < 0)
+			return k;
+		if (r->label)
+			print_group(r, node);
+		(void)printf(" in %u %s%s\n", table.n, r->lines ? "line" : "function", table.n == 1 ? "" : "s");
+		print_table(r, &table);
+	}
 	return 0;
 }
 

@@ -127,6 +127,8 @@ static int show(const struct tree_view *v, const char *text)
 	if (!r->json) {
 		if (!report_heading(r))
 			return 0;
+		if (r->label)
+			(void)printf(" by %s", r->label);
 		(void)puts(text);
 	}
 	_cleanup_(free_ptr)

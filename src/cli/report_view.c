@@ -43,6 +43,11 @@ static void put_quantity(const struct report *r, int64_t value, int columns)
 	terminal_put_name(stdout, slice_str(text), 0);
 }
 
+void report_put_quantity(const struct report *r, int64_t value)
+{
+	put_quantity(r, value, 0);
+}
+
 void report_put_value(const struct report *r, int64_t value)
 {
 	put_quantity(r, value, VALUE_COLUMNS);
@@ -109,10 +114,10 @@ bool report_heading(const struct report *r)
 		return false;
 	}
 	(void)fputs(": ", stdout);
-	put_quantity(r, r->tree->total[0], 0);
+	report_put_quantity(r, r->tree->total[0]);
 	if (r->tree->total[0] != r->whole) {
 		(void)fputs(" of ", stdout);
-		put_quantity(r, r->whole, 0);
+		report_put_quantity(r, r->whole);
 		(void)printf(" (%.2f%%)", report_percent(r, r->tree->total[0]));
 	}
 	return true;
@@ -126,6 +131,8 @@ void report_json_begin(struct jsonw *w, const struct report *r, const char *view
 	jsonw_str(w, "unit", type_unit(r));
 	jsonw_i64(w, "total", r->tree->total[0]);
 	jsonw_i64(w, "whole", r->whole);
+	if (r->label)
+		jsonw_cstr(w, "label", r->label);
 }
 
 void report_json_function(struct jsonw *w, const struct report *r, uint32_t func)

@@ -36,6 +36,9 @@ double report_percent(const struct report *r, int64_t value);
 void report_put_value(const struct report *r, int64_t value);
 void report_put_share(const struct report *r, int64_t value);
 
+/* As wide as it is. */
+void report_put_quantity(const struct report *r, int64_t value);
+
 /* Function `func` of r->tree behind `used` columns; ends the line. */
 void report_put_function(const struct report *r, uint32_t func, uint32_t used);
 
