@@ -217,6 +217,7 @@ void gperf_unsample(int64_t rate, int64_t *count, int64_t *size)
 	*size = gperf_to_i64((double)*size * scale);
 }
 
+#define LOOK   65536 /* bytes that hold the first line behind comments */
 #define NO_ROW UINT32_MAX
 #define UNUSED (UINT32_MAX - 1)
 
@@ -362,7 +363,8 @@ static decode_fn *decoder_of(struct slice bytes)
 {
 	if (gperf_cpu_looks(bytes))
 		return gperf_cpu_decode;
-	struct gperf_reader g = { .bytes = bytes };
+	/* A large file of another kind may be a single line. */
+	struct gperf_reader g = { .bytes = slice_of(bytes.data, bytes.size < LOOK ? bytes.size : LOOK) };
 	struct slice first = { 0 };
 	while (gperf_next_line(&g, &first) && gperf_is_comment(first))
 		;
