@@ -208,8 +208,9 @@ static const uint8_t *plain_end(const uint8_t *p, const uint8_t *end)
 		uint64_t odd = zero_bytes(v ^ UINT64_C(0x2222222222222222)) |
 			       zero_bytes(v ^ UINT64_C(0x5c5c5c5c5c5c5c5c)) | (v & UINT64_C(0x8080808080808080)) |
 			       ((v - UINT64_C(0x2020202020202020)) & ~v & UINT64_C(0x8080808080808080));
+		/* The lowest bit is right in each of them. */
 		if (odd)
-			break;
+			return p + __builtin_ctzll(odd) / 8;
 	}
 	while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
 		p++;
@@ -603,15 +604,16 @@ static int nesting_close(struct jsonr *r, struct nesting *n, bool is_object)
 	return refuse_at(r, r->at, -EBADMSG, is_object ? "expected ']', found '}'" : "expected '}', found ']'");
 }
 
-/* One of the next eight bytes is a bracket or a quote. Setting bit 5 makes
- * '[' a '{' and ']' a '}'. */
-static inline bool has_bracket(const uint8_t *p)
+/* The first of the next eight bytes that is a bracket or a quote, or 8.
+ * Setting bit 5 makes '[' a '{' and ']' a '}'. */
+static inline unsigned find_bracket(const uint8_t *p)
 {
 	uint64_t v;
 	memcpy(&v, p, 8);
 	uint64_t low = v | UINT64_C(0x2020202020202020);
-	return (zero_bytes(v ^ UINT64_C(0x2222222222222222)) | zero_bytes(low ^ UINT64_C(0x7b7b7b7b7b7b7b7b)) |
-		zero_bytes(low ^ UINT64_C(0x7d7d7d7d7d7d7d7d))) != 0;
+	uint64_t found = zero_bytes(v ^ UINT64_C(0x2222222222222222)) | zero_bytes(low ^ UINT64_C(0x7b7b7b7b7b7b7b7b)) |
+			 zero_bytes(low ^ UINT64_C(0x7d7d7d7d7d7d7d7d));
+	return found ? (unsigned)__builtin_ctzll(found) / 8 : 8;
 }
 
 static int skip_nested(struct jsonr *r)
@@ -621,8 +623,8 @@ static int skip_nested(struct jsonr *r)
 	n.depth = 0;
 	n.is_object[0] = 0;
 	do {
-		while (r->end - r->at >= 8 && !has_bracket(r->at))
-			r->at += 8;
+		for (unsigned n_plain = 8; r->end - r->at >= 8 && n_plain == 8; r->at += n_plain)
+			n_plain = find_bracket(r->at);
 		while (r->at < r->end && *r->at != '"' && (*r->at | 0x20) != '{' && (*r->at | 0x20) != '}')
 			r->at++;
 		if (r->at == r->end)
