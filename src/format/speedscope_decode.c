@@ -2,6 +2,7 @@
 #include "format/speedscope.h"
 
 #include "format/jsonr.h"
+#include "model/stackwalk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +27,8 @@ struct reader {
 	struct profile *p;
 	const struct format_limits *limits;
 	struct jsonr json;
-	VEC(uint32_t) frame_of; /* by the file's frame number */
+	VEC(uint32_t) frame_of;	   /* by the file's frame number */
+	VEC(uint32_t) frames_read; /* of the stacks of a batch, root first */
 	VEC(struct header) headers;
 	size_t frames; /* section */
 	bool own;      /* written by wick */
@@ -48,6 +50,7 @@ static void reader_done(struct reader *d)
 {
 	jsonr_done(&d->json);
 	vec_done(d->p->budget, &d->frame_of);
+	vec_done(d->p->budget, &d->frames_read);
 	vec_done(d->p->budget, &d->headers);
 }
 
@@ -143,19 +146,32 @@ struct adder {
 	double factor, left_over;
 };
 
-static int add(struct adder *a, const struct jsonr *r, uint32_t node, double weight)
+/* The value that a weight comes to, for sample `n_before` + 1. */
+static int weigh(struct adder *a, const struct jsonr *r, double weight, uint64_t n_before, int64_t *ret)
 {
-	struct profile *p = a->d->p;
 	double exact = weight * a->factor + a->left_over;
 	double whole = nearbyint(exact);
 	if (!(whole < 0x1p63))
 		return jsonr_refuse(r, -EBADMSG, "a weight that does not fit into 63 bits");
 	a->left_over = exact - whole;
-	if (profile_n_samples(p) >= a->d->limits->n_samples)
+	if (n_before >= a->d->limits->n_samples)
 		return jsonr_refuse(r, -E2BIG, "more than %" PRIu32 " samples", a->d->limits->n_samples);
-	a->values[a->type] = (int64_t)whole;
-	int k = profile_add_sample(p, (struct node_id){ node }, a->labels, a->values);
+	*ret = (int64_t)whole;
+	return 0;
+}
+
+static int add_value(struct adder *a, const struct jsonr *r, struct node_id node, int64_t value)
+{
+	a->values[a->type] = value;
+	int k = profile_add_sample(a->d->p, node, a->labels, a->values);
 	return k < 0 ? fail_memory(r, k) : 0;
+}
+
+static int add(struct adder *a, const struct jsonr *r, uint32_t node, double weight)
+{
+	int64_t value;
+	int k = weigh(a, r, weight, profile_n_samples(a->d->p), &value);
+	return k < 0 ? k : add_value(a, r, (struct node_id){ node }, value);
 }
 
 static int no_such_frame(const struct jsonr *r, uint32_t frame)
@@ -163,9 +179,9 @@ static int no_such_frame(const struct jsonr *r, uint32_t frame)
 	return jsonr_refuse(r, -EBADMSG, "frame %" PRIu32 " does not exist", frame);
 }
 
-static int read_stack(struct reader *d, struct jsonr *r, uint32_t *ret_node)
+static int read_stack(struct reader *d, struct jsonr *r)
 {
-	uint32_t node = 0, depth = 0, frame;
+	uint32_t depth = 0, frame;
 	int k = jsonr_array(r);
 	while (k == 0 && (k = jsonr_next(r)) == 1) {
 		k = jsonr_u32(r, &frame);
@@ -175,11 +191,11 @@ static int read_stack(struct reader *d, struct jsonr *r, uint32_t *ret_node)
 			return no_such_frame(r, frame);
 		if (depth++ == d->limits->depth)
 			return jsonr_refuse(r, -E2BIG, "more than %" PRIu32 " frames in one stack", d->limits->depth);
-		k = dict_step(&d->p->dict, &node, d->frame_of.data[frame]);
+		k = vec_reserve(d->p->budget, &d->frames_read, 1);
 		if (k < 0)
 			return fail_memory(r, k);
+		d->frames_read.data[d->frames_read.n++] = d->frame_of.data[frame];
 	}
-	*ret_node = node;
 	return k;
 }
 
@@ -195,21 +211,54 @@ static int read_weight(struct jsonr *r, double *ret)
 	return k;
 }
 
+/* Samples that are read but not yet in the profile: stacks are walked many
+ * at a time. */
+struct batch {
+	uint32_t end[STACKWALK_BATCH]; /* in frames_read */
+	int64_t value[STACKWALK_BATCH];
+	uint32_t n;
+};
+
+static int add_batch(struct adder *a, const struct jsonr *r, struct batch *b)
+{
+	struct reader *d = a->d;
+	struct stack_frames stacks[STACKWALK_BATCH];
+	struct node_id nodes[STACKWALK_BATCH];
+	uint32_t from = 0;
+	for (uint32_t i = 0; i < b->n; from = b->end[i++])
+		stacks[i] = stack_root_first(d->frames_read.data + from, b->end[i] - from);
+	int k = stackwalk(&d->p->dict, stacks, b->n, nodes);
+	if (k < 0)
+		return fail_memory(r, k);
+	for (uint32_t i = 0; k == 0 && i < b->n; i++)
+		k = add_value(a, r, nodes[i], b->value[i]);
+	d->frames_read.n = 0;
+	b->n = 0;
+	return k;
+}
+
 /* The two arrays are read side by side, each with its own reader. */
 static int read_pairs(struct adder *a, struct jsonr *samples, struct jsonr *weights)
 {
-	uint32_t node = 0;
+	struct batch b = { .n = 0 };
 	double weight;
 	int k = jsonr_array(samples);
 	if (k == 0)
 		k = jsonr_array(weights);
 	while (k == 0 && (k = jsonr_next(samples)) == 1) {
-		k = read_stack(a->d, samples, &node);
+		k = read_stack(a->d, samples);
 		if (k == 0)
 			k = read_weight(weights, &weight);
 		if (k == 0)
-			k = add(a, samples, node, weight);
+			k = weigh(a, samples, weight, (uint64_t)profile_n_samples(a->d->p) + b.n, &b.value[b.n]);
+		if (k < 0)
+			return k;
+		b.end[b.n++] = a->d->frames_read.n;
+		if (b.n == STACKWALK_BATCH)
+			k = add_batch(a, samples, &b);
 	}
+	if (k == 0 && b.n)
+		k = add_batch(a, samples, &b);
 	if (k < 0)
 		return k;
 	k = jsonr_next(weights);
