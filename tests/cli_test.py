@@ -791,6 +791,89 @@ def a_full_disk_leaves_no_half_file():
 EXAMPLE = os.path.join(os.path.dirname(WICK), "examples", "example-fp")
 
 
+def perf(*arguments, **options):
+    return subprocess.run(["perf", *map(str, arguments)], capture_output=True, timeout=60, check=False, **options)
+
+
+def perf_recorded(path, *arguments):
+    """Half a second of an example by perf record, or a skip where it does not work."""
+    command = ["timeout", "-s", "INT", "0.7", EXAMPLE]
+    try:
+        result = perf("record", "-F", "999", "-g", *arguments, "-o", path, "--", *command)
+    except FileNotFoundError:
+        raise Skip("perf is not installed") from None
+    if not os.path.exists(path) or os.path.getsize(path) < 10000:
+        raise Skip("perf record: " + result.stderr.decode().strip()[-200:])
+
+
+def folded_of(file, folder, *arguments):
+    out = pathlib.Path(folder) / "x.folded"
+    result = wick("convert", file, out, "--force", *arguments)
+    assert result.returncode == 0, result.stderr
+    return sorted(out.read_text().splitlines())
+
+
+@case
+def perf_data_says_what_perf_script_says():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        for name, events, more in (
+            ("plain", ["cpu-clock"], []),
+            ("two", ["task-clock", "page-faults"], []),
+            ("packed", ["cpu-clock", "context-switches"], ["-z"]),
+            ("ids", ["cpu-clock"], ["--buildid-mmap"]),
+            ("dwarf", ["cpu-clock"], ["--call-graph", "fp", "-d", "-T", "-W"]),
+        ):
+            file = path / name
+            perf_recorded(file, *more, *(word for event in events for word in ("-e", event)))
+            script = perf("script", "-i", file, "-F", "comm,pid,tid,time,event,period,ip,dso").stdout
+            (path / "script").write_bytes(script)
+            for kind in ["samples", *events]:
+                ours = folded_of(file, folder, "--type", kind, "--no-symbols")
+                assert ours == folded_of(path / "script", folder, "--type", kind), (name, kind)
+
+
+@case
+def perf_data_gets_the_names_of_this_machine():
+    with workspace() as folder:
+        file = pathlib.Path(folder) / "x"
+        perf_recorded(file, "-e", "cpu-clock:u")
+        # By perf: "59.60%  [.] parse_request"
+        report = perf("report", "-i", file, "--stdio", "-F", "overhead,sym", "--no-children", "-g", "none")
+        theirs = re.findall(r"([0-9.]+)%\s+\[[.k]\] (\w+)\s*$", report.stdout.decode(), re.M)
+        top = json.loads(wick("report", file, "--json", "--top", "100").stdout)
+        ours = {f["name"]: 100 * f["self"] / top["total"] for f in top["functions"]}
+        assert len(theirs) >= 3 and "parse_request" in ours, (theirs, ours)
+        for share, name in theirs:
+            if float(share) > 1:
+                assert abs(ours.get(name, 0) - float(share)) < 0.02, (name, share, ours)
+
+
+@case
+def perf_data_of_another_binary_stays_addresses():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        copy = path / "program"
+        copy.write_bytes(pathlib.Path(EXAMPLE).read_bytes())
+        copy.chmod(0o755)
+        command = ["timeout", "-s", "INT", "0.7", copy]
+        try:
+            perf("record", "-F", "999", "-g", "-e", "cpu-clock:u", "-o", path / "x", "--", *command)
+        except FileNotFoundError:
+            raise Skip("perf is not installed") from None
+        if not (path / "x").exists():
+            raise Skip("perf record does not work here")
+        assert b"parse_request" in wick("report", path / "x").stdout
+        copy.unlink()
+        copy.write_bytes(pathlib.Path(WICK).read_bytes())
+        result = wick("report", path / "x")
+        assert b"parse_request" not in result.stdout and b"program+0x" in result.stdout
+        assert b"another build id" in result.stderr, result.stderr
+        copy.unlink()
+        assert b"is not there" in wick("report", path / "x").stderr
+        assert not wick("report", path / "x", "--no-symbols").stderr
+
+
 def recorded(path, *arguments):
     """wick record, or a skip where the kernel refuses to sample."""
     result = wick("record", "-F", "999", "-o", path, *arguments)

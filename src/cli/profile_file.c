@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/saturate.h"
+#include "cli/symbolize.h"
 #include "format/csv.h"
 #include "format/detect.h"
 #include "format/dot.h"
@@ -88,8 +89,14 @@ static int decode(const char *path, struct slice bytes, const struct read_option
 		  struct error *err)
 {
 	struct salvage salvage = { 0 };
-	int r = format_salvage(bytes, &o->limits, o->salvage ? &salvage : NULL, p, NULL, err);
-	return r < 0 ? r : say_loss(path, &salvage, p, err);
+	enum format format;
+	int r = format_salvage(bytes, &o->limits, o->salvage ? &salvage : NULL, p, &format, err);
+	if (r < 0)
+		return r;
+	/* It holds addresses only. */
+	if (format == FORMAT_PERFDATA && !o->no_symbols && (r = profile_symbolize(p, path)) < 0)
+		return error_set(err, r, "out of memory while naming frames");
+	return say_loss(path, &salvage, p, err);
 }
 
 int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err)

@@ -196,8 +196,8 @@ static int ends_early(struct perfdata *d, const char *within)
 {
 	char text[160];
 	if (d->counts.samples == 0)
-		return error_set(d->err, -ENODATA, "ends in the middle of %s before the first sample, at byte %zu", within,
-				 d->file.size);
+		return error_set(d->err, -ENODATA, "ends in the middle of %s before the first sample, at byte %zu",
+				 within, d->file.size);
 	(void)snprintf(text, sizeof(text), "ends in the middle of %s behind sample %" PRIu64 ", at byte %zu", within,
 		       d->counts.samples, d->file.size);
 	if (!d->salvage)

@@ -161,6 +161,19 @@ int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, stru
 	return 0;
 }
 
+int dict_frames_changed(struct dict *d)
+{
+	u64map_clear(&d->frame_ids);
+	for (uint32_t i = 1; i < d->frames.n; i++) {
+		const struct frame *row = &d->frames.data[i];
+		uint32_t id;
+		int r = row_intern(&d->frame_ids, d->frames.data, i, row, sizeof(*row), &id);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret)
 {
 	struct function function = { 0 };

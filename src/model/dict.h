@@ -132,6 +132,10 @@ static inline int must_check dict_step(struct dict *d, uint32_t *node, uint32_t 
 /* A frame that is only a name (folded input, synthetic rows). */
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret) must_check;
 
+/* After frame rows were changed in place (named): they can be found again. Of
+ * rows that became equal the first is found. 0 or -ENOBUFS. */
+int dict_frames_changed(struct dict *d) must_check;
+
 /* Adds all of `src` to `dst`. node_map[src node] = dst node, in an array of
  * dict_n_nodes(src) that the caller provides. `dst` may have grown on error. */
 int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map) must_check;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* symbolize.h: names for frames of perf.data from this machine's files.
+ *
+ *   mapping /usr/lib/libc.so.6, build id ab12...  the file of that name, if it
+ *                                                 still has that build id
+ *   mapping [kernel.kallsyms]                     /proc/kallsyms, if this very
+ *                                                 kernel is running
+ *
+ * A wrong name is worse than none: without a build id on both sides, or with
+ * two that differ, frames stay addresses and stderr says so. Modules and JIT
+ * code are not named: nothing proves that they still lie where they lay. */
+#pragma once
+
+#include "model/profile.h"
+
+/* `file` is where the profile came from, for messages. Frame addresses are
+ * offsets in their files (format/perfdata.h); of files that match they
+ * become the ELF's virtual addresses. -ENOMEM, -ENOBUFS. */
+int profile_symbolize(struct profile *p, const char *file) must_check;
