@@ -220,6 +220,32 @@ scenario('service, range, labels and unit reach the server and the address', '',
 	await page.waitForFunction(() => /unit=percent/.test(location.hash));
 });
 
+scenario('patterns are added and removed by keyboard, and reach the server and the address', '', async (page) => {
+	const add = async (kind: string, pattern: string): Promise<void> => {
+		await page.locator('summary', { hasText: '+ Pattern' }).focus();
+		await page.keyboard.press('Enter');
+		await page.getByTestId('filter-kind').selectOption(kind);
+		await page.getByTestId('filter-pattern').focus();
+		await page.keyboard.type(pattern);
+		const answer = page.waitForResponse((r) => r.url().includes(`${kind}=`) && r.url().includes('/series?'));
+		await page.keyboard.press('Enter');
+		await answer;
+	};
+	await add('focus', '^std::');
+	await add('show_from', 'main|run');
+	assert.equal(fragmentOf(page), '#focus=^std::&show_from=main|run');
+	for (const path of ['tree', 'series', 'top'])
+		assert.ok(server.asked.some((a) => a.includes(`/${path}?`) && a.includes('&focus=%5Estd%3A%3A&show_from=main%7Crun')), path);
+	assert.ok(!server.asked.some((a) => a.includes('/services?') && a.includes('focus=')));
+	await page.getByRole('button', { name: 'Remove focus ^std::' }).press('Enter');
+	await page.waitForFunction(() => !location.hash.includes('focus='));
+	await page.goBack();
+	assert.equal(await page.getByTestId('filter-chip').count(), 2, 'the back button brings it back');
+	await page.getByTestId('filter-clear').press('Enter');
+	await page.waitForFunction(() => document.querySelectorAll('[data-testid=filter-chip]').length === 0);
+	assert.equal(fragmentOf(page), '');
+});
+
 scenario('a drag over the series chooses a range and stops following', '', async (page) => {
 	const over = page.locator('.series-plot .u-over');
 	await over.waitFor();

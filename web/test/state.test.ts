@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../src/api/types';
 import { frameColors, nameHash } from '../src/logic/color';
+import { filterAdd, FILTERS_MAX } from '../src/logic/filter';
 import { formatAge, formatShare, formatValue } from '../src/logic/format';
 import { shortName } from '../src/logic/name';
 import { gapsOf, ratesOf, summaryOf } from '../src/logic/series';
@@ -10,7 +11,8 @@ import { durationFormat, durationParse, inputFormat, inputParse, rangeBetween, r
 import { stateDefault, stateFormat, stateParse, type PageState } from '../src/logic/url';
 
 const FULL: PageState = {
-	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']], range: { kind: 'between', from: 1000, to: 61_000 },
+	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']],
+	filters: [['focus', '^std::map<.*>&#=%'], ['focus', 'b'], ['show_from', '(?i)a b'], ['tag', 'size=1mb:']], range: { kind: 'between', from: 1000, to: 61_000 },
 	live: false, unit: 'percent', zoom: ['main', 'std::map<int, char>::operator[](int&&)', 'a/b;c', '100%', 'x+y'], search: '/^mem(cpy|set)$/i', fn: 'f g',
 	sort: 'total', theme: 'light',
 };
@@ -19,6 +21,14 @@ test('url: everything survives the way there and back', () => {
 	assert.deepEqual(stateParse(`#${stateFormat(FULL)}`), FULL);
 	assert.deepEqual(stateParse(''), stateDefault());
 	assert.equal(stateFormat(stateDefault()), '', 'defaults are left out');
+});
+
+test('filter: terms are those the server takes, once each and no more than it takes', () => {
+	const s = stateParse('#hide=a&focus=b&focus=b&focus=&blur=c&tag_ignore=d');
+	assert.deepEqual(s.filters, [['focus', 'b'], ['hide', 'a'], ['tag_ignore', 'd']]);
+	assert.equal(stateParse(`#${Array.from({ length: 40 }, (_, i) => `show=${i}`).join('&')}`).filters.length, FILTERS_MAX);
+	assert.deepEqual(filterAdd(s.filters, 'focus', 'b'), s.filters);
+	assert.deepEqual(filterAdd([], 'tag', 'size=1mb:'), [['tag', 'size=1mb:']]);
 });
 
 test('url: the last hour keeps moving', () => {

@@ -26,6 +26,12 @@ function selectionParams(s: Selection): URLSearchParams {
 	return ret;
 }
 
+function filteredParams(s: Selection): URLSearchParams {
+	const ret = selectionParams(s);
+	for (const [kind, text] of s.filters) ret.append(kind, text);
+	return ret;
+}
+
 async function get(path: string, params: URLSearchParams | null, signal: AbortSignal | null): Promise<Response> {
 	let response: Response;
 	try {
@@ -63,7 +69,7 @@ export async function getLabels(selection: Selection, signal: AbortSignal): Prom
 }
 
 export async function getTree(selection: Selection, by: string | null, signal: AbortSignal): Promise<Slab> {
-	const params = selectionParams(selection);
+	const params = filteredParams(selection);
 	params.set('format', 'slab');
 	if (by) params.set('by', by);
 	const response = await get('tree', params, signal);
@@ -71,11 +77,11 @@ export async function getTree(selection: Selection, by: string | null, signal: A
 }
 
 export function getSeries(selection: Selection, signal: AbortSignal): Promise<Series> {
-	return getJson<Series>('series', selectionParams(selection), signal);
+	return getJson<Series>('series', filteredParams(selection), signal);
 }
 
 export function getTop(selection: Selection, order: 'self' | 'total', limit: number, signal: AbortSignal): Promise<Top> {
-	const params = selectionParams(selection);
+	const params = filteredParams(selection);
 	params.set('order', order);
 	params.set('limit', String(limit));
 	return getJson<Top>('top', params, signal);

@@ -95,6 +95,7 @@ export interface Selection {
 	service: string | null;
 	type: string;
 	labels: readonly (readonly [name: string, value: string])[];
+	filters: readonly (readonly [kind: string, text: string])[]; /* "focus" ...; not of /labels */
 	from: string;
 	to: string;
 }

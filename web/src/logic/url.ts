@@ -2,10 +2,11 @@
 /* url.ts: the whole state of the page as the fragment of its address.
  *
  *   #service=api&type=cpu:nanoseconds&label=host:a&range=1h&unit=percent
- *    &zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
+ *    &focus=malloc&hide=^std::&zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
  *
  * A fragment, since zoom paths are long and no business of the server.
  * Defaults are left out. What cannot be read is as if it were not there. */
+import { filtersAppend, filtersOf, type FilterTerm } from './filter';
 import { RANGE_DEFAULT, durationFormat, durationParse, rangeBetween, type Range } from './time';
 import type { TopOrder } from './top';
 
@@ -16,6 +17,7 @@ export interface PageState {
 	service: string | null; /* null: all */
 	type: string;
 	labels: [name: string, value: string][];
+	filters: FilterTerm[];
 	range: Range;
 	live: boolean;
 	unit: Unit;
@@ -32,7 +34,7 @@ const MAX_ZOOM = 65_535;
 
 export function stateDefault(): PageState {
 	return {
-		service: null, type: TYPE_DEFAULT, labels: [], range: RANGE_DEFAULT, live: true, unit: 'cores', zoom: [], search: '',
+		service: null, type: TYPE_DEFAULT, labels: [], filters: [], range: RANGE_DEFAULT, live: true, unit: 'cores', zoom: [], search: '',
 		fn: '', sort: 'self', theme: 'auto',
 	};
 }
@@ -59,6 +61,7 @@ export function stateParse(fragment: string): PageState {
 		const colon = pair.indexOf(':');
 		if (colon > 0) ret.labels.push([pair.slice(0, colon), pair.slice(colon + 1)]);
 	}
+	ret.filters = filtersOf(params);
 	ret.range = rangeOf(params);
 	ret.live = params.get('live') !== '0';
 	ret.unit = oneOf(params.get('unit'), ['cores', 'percent'], 'cores');
@@ -75,6 +78,7 @@ export function stateFormat(s: PageState): string {
 	if (s.service !== null) params.set('service', s.service);
 	if (s.type !== TYPE_DEFAULT) params.set('type', s.type);
 	for (const [name, value] of s.labels) params.append('label', `${name}:${value}`);
+	filtersAppend(params, s.filters);
 	if (s.range.kind === 'between') {
 		params.set('from', String(s.range.from));
 		params.set('to', String(s.range.to));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* app.tsx: the page. */
+import { filterName } from '../logic/filter';
 import { rangeFormat } from '../logic/time';
 import { isLoading, now, problem, status, top, TOP_LIMIT, tree } from './data';
 import { FlamePanel } from './flame_panel';
@@ -20,17 +21,17 @@ function Waiting() {
 }
 
 function Nothing() {
-	const { service, type, labels, range } = state.value;
-	const filters = labels.map(([name, value]) => `${name}=${value}`).join(', ');
+	const { service, type, labels, filters, range } = state.value;
+	const chosen = [...labels.map(([name, value]) => `${name}=${value}`), ...filters.map(([kind, text]) => `${filterName(kind)} ${text}`)];
 	return (
 		<>
 			<h2>No samples here</h2>
 			<p>
-				{type} of {service ?? 'all services'}{filters && ` with ${filters}`}, {rangeFormat(range, now.peek())}
+				{type} of {service ?? 'all services'}{chosen.length > 0 && ` with ${chosen.join(', ')}`}, {rangeFormat(range, now.peek())}
 			</p>
 			<p class="actions">
 				<button onClick={() => update({ range: { kind: 'last', seconds: 86_400 } })}>Last 24 hours</button>
-				{labels.length > 0 && <button onClick={() => update({ labels: [] })}>Remove filters</button>}
+				{chosen.length > 0 && <button onClick={() => update({ labels: [], filters: [] })}>Remove filters</button>}
 				{service !== null && <button onClick={() => update({ service: null, zoom: [] })}>All services</button>}
 			</p>
 		</>

@@ -5,6 +5,7 @@ import type { Label } from '../api/types';
 import { formatValue } from '../logic/format';
 import { inputFormat, inputParse, PRESETS, RANGE_DEFAULT, rangeBetween, rangeFormat, rangeMs } from '../logic/time';
 import { isLoading, liveState, loadLabels, now, services, types } from './data';
+import { FilterTerms } from './filter_terms';
 import { Popover } from './popover';
 import { state, update } from './store';
 import { ThemeButton } from './theme_button';
@@ -176,6 +177,7 @@ export function Header() {
 			<ServiceSelect />
 			<TypeSelect />
 			<LabelFilters />
+			<FilterTerms />
 			<span class="grow" />
 			<RangeButtons />
 			<LiveButton />
