@@ -207,7 +207,9 @@ static int show_matches(const struct report_options *o, const struct report *r, 
 
 static int make_tree(const struct report_options *o, const struct report *r, struct calltree *ret, struct error *err)
 {
-	struct calltree_view view = { .lines = o->lines };
+	/* Tables of the whole profile want sums only. */
+	bool loose = o->view != VIEW_TREE && !o->pattern && !o->label;
+	struct calltree_view view = { .lines = o->lines, .loose = loose };
 	_cleanup_(labelgroups_done)
 	struct labelgroups groups = { 0 };
 	int k = 0;

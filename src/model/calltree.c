@@ -14,7 +14,8 @@ struct calltree_builder {
 	VEC(uint32_t) parent;
 	VEC(uint32_t) func; /* the three have one n */
 	VEC(int64_t) self;
-	struct pairset node_ids; /* by { parent, func } */
+	struct pairset node_ids; /* by { parent, func }; empty when loose */
+	bool loose;
 
 	VEC(struct tree_func) funcs;
 	struct u64map func_ids; /* by row hash */
@@ -49,25 +50,39 @@ static struct pair_columns node_columns(const struct calltree_builder *b)
 	return (struct pair_columns){ b->parent.data, b->func.data };
 }
 
+/* Room for `n` more nodes. */
+static int reserve_nodes(struct calltree_builder *b, uint32_t n)
+{
+	int r = vec_reserve(b->budget, &b->parent, n);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->func, n);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->self, n);
+	return r;
+}
+
+static uint32_t append_node(struct calltree_builder *b, uint32_t parent, uint32_t func)
+{
+	b->parent.data[b->parent.n++] = parent;
+	b->func.data[b->func.n++] = func;
+	b->self.data[b->self.n++] = 0;
+	return b->parent.n - 1;
+}
+
+/* The child of `parent` for `func`: in a loose tree always a new one. */
 static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, uint32_t *ret)
 {
-	int r = vec_reserve(b->budget, &b->parent, 1);
-	if (r == 0)
-		r = vec_reserve(b->budget, &b->func, 1);
-	if (r == 0)
-		r = vec_reserve(b->budget, &b->self, 1);
-	if (r == 0)
+	int r = reserve_nodes(b, 1);
+	if (r == 0 && !b->loose)
 		r = pairset_reserve(&b->node_ids, node_columns(b));
 	if (r < 0)
 		return r;
 	struct pair_probe at;
-	uint32_t id = pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
+	uint32_t id = b->loose ? 0 : pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
 	if (!id) {
-		id = b->parent.n;
-		b->parent.data[b->parent.n++] = parent;
-		b->func.data[b->func.n++] = func;
-		b->self.data[b->self.n++] = 0;
-		pairset_set(&b->node_ids, at, id);
+		id = append_node(b, parent, func);
+		if (!b->loose)
+			pairset_set(&b->node_ids, at, id);
 	}
 	*ret = id;
 	return 0;
@@ -83,17 +98,10 @@ static int builder_init(struct calltree_builder *b)
 	if (r == 0)
 		r = add_func(b, &all, &func);
 	if (r == 0)
-		r = vec_reserve(b->budget, &b->parent, 1);
+		r = reserve_nodes(b, 1);
 	if (r == 0)
-		r = vec_reserve(b->budget, &b->func, 1);
-	if (r == 0)
-		r = vec_reserve(b->budget, &b->self, 1);
-	if (r < 0)
-		return r;
-	b->parent.data[b->parent.n++] = 0;
-	b->func.data[b->func.n++] = func;
-	b->self.data[b->self.n++] = 0;
-	return 0;
+		(void)append_node(b, 0, func);
+	return r;
 }
 
 static void builder_done(struct calltree_builder *b)
@@ -129,28 +137,6 @@ void calltree_builder_free(struct calltree_builder **b)
 	*b = NULL;
 }
 
-/* The tree function of one frame of `d`. */
-static int func_of_frame(struct calltree_builder *b, const struct dict *d, struct frame_id id, bool lines,
-			 uint32_t *ret)
-{
-	const struct frame *f = &d->frames.data[id.v];
-	const struct function *fn = &d->functions.data[f->function.v];
-	struct tree_func row = {
-		.kind = f->kind,
-		.named = fn->name.v || fn->system_name.v,
-		.line = lines ? f->line : 0,
-	};
-	char made_up[FRAME_NAME_SIZE];
-	int r = strtab_intern(&b->names, dict_frame_name(d, id, made_up), &row.name);
-	if (r == 0)
-		r = strtab_intern(&b->names, strtab_get(&d->strings, fn->file), &row.file);
-	if (r == 0)
-		r = strtab_intern(&b->names, strtab_get(&d->strings, d->mappings.data[f->mapping.v].path), &row.module);
-	if (r == 0)
-		r = add_func(b, &row, ret);
-	return r;
-}
-
 static int add_group(struct calltree_builder *b, struct slice group, uint32_t *ret)
 {
 	struct tree_func row = { .kind = FRAME_SYNTHETIC, .named = 1 };
@@ -163,52 +149,130 @@ static int add_group(struct calltree_builder *b, struct slice group, uint32_t *r
 	return r;
 }
 
+/* One calltree_add() under way. */
+struct adder {
+	struct calltree_builder *b;
+	const struct dict *d;
+	const uint8_t *flags;
+	bool lines;
+	uint32_t *node_map;  /* tree node + 1; before its turn 1 = needed, 0 = not */
+	uint32_t *frame_map; /* func + 1 */
+	/* By function: the func of its frames of one mapping and kind, which
+	 * are nearly always all. */
+	struct named_func {
+		uint32_t func, mapping, kind; /* func + 1 */
+	} * function_map;
+};
+
+static void adder_done(struct adder *a)
+{
+	free(a->node_map);
+	free(a->frame_map);
+	free(a->function_map);
+}
+
+/* The tree function of one frame. */
+static int func_of_frame(struct adder *a, struct frame_id id, uint32_t *ret)
+{
+	const struct dict *d = a->d;
+	struct strtab *names = &a->b->names;
+	const struct frame *f = &d->frames.data[id.v];
+	const struct function *fn = &d->functions.data[f->function.v];
+	struct tree_func row = {
+		.kind = f->kind,
+		.named = fn->name.v || fn->system_name.v,
+		.line = a->lines ? f->line : 0,
+	};
+	struct named_func *known = row.named && !a->lines ? &a->function_map[f->function.v] : NULL;
+	if (known && known->func && known->mapping == f->mapping.v && known->kind == f->kind) {
+		*ret = known->func - 1;
+		return 0;
+	}
+	char made_up[FRAME_NAME_SIZE];
+	int r = strtab_intern(names, dict_frame_name(d, id, made_up), &row.name);
+	if (r == 0)
+		r = strtab_intern(names, strtab_get(&d->strings, fn->file), &row.file);
+	if (r == 0)
+		r = strtab_intern(names, strtab_get(&d->strings, d->mappings.data[f->mapping.v].path), &row.module);
+	if (r == 0)
+		r = add_func(a->b, &row, ret);
+	if (r == 0 && known)
+		*known = (struct named_func){ *ret + 1, f->mapping.v, f->kind };
+	return r;
+}
+
+static bool is_dropped(const struct adder *a, uint32_t node)
+{
+	return a->flags && a->flags[node] & CALLTREE_DROPPED;
+}
+
+/* Marks the nodes with a value and all above them; returns how many. */
+static uint32_t mark_needed(struct adder *a, const int64_t *self)
+{
+	uint32_t *node_map = a->node_map, n_needed = 0;
+	for (uint32_t i = dict_n_nodes(a->d) - 1; i > 0; i--) {
+		if (self[i] && !is_dropped(a, i))
+			node_map[i] = 1;
+		if (node_map[i])
+			node_map[a->d->node_parent.data[i].v] = 1;
+		n_needed += node_map[i];
+	}
+	if (self[0] && !is_dropped(a, 0))
+		node_map[0] = 1;
+	return n_needed + node_map[0];
+}
+
+/* The tree node of a dict's node whose parent has got its own. */
+static int add_dict_node(struct adder *a, uint32_t i, uint32_t *ret)
+{
+	*ret = a->node_map[a->d->node_parent.data[i].v] - 1;
+	if (a->flags && a->flags[i] & CALLTREE_HIDDEN)
+		return 0;
+	struct frame_id frame = a->d->node_frame.data[i];
+	if (!a->frame_map[frame.v]) {
+		uint32_t func;
+		int r = func_of_frame(a, frame, &func);
+		if (r < 0)
+			return r;
+		a->frame_map[frame.v] = func + 1;
+	}
+	return add_node(a->b, *ret, a->frame_map[frame.v] - 1, ret);
+}
+
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
 		 const struct calltree_view *view)
 {
-	const uint8_t *flags = view ? view->node : NULL;
-	uint32_t n = dict_n_nodes(d);
-	/* The values 1.. are tree ids + 1, 0 = not needed, 1 = needed. */
-	_cleanup_(free_ptr)
-	uint32_t *node_map = calloc(n, sizeof(*node_map));
-	_cleanup_(free_ptr)
-	uint32_t *frame_map = calloc(d->frames.n, sizeof(*frame_map));
-	if (!node_map || !frame_map)
+	bool loose = view && view->loose;
+	assert(b->parent.n == 1 || b->loose == loose);
+	b->loose = loose;
+	_cleanup_(adder_done)
+	struct adder a = {
+		.b = b,
+		.d = d,
+		.flags = view ? view->node : NULL,
+		.lines = view && view->lines,
+		.node_map = calloc(dict_n_nodes(d), sizeof(*a.node_map)),
+		.frame_map = calloc(d->frames.n, sizeof(*a.frame_map)),
+		.function_map = calloc(d->functions.n, sizeof(*a.function_map)),
+	};
+	if (!a.node_map || !a.frame_map || !a.function_map)
 		return -ENOMEM;
-	for (uint32_t i = n - 1; i > 0; i--) {
-		if (self[i] && !(flags && flags[i] & CALLTREE_DROPPED))
-			node_map[i] = 1;
-		if (node_map[i])
-			node_map[d->node_parent.data[i].v] = 1;
-	}
-	if (!node_map[0] && (!self[0] || (flags && flags[0] & CALLTREE_DROPPED)))
+	uint32_t n_needed = mark_needed(&a, self), node = 0;
+	if (!n_needed)
 		return 0;
-	uint32_t root = 0;
-	int r = group.size ? add_group(b, group, &root) : 0;
-	node_map[0] = root + 1;
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		uint32_t tree_node = root;
-		if (i > 0) {
-			if (!node_map[i])
-				continue;
-			tree_node = node_map[d->node_parent.data[i].v] - 1;
-		}
-		if (i > 0 && !(flags && flags[i] & CALLTREE_HIDDEN)) {
-			struct frame_id frame = d->node_frame.data[i];
-			uint32_t func;
-			if (!frame_map[frame.v]) {
-				r = func_of_frame(b, d, frame, view && view->lines, &func);
-				if (r < 0)
-					break;
-				frame_map[frame.v] = func + 1;
-			}
-			r = add_node(b, tree_node, frame_map[frame.v] - 1, &tree_node);
-			if (r < 0)
-				break;
-		}
-		node_map[i] = tree_node + 1;
-		if (!(flags && flags[i] & CALLTREE_DROPPED))
-			b->self.data[tree_node] = i64_add_saturating(b->self.data[tree_node], self[i]);
+	int r = loose ? reserve_nodes(b, n_needed) : 0;
+	if (r == 0 && group.size)
+		r = add_group(b, group, &node);
+	for (uint32_t i = 0; r == 0 && i < dict_n_nodes(d); i++) {
+		if (i > 0 && !a.node_map[i])
+			continue;
+		if (i > 0)
+			r = add_dict_node(&a, i, &node);
+		if (r < 0)
+			break;
+		a.node_map[i] = node + 1;
+		if (self[i] && !is_dropped(&a, i))
+			b->self.data[node] = i64_add_saturating(b->self.data[node], self[i]);
 	}
 	return r;
 }
@@ -268,68 +332,100 @@ void calltree_builder_count(const struct calltree_builder *b, uint32_t *ret_node
 }
 
 /* Everything finish needs beside the builder, n nodes each. */
-struct sorter {
+struct layout {
 	const struct calltree_builder *b;
 	int64_t *total;
+	uint32_t *size;	 /* nodes of the subtree */
+	uint32_t *place; /* in preorder */
 	uint32_t *first; /* children of i: child[first[i] .. first[i + 1]) */
 	uint32_t *child;
-	uint32_t *cursor; /* next child to visit */
-	uint32_t *new_id;
 };
 
-static void sorter_done(struct sorter *s)
+static void layout_done(struct layout *l)
 {
-	free(s->total);
-	free(s->first);
-	free(s->child);
-	free(s->cursor);
-	free(s->new_id);
+	free(l->total);
+	free(l->size);
+	free(l->place);
+	free(l->first);
+	free(l->child);
+}
+
+static int layout_init(struct layout *l, const struct calltree_builder *b)
+{
+	uint32_t n = b->parent.n;
+	*l = (struct layout){
+		.b = b,
+		.total = malloc((size_t)n * sizeof(int64_t)),
+		.size = malloc((size_t)n * sizeof(uint32_t)),
+		.place = malloc((size_t)n * sizeof(uint32_t)),
+		.first = calloc((size_t)n + 2, sizeof(uint32_t)),
+		.child = b->loose ? NULL : malloc((size_t)n * sizeof(uint32_t)),
+	};
+	if (!l->total || !l->size || !l->place || !l->first || (!b->loose && !l->child))
+		return -ENOMEM;
+	memcpy(l->total, b->self.data, (size_t)n * sizeof(int64_t));
+	for (uint32_t i = 0; i < n; i++)
+		l->size[i] = 1;
+	for (uint32_t i = n - 1; i > 0; i--) {
+		uint32_t parent = b->parent.data[i];
+		l->total[parent] = i64_add_saturating(l->total[parent], l->total[i]);
+		l->size[parent] += l->size[i];
+	}
+	return 0;
+}
+
+/* Children in order of arrival; first[i] is where the next one of i goes. */
+static void place_loosely(struct layout *l)
+{
+	const uint32_t *parent = l->b->parent.data;
+	uint32_t *next = l->first;
+	l->place[0] = 0;
+	next[0] = 1;
+	for (uint32_t i = 1; i < l->b->parent.n; i++) {
+		uint32_t place = next[parent[i]];
+		next[parent[i]] += l->size[i];
+		l->place[i] = place;
+		next[i] = place + 1;
+	}
 }
 
 static int compare_child(const void *a, const void *b, void *arg)
 {
-	const struct sorter *s = arg;
+	const struct layout *l = arg;
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	if (s->total[x] != s->total[y])
-		return s->total[x] > s->total[y] ? -1 : 1;
-	const struct strtab *names = &s->b->names;
-	uint32_t fx = s->b->func.data[x], fy = s->b->func.data[y];
-	int c = strcmp(strtab_cstr(names, s->b->funcs.data[fx].name), strtab_cstr(names, s->b->funcs.data[fy].name));
+	if (l->total[x] != l->total[y])
+		return l->total[x] > l->total[y] ? -1 : 1;
+	const struct strtab *names = &l->b->names;
+	uint32_t fx = l->b->func.data[x], fy = l->b->func.data[y];
+	int c = strcmp(strtab_cstr(names, l->b->funcs.data[fx].name), strtab_cstr(names, l->b->funcs.data[fy].name));
 	if (c)
 		return c;
 	return fx < fy ? -1 : fx > fy;
 }
 
-static int sorter_init(struct sorter *s, const struct calltree_builder *b)
+/* Children by falling total. A parent has its place before its children,
+ * whose ids are larger. */
+static void place_sorted(struct layout *l)
 {
-	uint32_t n = b->parent.n;
-	*s = (struct sorter){
-		.b = b,
-		.total = malloc((size_t)n * sizeof(int64_t)),
-		.first = calloc((size_t)n + 2, sizeof(uint32_t)),
-		.child = malloc((size_t)n * sizeof(uint32_t)),
-		.cursor = malloc((size_t)n * sizeof(uint32_t)),
-		.new_id = malloc((size_t)n * sizeof(uint32_t)),
-	};
-	if (!s->total || !s->first || !s->child || !s->cursor || !s->new_id)
-		return -ENOMEM;
-	memcpy(s->total, b->self.data, (size_t)n * sizeof(int64_t));
-	for (uint32_t i = n - 1; i > 0; i--) {
-		uint32_t parent = b->parent.data[i];
-		s->total[parent] = i64_add_saturating(s->total[parent], s->total[i]);
-		s->first[parent + 2]++;
-	}
+	uint32_t n = l->b->parent.n, *first = l->first, *child = l->child;
+	const uint32_t *parent = l->b->parent.data;
+	for (uint32_t i = 1; i < n; i++)
+		first[parent[i] + 2]++;
 	for (uint32_t i = 2; i <= n; i++)
-		s->first[i] += s->first[i - 1];
+		first[i] += first[i - 1];
 	/* first[p + 1] is the fill cursor of p and ends as the start of p + 1. */
 	for (uint32_t i = 1; i < n; i++)
-		s->child[s->first[b->parent.data[i] + 1]++] = i;
-	for (uint32_t i = 0; i < n; i++)
-		if (s->first[i + 1] - s->first[i] > 1)
-			qsort_r(s->child + s->first[i], s->first[i + 1] - s->first[i], sizeof(uint32_t), compare_child,
-				s);
-	memcpy(s->cursor, s->first, (size_t)n * sizeof(uint32_t));
-	return 0;
+		child[first[parent[i] + 1]++] = i;
+	l->place[0] = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t n_children = first[i + 1] - first[i], place = l->place[i] + 1;
+		if (n_children > 1)
+			qsort_r(child + first[i], n_children, sizeof(*child), compare_child, l);
+		for (uint32_t k = first[i]; k < first[i + 1]; k++) {
+			l->place[child[k]] = place;
+			place += l->size[child[k]];
+		}
+	}
 }
 
 static size_t columns_size(uint32_t n)
@@ -352,28 +448,18 @@ static int columns_alloc(struct calltree *t, uint32_t n)
 	return t->parent && t->func && t->end && t->depth && t->pruned && t->self && t->total ? 0 : -ENOMEM;
 }
 
-/* Writes the nodes in preorder: down to the next unvisited child, up when
- * there is none left. */
-static void emit_preorder(struct calltree *t, struct sorter *s)
+static void emit(struct calltree *t, const struct layout *l)
 {
-	const struct calltree_builder *b = s->b;
-	uint32_t at = 0; /* builder's node */
-	for (;;) {
-		uint32_t i = t->n++;
-		uint32_t parent = at ? s->new_id[b->parent.data[at]] : 0;
-		s->new_id[at] = i;
-		t->parent[i] = parent;
-		t->func[i] = b->func.data[at];
-		t->depth[i] = at ? t->depth[parent] + 1 : 0;
-		t->self[i] = b->self.data[at];
-		t->total[i] = s->total[at];
-		while (s->cursor[at] == s->first[at + 1]) {
-			t->end[s->new_id[at]] = t->n;
-			if (at == 0)
-				return;
-			at = b->parent.data[at];
-		}
-		at = s->child[s->cursor[at]++];
+	const struct calltree_builder *b = l->b;
+	t->n = b->parent.n;
+	for (uint32_t i = 0; i < t->n; i++) {
+		uint32_t to = l->place[i], parent = l->place[b->parent.data[i]];
+		t->parent[to] = parent;
+		t->func[to] = b->func.data[i];
+		t->end[to] = to + l->size[i];
+		t->depth[to] = i ? t->depth[parent] + 1 : 0;
+		t->self[to] = b->self.data[i];
+		t->total[to] = l->total[i];
 	}
 }
 
@@ -384,18 +470,22 @@ int calltree_finish(struct calltree_builder *b, struct calltree *ret)
 
 int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uint32_t **ret_node)
 {
-	_cleanup_(sorter_done)
-	struct sorter s;
-	int r = sorter_init(&s, b);
+	_cleanup_(layout_done)
+	struct layout l;
+	int r = layout_init(&l, b);
 	_cleanup_(calltree_done)
 	struct calltree t = { .budget = b->budget };
 	if (r == 0)
 		r = columns_alloc(&t, b->parent.n);
 	if (r < 0)
 		return r;
-	emit_preorder(&t, &s);
+	if (b->loose)
+		place_loosely(&l);
+	else
+		place_sorted(&l);
+	emit(&t, &l);
 	if (ret_node)
-		*ret_node = take_ptr(s.new_id);
+		*ret_node = take_ptr(l.place);
 	/* The functions and names move over; the builder starts anew. */
 	t.funcs = b->funcs.data;
 	t.n_funcs = b->funcs.n;

@@ -56,11 +56,16 @@ enum calltree_node_flags {
 struct calltree_view {
 	const uint8_t *node; /* enum calltree_node_flags of each node; NULL = none set */
 	bool lines;	     /* a function's lines stand apart */
+	bool loose;	     /* for sums per function: quicker, see calltree_add() */
 };
 
 /* Adds self[node] for every node of `d`, below a frame named `group` (kind
  * FRAME_SYNTHETIC) when group.size > 0; `view` may be NULL: every node, by
- * functions. Negative values are allowed (diffs). */
+ * functions. Negative values are allowed (diffs).
+ *
+ * All views of a tree are loose or none is. In a loose tree, equal stacks of
+ * one or several adds need not be one node each and children stand in any
+ * order; self and total per function (toptable.h) are the same. */
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
 		 const struct calltree_view *view) must_check;
 

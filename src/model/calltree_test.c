@@ -161,6 +161,74 @@ static void pruning_keeps_the_value(void **state)
 	dict_done(&d);
 }
 
+/* A random dict whose frames are several lines of few functions. */
+static void fill_random(struct dict *d, int64_t *self, uint8_t *flags, uint32_t n)
+{
+	uint32_t seed = 5;
+	assert_int_equal(dict_init(d, NULL), 0);
+	struct node_id nodes[64] = { { 0 } };
+	for (uint32_t i = 1; i < n; i++) {
+		char name[16];
+		struct frame_id named, id;
+		(void)snprintf(name, sizeof(name), "f%u", next_random(&seed) % 9);
+		assert_int_equal(dict_named_frame(d, slice_str(name), FRAME_USER, &named), 0);
+		struct frame frame = d->frames.data[named.v];
+		frame.line = next_random(&seed) % 4;
+		assert_int_equal(dict_frame(d, &frame, &id), 0);
+		assert_int_equal(dict_node(d, nodes[next_random(&seed) % 64], id, &nodes[i % 64]), 0);
+		self[nodes[i % 64].v] += (int64_t)(next_random(&seed) % 20) - 2;
+	}
+	for (uint32_t i = 1; i < dict_n_nodes(d); i++)
+		flags[i] = (uint8_t)(next_random(&seed) % 5 == 0 ? 1 + next_random(&seed) % 3 : 0);
+}
+
+static uint32_t top_of(const struct dict *d, const int64_t *self, const struct calltree_view *view,
+		       struct calltree *ret_tree, struct top_row **ret)
+{
+	uint32_t n;
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, d, self, slice_str("one"), view), 0);
+	assert_int_equal(calltree_add(b, d, self, slice_str("two"), view), 0);
+	assert_int_equal(calltree_finish(b, ret_tree), 0);
+	assert_int_equal(top_compute(ret_tree, TOP_BY_SELF, ret, &n), 0);
+	return n;
+}
+
+/* The quick way to a top table must lead to the same table. */
+static void loose_trees_have_the_same_top(void **state)
+{
+	(void)state;
+	enum { N = 5000 };
+	static int64_t self[N];
+	static uint8_t flags[N];
+	struct dict d;
+	fill_random(&d, self, flags, N);
+	for (int i = 0; i < 4; i++) {
+		struct calltree_view view = { .node = i & 1 ? flags : NULL, .lines = i & 2 };
+		struct calltree_view loose = { .node = view.node, .lines = view.lines, .loose = true };
+		_cleanup_(calltree_done)
+		struct calltree t1 = { 0 };
+		_cleanup_(calltree_done)
+		struct calltree t2 = { 0 };
+		_cleanup_(free_ptr)
+		struct top_row *a = NULL;
+		_cleanup_(free_ptr)
+		struct top_row *b = NULL;
+		uint32_t n = top_of(&d, self, &view, &t1, &a);
+		assert_int_equal(top_of(&d, self, &loose, &t2, &b), n);
+		assert_true(n >= 9 && t2.n >= t1.n + (i == 0) && t1.total[0] == t2.total[0]);
+		for (uint32_t k = 0; k < n; k++) {
+			assert_int_equal(a[k].self, b[k].self);
+			assert_int_equal(a[k].total, b[k].total);
+			assert_string_equal(strtab_cstr(&t1.names, t1.funcs[a[k].func].name),
+					    strtab_cstr(&t2.names, t2.funcs[b[k].func].name));
+			assert_int_equal(t1.funcs[a[k].func].line, t2.funcs[b[k].func].line);
+		}
+	}
+	dict_done(&d);
+}
+
 static void groups_are_a_first_level(void **state)
 {
 	(void)state;
@@ -326,10 +394,15 @@ static void lines_stand_apart_when_asked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(totals_and_order),	   cmocka_unit_test(recursion_counts_once),
-		cmocka_unit_test(pruning_keeps_the_value), cmocka_unit_test(groups_are_a_first_level),
-		cmocka_unit_test(a_view_hides_and_drops),  cmocka_unit_test(lines_stand_apart_when_asked),
-		cmocka_unit_test(layout_fills_the_width),  cmocka_unit_test(deep_trees_need_no_stack),
+		cmocka_unit_test(totals_and_order),
+		cmocka_unit_test(loose_trees_have_the_same_top),
+		cmocka_unit_test(recursion_counts_once),
+		cmocka_unit_test(pruning_keeps_the_value),
+		cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(a_view_hides_and_drops),
+		cmocka_unit_test(lines_stand_apart_when_asked),
+		cmocka_unit_test(layout_fills_the_width),
+		cmocka_unit_test(deep_trees_need_no_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
