@@ -85,7 +85,7 @@ static void pairs_are_found_again(void **state)
 	static uint32_t first[200000], second[200000];
 	struct pair_columns rows = { first, second };
 	uint32_t n = 1;
-	for (; pairset_reserve(&s, rows) == 0; n++) {
+	for (; pairset_reserve(&s, rows, 1) == 0; n++) {
 		struct pair_probe at;
 		first[n] = n / 7;
 		second[n] = n % 7 << 20;

@@ -21,9 +21,11 @@ void pairset_done(struct pairset *s)
 	*s = (struct pairset){ .budget = s->budget };
 }
 
-int pairset_grow(struct pairset *s, struct pair_columns rows)
+int pairset_grow(struct pairset *s, struct pair_columns rows, uint32_t more)
 {
-	uint64_t n_slots = s->mask ? ((uint64_t)s->mask + 1) * 2 : 64;
+	uint64_t n_slots = 64;
+	while ((n_slots - 1) * 3 < ((uint64_t)s->n + more) * 4)
+		n_slots *= 2;
 	if (n_slots > (uint64_t)1 << 31)
 		return -ENOBUFS;
 	size_t size = (size_t)n_slots * sizeof(*s->slots);
@@ -36,12 +38,8 @@ int pairset_grow(struct pairset *s, struct pair_columns rows)
 		return -ENOMEM;
 	}
 	/* In the order of the rows: their columns are read forwards. */
-	for (uint32_t row = 1; row <= s->n; row++) {
-		struct pair_probe p = pairset_probe(&bigger, rows.a[row], rows.b[row]);
-		while (bigger.slots[p.slot])
-			pairset_next(&bigger, &p);
-		pairset_set(&bigger, p, row);
-	}
+	for (uint32_t row = 1; row <= s->n; row++)
+		pairset_set(&bigger, pairset_free_slot(&bigger, rows.a[row], rows.b[row]), row);
 	membudget_release(s->budget, slots_size(s));
 	free(s->slots);
 	*s = bigger;

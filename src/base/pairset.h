@@ -28,12 +28,12 @@ struct pair_columns {
 void pairset_init(struct pairset *s, struct membudget *budget);
 void pairset_done(struct pairset *s);
 
-/* Makes room for one more pair; slots move. 0, -ENOBUFS or -ENOMEM. */
-int pairset_grow(struct pairset *s, struct pair_columns rows) must_check;
+/* Makes room for `more` pairs; slots move. 0, -ENOBUFS or -ENOMEM. */
+int pairset_grow(struct pairset *s, struct pair_columns rows, uint32_t more) must_check;
 
-static inline int must_check pairset_reserve(struct pairset *s, struct pair_columns rows)
+static inline int must_check pairset_reserve(struct pairset *s, struct pair_columns rows, uint32_t more)
 {
-	return (uint64_t)s->n * 4 < (uint64_t)s->mask * 3 ? 0 : pairset_grow(s, rows);
+	return ((uint64_t)s->n + more) * 4 <= (uint64_t)s->mask * 3 ? 0 : pairset_grow(s, rows, more);
 }
 
 /* Multiply and fold: the step of wyhash (public domain, Wang Yi). */
@@ -77,6 +77,15 @@ static inline uint32_t pairset_find(const struct pairset *s, struct pair_columns
 		if (row != UINT32_MAX && rows.a[row] == a && rows.b[row] == b)
 			return row;
 	return 0;
+}
+
+/* Where a pair belongs that no row holds. */
+static inline struct pair_probe pairset_free_slot(const struct pairset *s, uint32_t a, uint32_t b)
+{
+	struct pair_probe p = pairset_probe(s, a, b);
+	while (s->slots[p.slot])
+		pairset_next(s, &p);
+	return p;
 }
 
 /* Puts `row` where a search since pairset_reserve() ended without it. */

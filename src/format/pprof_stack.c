@@ -122,26 +122,16 @@ static int expand_chains(struct pprof_decoder *d, const uint8_t *at, uint32_t n_
 	return 0;
 }
 
-static int walk_frames(struct pprof_decoder *d, const uint32_t *frames, uint32_t n, uint32_t *node)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		int r = dict_step(&d->p->dict, node, frames[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* A location of thousands of lines is two bytes in each sample that uses it:
  * remembering where it led keeps the work in proportion to the input. */
 static int walk_code(struct pprof_decoder *d, uint32_t code, uint32_t *node)
 {
 	if (!(code & PPROF_CHAIN))
-		return walk_frames(d, &code, 1, node);
+		return dict_step(&d->p->dict, node, code);
 	uint32_t n;
 	const uint32_t *chain = chain_of(d, code, &n);
 	if (n <= SHORT_CHAIN)
-		return walk_frames(d, chain, n, node);
+		return dict_chain(&d->p->dict, node, chain, n, 1);
 	uint32_t *last = u64map_put(&d->long_chains, (uint64_t)*node << 32 | code);
 	if (!last)
 		return -ENOBUFS;
@@ -149,7 +139,7 @@ static int walk_code(struct pprof_decoder *d, uint32_t code, uint32_t *node)
 		*node = *last;
 		return 0;
 	}
-	int r = walk_frames(d, chain, n, node);
+	int r = dict_chain(&d->p->dict, node, chain, n, 1);
 	*last = r < 0 ? 1 : *node;
 	return r;
 }

@@ -74,7 +74,7 @@ static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, 
 {
 	int r = reserve_nodes(b, 1);
 	if (r == 0 && !b->loose)
-		r = pairset_reserve(&b->node_ids, node_columns(b));
+		r = pairset_reserve(&b->node_ids, node_columns(b), 1);
 	if (r < 0)
 		return r;
 	struct pair_probe at;

@@ -134,30 +134,60 @@ int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret)
 	return 0;
 }
 
-/* Room for one more node in both columns and their index. */
-static int reserve_node(struct dict *d)
+/* Room for `n` more nodes in both columns and their index. */
+static int reserve_nodes(struct dict *d, uint32_t n)
 {
-	int r = vec_reserve(d->budget, &d->node_parent, 1);
+	int r = vec_reserve(d->budget, &d->node_parent, n);
 	if (r == 0)
-		r = vec_reserve(d->budget, &d->node_frame, 1);
-	return r < 0 ? r : pairset_reserve(&d->node_ids, dict_node_columns(d));
+		r = vec_reserve(d->budget, &d->node_frame, n);
+	return r < 0 ? r : pairset_reserve(&d->node_ids, dict_node_columns(d), n);
+}
+
+static uint32_t append_node(struct dict *d, struct node_id parent, struct frame_id frame, struct pair_probe at)
+{
+	uint32_t id = d->node_parent.n;
+	d->node_parent.data[d->node_parent.n++] = parent;
+	d->node_frame.data[d->node_frame.n++] = frame;
+	pairset_set(&d->node_ids, at, id);
+	return id;
 }
 
 int dict_node(struct dict *d, struct node_id parent, struct frame_id frame, struct node_id *ret)
 {
 	assert(parent.v < d->node_parent.n && frame.v < d->frames.n);
-	int r = reserve_node(d);
+	int r = reserve_nodes(d, 1);
 	if (r < 0)
 		return r;
 	struct pair_probe at;
 	uint32_t id = pairset_find(&d->node_ids, dict_node_columns(d), parent.v, frame.v, &at);
-	if (!id) {
-		id = d->node_parent.n;
-		d->node_parent.data[d->node_parent.n++] = parent;
-		d->node_frame.data[d->node_frame.n++] = frame;
-		pairset_set(&d->node_ids, at, id);
+	ret->v = id ? id : append_node(d, parent, frame, at);
+	return 0;
+}
+
+static int new_chain(struct dict *d, uint32_t *node, const uint32_t *frames, uint32_t n, int32_t step)
+{
+	int r = reserve_nodes(d, n);
+	if (r < 0)
+		return r;
+	for (; n; n--, frames += step) {
+		assert(*frames < d->frames.n);
+		struct pair_probe at = pairset_free_slot(&d->node_ids, *node, *frames);
+		*node = append_node(d, (struct node_id){ *node }, (struct frame_id){ *frames }, at);
 	}
-	ret->v = id;
+	return 0;
+}
+
+int dict_chain(struct dict *d, uint32_t *node, const uint32_t *frames, uint32_t n, int32_t step)
+{
+	for (; n; n--, frames += step) {
+		uint32_t n_nodes = d->node_parent.n;
+		int r = dict_step(d, node, *frames);
+		if (r < 0)
+			return r;
+		/* What hangs from a new node is new, too. */
+		if (*node == n_nodes)
+			return new_chain(d, node, frames + step, n - 1, step);
+	}
 	return 0;
 }
 

@@ -129,6 +129,9 @@ static inline int must_check dict_step(struct dict *d, uint32_t *node, uint32_t 
 	return r;
 }
 
+/* n steps: frames[0], frames[step], ... (nodes before a failure stay). */
+int dict_chain(struct dict *d, uint32_t *node, const uint32_t *frames, uint32_t n, int32_t step) must_check;
+
 /* A frame that is only a name (folded input, synthetic rows). */
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret) must_check;
 

@@ -96,12 +96,7 @@ static void walk_known(struct batch *b)
 static int add_rest(struct dict *d, struct walker *w)
 {
 	follow_run(w, dict_node_columns(d), dict_n_nodes(d));
-	for (; w->n_left; w->n_left--, w->at += w->step) {
-		int r = dict_step(d, &w->node, *w->at);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return dict_chain(d, &w->node, w->at, w->n_left, w->step);
 }
 
 /* Where the nodes of a rest will go. Below a new node all are new, and their
