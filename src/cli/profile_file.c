@@ -2,6 +2,7 @@
 #include "cli/profile_file.h"
 
 #include "base/file.h"
+#include "base/filemap.h"
 #include "base/saturate.h"
 #include "cli/symbolize.h"
 #include "format/csv.h"
@@ -85,12 +86,21 @@ static int say_loss(const char *path, const struct salvage *salvage, struct prof
 	return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
-static int decode(const char *path, struct slice bytes, const struct read_options *o, struct profile *p,
+/* Compressed input is let go of as soon as it has been inflated. */
+static int decode(const char *path, struct filemap *file, const struct read_options *o, struct profile *p,
 		  struct error *err)
 {
-	struct salvage salvage = { 0 };
+	struct salvage salvage = { 0 }, *wanted = o->salvage ? &salvage : NULL;
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
+	struct slice plain;
+	enum codec codec = codec_of(file->bytes);
 	enum format format;
-	int r = format_salvage(bytes, &o->limits, o->salvage ? &salvage : NULL, p, &format, err);
+	int r = format_inflate(file->bytes, &o->limits, wanted, &inflated, &plain, err);
+	if (codec != CODEC_RAW)
+		filemap_done(file);
+	if (r == 0)
+		r = format_decode_plain(plain, codec, &o->limits, wanted, p, &format, err);
 	if (r < 0)
 		return r;
 	/* It holds addresses only. */
@@ -101,15 +111,15 @@ static int decode(const char *path, struct slice bytes, const struct read_option
 
 int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err)
 {
-	_cleanup_(buf_done)
-	struct buf bytes = buf_of(o->limits.input_size);
-	int r = file_read(path, &bytes, err);
+	_cleanup_(filemap_done)
+	struct filemap file;
+	int r = filemap_init(&file, path, o->limits.input_size, err);
 	if (r < 0)
 		return r;
 	r = profile_init(p, &o->budget);
 	if (r < 0)
 		return error_set(err, r, "%s: out of memory", path);
-	r = decode(path, slice_of(bytes.data, bytes.n), o, p, err);
+	r = decode(path, &file, o, p, err);
 	if (r < 0) {
 		error_prefix(err, "%s", path);
 		profile_done(p);

@@ -262,9 +262,8 @@ static int decode_as(enum format format, struct slice plain, const struct format
 			 format_looks_like(plain));
 }
 
-/* Inflates; half a compressed file's beginning when salvaging. */
-static int plain_bytes(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
-		       struct buf *inflated, struct slice *ret, struct error *err)
+int format_inflate(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
+		   struct buf *inflated, struct slice *ret, struct error *err)
 {
 	struct error why = { "" };
 	int r = inflate_bytes(bytes, limits, inflated, ret, &why);
@@ -279,15 +278,9 @@ static int plain_bytes(struct slice bytes, const struct format_limits *limits, s
 	return r < 0 ? error_set(err, r, "%s", why.text) : 0;
 }
 
-int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
-		   enum format *ret_format, struct error *err)
+int format_decode_plain(struct slice plain, enum codec codec, const struct format_limits *limits,
+			struct salvage *salvage, struct profile *p, enum format *ret_format, struct error *err)
 {
-	_cleanup_(buf_done)
-	struct buf inflated = buf_of(0);
-	struct slice plain;
-	int r = plain_bytes(bytes, limits, salvage, &inflated, &plain, err);
-	if (r < 0)
-		return r;
 	/* What has been inflated may be larger than what may arrive. */
 	struct format_limits inner = *limits;
 	if (inner.input_size < plain.size)
@@ -295,9 +288,9 @@ int format_salvage(struct slice bytes, const struct format_limits *limits, struc
 	enum format format = format_detect(plain);
 	if (salvage)
 		plain = salvage_text(format, plain, salvage);
-	r = decode_as(format, plain, &inner, salvage, p, err);
+	int r = decode_as(format, plain, &inner, salvage, p, err);
 	if (r < 0) {
-		if (format != FORMAT_UNKNOWN && codec_of(bytes) != CODEC_RAW)
+		if (format != FORMAT_UNKNOWN && codec != CODEC_RAW)
 			error_prefix(err, "decompressed");
 		if (format != FORMAT_UNKNOWN)
 			error_prefix(err, "%s", format_name(format));
@@ -306,6 +299,16 @@ int format_salvage(struct slice bytes, const struct format_limits *limits, struc
 	if (ret_format)
 		*ret_format = format;
 	return 0;
+}
+
+int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		   enum format *ret_format, struct error *err)
+{
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
+	struct slice plain;
+	int r = format_inflate(bytes, limits, salvage, &inflated, &plain, err);
+	return r < 0 ? r : format_decode_plain(plain, codec_of(bytes), limits, salvage, p, ret_format, err);
 }
 
 int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,

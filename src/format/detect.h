@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "format/inflate.h"
 #include "format/limits.h"
 #include "format/salvage.h"
 #include "model/profile.h"
@@ -40,3 +41,12 @@ int format_decode(struct slice bytes, const struct format_limits *limits, struct
  * something: what is missing is said there. Not for JSON formats. */
 int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		   enum format *ret_format, struct error *err) must_check;
+
+/* Its two halves, for a caller who lets go of compressed input in between.
+ * *ret = the plain bytes: `bytes` themselves or `inflated`, as for
+ * inflate_bytes(); half a file's beginning when salvaging. */
+int format_inflate(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
+		   struct buf *inflated, struct slice *ret, struct error *err) must_check;
+int format_decode_plain(struct slice plain, enum codec codec, const struct format_limits *limits,
+			struct salvage *salvage, struct profile *p, enum format *ret_format,
+			struct error *err) must_check;
