@@ -8,6 +8,7 @@
 #include "format/protobuf.h"
 #include "synthetic.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define N_LOCATIONS 120000
@@ -22,11 +23,17 @@ static void flush(struct buf *b)
 	b->n = 0;
 }
 
+/* What is seen often has ids as long as anything else. */
+static uint32_t location_of(uint32_t code)
+{
+	return 1 + code * 7919 % N_LOCATIONS;
+}
+
 static void put_sample(const struct synthetic *t, uint32_t leaf, struct buf *body, struct buf *inner, struct buf *out)
 {
 	body->n = inner->n = 0;
 	for (uint32_t node = leaf; node; node = t->parent[node])
-		pb_put_varint(inner, t->code[node]);
+		pb_put_varint(inner, location_of(t->code[node]));
 	pb_put_bytes(body, SAMPLE_LOCATION_ID, slice_of(inner->data, inner->n));
 	inner->n = 0;
 	uint32_t count = 1 + synthetic_any(3);
@@ -42,9 +49,14 @@ static void put_samples(uint32_t n, struct buf *body, struct buf *inner, struct 
 {
 	struct synthetic t;
 	synthetic_init(&t, (struct synthetic_shape){ N_LOCATIONS, 30, 80 }, n);
-	for (uint32_t i = 0; i < n; i++)
-		put_sample(&t, synthetic_next(&t), body, inner, out);
-	(void)fprintf(stderr, "gen_pprof: %u samples, %u nodes\n", n, t.n);
+	uint64_t n_references = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t leaf = synthetic_next(&t);
+		put_sample(&t, leaf, body, inner, out);
+		n_references += t.depth[leaf];
+	}
+	(void)fprintf(stderr, "gen_pprof: %u samples, %" PRIu64 " location references, %u nodes\n", n, n_references,
+		      t.n);
 	synthetic_done(&t);
 }
 
