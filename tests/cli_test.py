@@ -694,6 +694,9 @@ def graphs_and_tables_for_other_tools():
         assert wick("convert", path / "in.folded", path / "a.csv").returncode == 0
         rows = (path / "a.csv").read_bytes().split(b"\r\n")
         assert rows[1] == b"samples,count,operator new(unsigned long),,,60,60,60.0000,60.0000", rows
+        assert wick("convert", path / "in.folded", path / "a.callgrind").returncode == 0
+        again = json.loads(wick("report", path / "a.callgrind", "--json").stdout)
+        assert again["total"] == 100 and again["functions"][0]["name"] == "operator new(unsigned long)", again
         refused(wick("convert", path / "in.folded", path / "b.svg", "--min-edge", "1"), 2, "--min-edge")
         refused(wick("convert", path / "in.folded", path / "b.dot", "--min-edge", "1x"), 2, "--min-edge", "1x")
 

@@ -163,7 +163,7 @@ const struct command cmd_convert = {
 		".heapprofile,\n"
 		"gperftools' older forms (CPU, heap, growth, contention, goroutine, threads; Java), callgrind.\n"
 		"OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab .otlp .otlp.gz\n"
-		".speedscope.json .flamebearer.json .dot .csv\n"
+		".speedscope.json .flamebearer.json .dot .csv .callgrind\n"
 		"--type picks the sample type for formats that hold one, and the only one of .csv.\n"
 		"--max-nodes (80; 0: all), --min-node (0.5) and --min-edge (0.1 percent) say what .dot leaves out.\n"
 		"--stackcollapse writes what stackcollapse-perf.pl makes of perf script: one event (--event, else the\n"

@@ -5,6 +5,7 @@
 #include "base/filemap.h"
 #include "base/saturate.h"
 #include "cli/symbolize.h"
+#include "format/callgrind.h"
 #include "format/csv.h"
 #include "format/detect.h"
 #include "format/dot.h"
@@ -38,7 +39,8 @@ enum output {
 	OUTPUT_SPEEDSCOPE,
 	OUTPUT_FLAMEBEARER,
 	OUTPUT_DOT,
-	OUTPUT_CSV
+	OUTPUT_CSV,
+	OUTPUT_CALLGRIND
 };
 
 static const struct {
@@ -61,6 +63,7 @@ static const struct {
 	{ ".flamebearer.json", OUTPUT_FLAMEBEARER },
 	{ ".dot", OUTPUT_DOT },
 	{ ".csv", OUTPUT_CSV },
+	{ ".callgrind", OUTPUT_CALLGRIND },
 };
 
 static enum output output_of(const char *path)
@@ -133,7 +136,7 @@ int profile_check_output(const char *path, bool force, struct error *err)
 		return error_set(err, -EINVAL,
 				 "%s: the end of the name says no format; known: .pb.gz .pprof .prof .pb .folded "
 				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz .speedscope.json .flamebearer.json "
-				 ".dot .csv",
+				 ".dot .csv .callgrind",
 				 path);
 	if (!force && access(path, F_OK) == 0)
 		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
@@ -218,6 +221,15 @@ static int render_dot(const struct profile *p, uint32_t type, const struct dot_o
 	return r < 0 ? r : dot_encode(&t, &o, out);
 }
 
+static int render_callgrind(const struct profile *p, uint32_t type, struct buf *out)
+{
+	_cleanup_(calltree_done)
+	struct calltree t = { 0 };
+	const struct calltree_view view = { .lines = true };
+	int r = profile_calltree(p, type, NULL, &view, &t);
+	return r < 0 ? r : callgrind_encode(&t, type_name(p, type), type_unit(p, type), out);
+}
+
 /* What profile_save() and its kin were asked for. */
 struct request {
 	enum output output;
@@ -244,6 +256,8 @@ static int render(const struct profile *p, const struct request *q, struct buf *
 		return folded_encode(p, type, out);
 	case OUTPUT_SPEEDSCOPE:
 		return speedscope_encode(p, out);
+	case OUTPUT_CALLGRIND:
+		return render_callgrind(p, type, out);
 	case OUTPUT_CSV:
 		return csv_encode(p, q->is_type_given ? type : CSV_ALL_TYPES, out);
 	default:

@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "format/limits.h"
+#include "model/calltree.h"
 #include "model/profile.h"
 
 bool callgrind_looks(struct slice bytes);
@@ -29,3 +30,13 @@ bool callgrind_looks(struct slice bytes);
  * "line 3: ...". `totals:` lines must be the sums of their part. */
 int callgrind_decode(struct slice text, const struct format_limits *limits, struct profile *p,
 		     struct error *err) must_check;
+
+/* Appends one value type, from a tree whose functions' lines stand apart
+ * (calltree_view.lines): self cost per line, and per line and callee what the
+ * stacks that hold the call sum up to, each stack once. How often was called
+ * is unknown: `calls=1`, since callgrind_annotate takes what was called 0 times
+ * for self cost. Calls of a function by itself are left out, since
+ * readers add a function's calls to its self cost. Values of no stack are
+ * those of a function "[unknown]". Same tree, same bytes.
+ * -EDOM for negative values, -E2BIG past out->max, -ENOBUFS, -ENOMEM. */
+int callgrind_encode(const struct calltree *t, const char *type, const char *unit, struct buf *out) must_check;

@@ -222,6 +222,68 @@ static void pprof_keeps_everything(void **state)
 	profile_done(&q);
 }
 
+/* --- out --- */
+
+static const char *encode(const char *folded, const char *type, struct buf *out)
+{
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	struct profile p;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str(folded), &format_limits_default, &p, NULL), 0);
+	_cleanup_(free_ptr)
+	int64_t *self = calloc(dict_n_nodes(&p.dict), sizeof(*self));
+	assert_true(b && self);
+	profile_node_values(&p, 0, self);
+	self[0] = 1; /* what has no stack */
+	const struct calltree_view view = { .lines = true };
+	assert_int_equal(calltree_add(b, &p.dict, self, slice_of("", 0), &view), 0);
+	assert_int_equal(calltree_finish(b, &t), 0);
+	assert_int_equal(callgrind_encode(&t, type, "count", out), 0);
+	profile_done(&p);
+	buf_add_byte(out, 0);
+	return (const char *)out->data;
+}
+
+static void costs_and_calls_are_written(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	const char *text = encode("main;f 5\nmain 2\n", "cpu time", &out);
+	assert_string_equal(strstr(text, "positions"),
+			    "positions: line\nevent: cpu_time : cpu time (count)\nevents: cpu_time\nsummary: 8\n"
+			    "\nob=(0) ???\nfl=(0) ???\nfn=(0) [unknown]\n0 1\n"
+			    "\nob=(1) ???\nfl=(1) ???\nfn=(3) main\n0 2\ncob=(1)\ncfi=(1)\ncfn=(4) f\ncalls=1 0\n0 5\n"
+			    "\nob=(1)\nfl=(1)\nfn=(4)\n0 5\n\ntotals: 8\n");
+}
+
+/* What is written must be what a reader checks it against. */
+static void our_own_files_are_read(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20), rows = buf_of(1 << 20);
+	const char *text = encode("main;f;f;g 5\nmain;g;f 2\n(3) odd name;g 4\n", "x", &out);
+	struct error err = { "" };
+	struct profile p;
+	if (decode(slice_str(text), &p, &err) < 0)
+		fail_msg("%s", err.text);
+	put_rows(&p, &rows);
+	buf_add_byte(&rows, 0);
+	assert_string_equal((const char *)rows.data, ":[unknown]:0@0[] 1 0 0\n"
+						     ":main:0@0[];:f:0@0[] 0 1 5\n"
+						     ":main:0@0[];:g:0@0[] 0 1 2\n"
+						     ":f:0@0[] 2 0 0\n"
+						     ":f:0@0[];:g:0@0[] 0 1 5\n"
+						     ":g:0@0[] 9 0 0\n"
+						     ":g:0@0[];:f:0@0[] 0 1 2\n"
+						     ":(3) odd name:0@0[];:g:0@0[] 0 1 4\n");
+	profile_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +295,8 @@ int main(void)
 		cmocka_unit_test(budget_ends_in_an_error),
 		cmocka_unit_test(cut_and_flipped_bytes_do_no_harm),
 		cmocka_unit_test(pprof_keeps_everything),
+		cmocka_unit_test(costs_and_calls_are_written),
+		cmocka_unit_test(our_own_files_are_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,8 +18,9 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import Skip, case, run  # pylint: disable=wrong-import-position
 
+DATA = pathlib.Path(__file__).resolve().parent.parent.parent.parent / "shared" / "data" / "pprof"
 WICK = os.path.join(os.path.abspath(sys.argv[1]), "wick")
-LINE = re.compile(r"^\s*([\d,]+) (?:\([^)]*\)\s+)?(.*?):([^/]*?)(?: \[(.*)\])?$")
+LINE = re.compile(r"^\s*([\d,]+) (?:\([^)]*\)\s+)?(.*?):(.*?)(?: \[(?:[^][]*|\[[^][]*\])\])?$")
 
 
 def wick(*arguments):
@@ -56,7 +57,7 @@ def ours(path):
     rows = collections.Counter()
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            rows[row["file"], row["function"]] += int(row["self"])
+            rows[row["file"], row["function"].replace("\t", " ")] += int(row["self"])
     return +rows, sum(rows.values())
 
 
@@ -74,6 +75,63 @@ def valgrinds_profile_keeps_its_totals():
             assert 10000 < total == written <= want_total <= total + 100, (options, total, written, want_total)
             assert rows == want, (options, (rows - want).most_common(5), (want - rows).most_common(5))
             assert json.loads(wick("report", path, "--json"))["type"] == "Ir"
+
+
+def converted(folder, source, *options):
+    """Our tables and our callgrind file of a profile."""
+    table, out = pathlib.Path(folder) / "a.csv", pathlib.Path(folder) / "a.callgrind"
+    wick("convert", source, table, *options)
+    wick("convert", source, out, *options)
+    return table, out
+
+
+def need_annotate():
+    if not shutil.which("callgrind_annotate"):
+        raise Skip("no callgrind_annotate")
+
+
+@case
+def self_costs_survive_the_way_out():
+    need_annotate()
+    if not DATA.is_dir():
+        raise Skip("../shared/data is not there")
+    for name, kind in (("profile-with-labels.pb.gz", "samples"), ("fgprof.pb.gz", "time"), ("large.cpu", "cpu")):
+        with tempfile.TemporaryDirectory(prefix="wick-callgrind-") as folder:
+            table, out = converted(folder, DATA / name, "--type", kind)
+            rows, total = ours(table)
+            want, want_total = annotated(out)
+            assert (total, +rows) == (want_total, +want), (name, (rows - want).most_common(3), (want - rows).most_common(3))
+            again = table.with_name("again.csv")
+            wick("convert", out, again, "--type", kind)
+            assert ours(again) == (rows, total), name
+
+
+@case
+def inclusive_costs_are_totals():
+    """Without recursion: readers add a function's calls to its self cost."""
+    need_annotate()
+    folded = b"main;parse;read 30\nmain;parse 10\nmain;alloc;read 5\nmain;alloc 60\nthread;alloc 7\n"
+    with tempfile.TemporaryDirectory(prefix="wick-callgrind-") as folder:
+        source = pathlib.Path(folder) / "in.folded"
+        source.write_bytes(folded)
+        table, out = converted(folder, source)
+        with open(table, newline="", encoding="utf-8") as file:
+            totals = {row["function"]: int(row["total"]) for row in csv.DictReader(file)}
+        rows, _ = annotated(out, "--inclusive=yes")
+        assert {name: value for (_, name), value in rows.items()} == totals, (rows, totals)
+
+
+@case
+def recursion_is_counted_once_per_call():
+    need_annotate()
+    with tempfile.TemporaryDirectory(prefix="wick-callgrind-") as folder:
+        source = pathlib.Path(folder) / "in.folded"
+        source.write_bytes(b"main;f;f;f 4\nmain;f;g;f;g 3\n")
+        _, out = converted(folder, source)
+        calls = re.findall(r"cfn=\(\d+\)(?: (\w+))?\ncalls=1 0\n0 (\d+)", out.read_text())
+        assert sorted(int(cost) for _, cost in calls) == [3, 3, 7], out.read_text()
+        rows, total = annotated(out)
+        assert total == 7 and rows["", "f"] == 4 and rows["", "g"] == 3, rows
 
 
 run()
