@@ -211,6 +211,11 @@ const char *format_looks_like(struct slice bytes)
 	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
 }
 
+static bool is_salvageable(enum format format)
+{
+	return format == FORMAT_FOLDED || format == FORMAT_PERFSCRIPT || format == FORMAT_PERFDATA;
+}
+
 /* Text is cut behind its last whole line, perf script behind its last whole
  * sample. Of a number that stands last, nobody knows whether it is all. */
 static struct slice salvage_text(enum format format, struct slice text, struct salvage *salvage)
@@ -272,9 +277,8 @@ int format_inflate(struct slice bytes, const struct format_limits *limits, struc
 		*ret = slice_of(inflated->data, inflated->n);
 		return 0;
 	}
-	if (r == -ENODATA)
-		return error_set(err, r, "%s%s", why.text,
-				 inflated->n ? "; --salvage keeps what can be read of it" : "");
+	if (r == -ENODATA && is_salvageable(format_detect(slice_of(inflated->data, inflated->n))))
+		return error_set(err, r, "%s; --salvage keeps what can be read of it", why.text);
 	return r < 0 ? error_set(err, r, "%s", why.text) : 0;
 }
 
