@@ -3,6 +3,7 @@
 """cli_test: wick as a person or a script calls it: formats, messages, exit
 statuses. Usage: cli_test.py BUILD_DIR"""
 
+import base64
 import ctypes
 import errno
 import fcntl
@@ -203,6 +204,10 @@ def diff_draws_both_sides():
         svg = out.read_text()
         for text in ("<title>old (A 4.00 %, B 0.00 %, -4.00 points", "Gone: only in A, 4.00 % of it", "width: share of B"):
             assert text in svg, text
+        page = pathlib.Path(folder) / "d.html"
+        assert wick("diff", a, b, "-o", page).returncode == 0
+        slab = base64.b64decode(re.search(r'id="slab">([^<]*)<', page.read_text()).group(1))
+        assert slab.startswith(b"wickslab") and b"node.base" in slab and b'"whole_a":1000' in slab
         refused(wick("diff", a, b, "-o", out), 1, "--force")
         refused(wick("diff", a, b, "-o", pathlib.Path(folder) / "d.pb"), 2, ".svg")
 

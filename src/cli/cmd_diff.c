@@ -328,6 +328,9 @@ const struct command cmd_diff = {
 		 "  --detect PERCENT   say how many samples would show such a change of each row's share\n"
 		 "  --type TYPE        sample type; default: that of the first profile\n"
 		 "  --json             everything, unrounded\n"
+		 "  -o OUT             a flame graph (.svg .html .slab) instead: width is B, orange more, blue less, "
+		 "grey not\n"
+		 "                     significant, what is gone apart; --force replaces an existing file\n"
 		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n" FILTER_USAGE
 			 READ_USAGE,
 	.run = run_diff,

@@ -8,5 +8,5 @@
 /* -EINVAL when the end of the name is none of the formats below, -EEXIST. */
 int diff_check_output(const char *path, bool force, struct error *err) must_check;
 
-/* Writes a flame graph: .svg. */
+/* Writes a flame graph: .svg, .html, .slab. */
 int diff_save(const struct diff_view *v, const char *path, bool force, struct error *err) must_check;

@@ -36,13 +36,18 @@ enum column {
 	STR_OFFSET,
 	STR_BYTES,
 	META,
-	N_COLUMNS,
+	N_COLUMNS, /* those above every slab has; those below a comparison has, too */
+	NODE_BASE = N_COLUMNS,
+	NODE_LOW,
+	NODE_HIGH,
+	NODE_VERDICT,
+	N_DIFF_COLUMNS,
 };
 
 static const struct {
 	const char *name;
 	uint32_t elem_size;
-} columns[N_COLUMNS] = {
+} columns[N_DIFF_COLUMNS] = {
 	[NODE_FUNC] = { "node.func", 4 },
 	[NODE_DEPTH] = { "node.depth", 2 },
 	[NODE_SELF] = { "node.self", 8 },
@@ -54,12 +59,18 @@ static const struct {
 	[STR_OFFSET] = { "str.offset", 4 },
 	[STR_BYTES] = { "str.bytes", 1 },
 	[META] = { "meta", 1 },
+	[NODE_BASE] = { "node.base", 8 },
+	[NODE_LOW] = { "node.low", 8 },
+	[NODE_HIGH] = { "node.high", 8 },
+	[NODE_VERDICT] = { "node.verdict", 1 },
 };
 
 /* --- out --- */
 
 struct slab_writer {
 	const struct calltree *t;
+	const struct diff *diff;
+	uint32_t n_columns;
 	uint32_t n_nodes, n_pruned;
 	uint32_t *func_row;	  /* by tree function; 0 = not used, else row + 1 */
 	uint32_t *str_row;	  /* by string of the tree; 0 = not used (or "") */
@@ -188,16 +199,18 @@ static uint64_t align8(uint64_t offset)
 /* Where each column goes; returns the size of the whole. */
 static uint64_t place_columns(const struct slab_writer *w, struct row *rows)
 {
-	const uint32_t n[N_COLUMNS] = {
+	const uint32_t n[N_DIFF_COLUMNS] = {
 		[NODE_FUNC] = w->n_nodes,	[NODE_DEPTH] = w->n_nodes,
 		[NODE_SELF] = w->n_nodes,	[NODE_PRUNED] = w->n_nodes,
 		[FUNC_NAME] = w->funcs.n,	[FUNC_FILE] = w->funcs.n,
 		[FUNC_MODULE] = w->funcs.n,	[FUNC_KIND] = w->funcs.n,
 		[STR_OFFSET] = w->str_offset.n, [STR_BYTES] = (uint32_t)w->str_bytes.n,
-		[META] = (uint32_t)w->meta.n,
+		[META] = (uint32_t)w->meta.n,	[NODE_BASE] = w->n_nodes,
+		[NODE_LOW] = w->n_nodes,	[NODE_HIGH] = w->n_nodes,
+		[NODE_VERDICT] = w->n_nodes,
 	};
-	uint64_t offset = HEAD_SIZE + N_COLUMNS * sizeof(struct row);
-	for (uint32_t c = 0; c < N_COLUMNS; c++) {
+	uint64_t offset = HEAD_SIZE + w->n_columns * sizeof(struct row);
+	for (uint32_t c = 0; c < w->n_columns; c++) {
 		rows[c] = (struct row){ .elem_size = columns[c].elem_size, .n = n[c], .offset = offset };
 		memcpy(rows[c].name, columns[c].name, strlen(columns[c].name));
 		offset = align8(offset + (uint64_t)columns[c].elem_size * n[c]);
@@ -223,6 +236,27 @@ static void write_nodes(const struct slab_writer *w, const struct row *rows, uin
 	}
 }
 
+/* What the other side has, and what the samples say of each node's total. */
+static void write_diff(const struct slab_writer *w, const struct row *rows, uint8_t *base)
+{
+	const struct calltree *t = w->t;
+	double *self = (double *)(void *)(base + rows[NODE_BASE].offset);
+	double *low = (double *)(void *)(base + rows[NODE_LOW].offset);
+	double *high = (double *)(void *)(base + rows[NODE_HIGH].offset);
+	uint8_t *verdict = base + rows[NODE_VERDICT].offset;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < t->n; n++) {
+		struct shown s = show_node(t, i);
+		bool is_cut = s.next > i + 1;
+		struct diff_result r = diff_result(w->diff, DIFF_NODE_TOTAL, i, 0);
+		self[n] = (double)w->diff->item[is_cut ? DIFF_NODE_TOTAL : DIFF_NODE_SELF][i].value[DIFF_A];
+		low[n] = r.has_interval ? r.interval.low : 0;
+		high[n] = r.has_interval ? r.interval.high : 0;
+		verdict[n] = !r.has_interval ? 0 : r.is_significant ? 2 : 1;
+		i = s.next;
+	}
+}
+
 static void write_funcs(const struct slab_writer *w, const struct row *rows, uint8_t *base)
 {
 	uint32_t *name = (uint32_t *)(void *)(base + rows[FUNC_NAME].offset);
@@ -241,13 +275,13 @@ static void write_funcs(const struct slab_writer *w, const struct row *rows, uin
 int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct buf *out)
 {
 	_cleanup_(slab_writer_done)
-	struct slab_writer w = { .t = t };
+	struct slab_writer w = { .t = t, .diff = meta->diff, .n_columns = meta->diff ? N_DIFF_COLUMNS : N_COLUMNS };
 	int r = collect(&w);
 	if (r == 0)
 		r = write_meta(&w, meta);
 	if (r < 0)
 		return r;
-	struct row rows[N_COLUMNS];
+	struct row rows[N_DIFF_COLUMNS];
 	uint64_t size = place_columns(&w, rows);
 	/* Laid out apart when what is in `out` already would misalign it. */
 	_cleanup_(free_ptr)
@@ -256,12 +290,14 @@ int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct b
 	if (!base)
 		return out->failed ? -E2BIG : -ENOMEM;
 	memset(base, 0, size);
-	const uint32_t head[2] = { VERSION, N_COLUMNS };
+	const uint32_t head[2] = { VERSION, w.n_columns };
 	memcpy(base, MAGIC, 8);
 	memcpy(base + 8, head, sizeof(head));
 	memcpy(base + 16, &size, sizeof(size));
-	memcpy(base + HEAD_SIZE, rows, sizeof(rows));
+	memcpy(base + HEAD_SIZE, rows, w.n_columns * sizeof(struct row));
 	write_nodes(&w, rows, base);
+	if (w.diff)
+		write_diff(&w, rows, base);
 	write_funcs(&w, rows, base);
 	memcpy(base + rows[STR_OFFSET].offset, w.str_offset.data, (size_t)w.str_offset.n * sizeof(uint32_t));
 	if (w.str_bytes.n)

@@ -5,10 +5,13 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "model/calltree.h"
+#include "model/diff.h"
 
 struct slab_meta {
 	struct slice type, unit;
 	struct slice extra; /* further members of the meta object: `"a":1,"b":[2]`, or empty */
+	/* The tree is diff->tree: adds the columns of a comparison; NULL = none. */
+	const struct diff *diff;
 };
 
 /* Same tree, same bytes. -E2BIG past out->max, -ENOMEM. */

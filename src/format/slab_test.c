@@ -31,7 +31,7 @@ static void tree_of(const char *folded, struct calltree *ret)
 
 static void encode(const struct calltree *t, struct buf *out)
 {
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2") };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2"), NULL };
 	assert_int_equal(slab_encode(t, &meta, out), 0);
 }
 
@@ -141,7 +141,7 @@ static void appends_anywhere_and_the_same(void **state)
 	struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
 	_cleanup_(calltree_done)
 	struct calltree t;
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0) };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0), NULL };
 	tree_of("a;b 1\n", &t);
 	buf_add_str(&a, "12345");
 	assert_int_equal(slab_encode(&t, &meta, &a), 0);
@@ -219,12 +219,53 @@ static void flipped_bits_do_no_harm(void **state)
 	}
 }
 
+/* Old readers skip what a comparison adds; new ones find it by name. */
+static void comparisons_add_columns(void **state)
+{
+	(void)state;
+	_cleanup_(diff_done)
+	struct diff d;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	static const char *const folded[] = { "main;f 100\nmain;old 300\n", "main;f 400\n" };
+	assert_int_equal(diff_init(&d, NULL), 0);
+	for (int side = 0; side < 2; side++) {
+		_cleanup_(calltree_done)
+		struct calltree t;
+		tree_of(folded[side], &t);
+		const struct diff_window w = { t.total[0], (double)t.total[0], 1 };
+		assert_int_equal(diff_add(&d, side ? DIFF_B : DIFF_A, &t, &w), 0);
+	}
+	assert_int_equal(diff_finish(&d), 0);
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d };
+	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
+	struct slab s;
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.n_nodes, 4);
+	assert_true(s.self[3] == 0); /* old */
+	int found = 0;
+	for (uint32_t c = 0; c < 15; c++) {
+		uint64_t at;
+		const uint8_t *row = out.data + 32 + (size_t)c * 32;
+		memcpy(&at, row + 24, sizeof(at));
+		if (strcmp((const char *)row, "node.base") == 0 && ++found) {
+			double base[4];
+			memcpy(base, out.data + at, sizeof(base));
+			assert_true(base[0] == 0 && base[1] == 0 && base[2] == 100 && base[3] == 300);
+		}
+		if (strcmp((const char *)row, "node.verdict") == 0 && ++found)
+			assert_true(out.data[at + 1] == 1 && out.data[at + 2] == 2 && out.data[at + 3] == 2);
+	}
+	assert_int_equal(found, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(columns_carry_the_tree), cmocka_unit_test(pruned_boxes_and_unused_names),
-		cmocka_unit_test(too_deep_is_pruned),	  cmocka_unit_test(appends_anywhere_and_the_same),
-		cmocka_unit_test(strangers_are_refused),  cmocka_unit_test(flipped_bits_do_no_harm),
+		cmocka_unit_test(columns_carry_the_tree),  cmocka_unit_test(pruned_boxes_and_unused_names),
+		cmocka_unit_test(too_deep_is_pruned),	   cmocka_unit_test(appends_anywhere_and_the_same),
+		cmocka_unit_test(comparisons_add_columns), cmocka_unit_test(strangers_are_refused),
+		cmocka_unit_test(flipped_bits_do_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { MockServer, QUALITY } from './mock_server';
 import { narrowTowers, sampleNodes } from './sample_tree';
-import { nodesOf, slabOf, type Node } from './slab_writer';
+import { diffSlab, nodesOf, slabOf, type Node } from './slab_writer';
 
 declare const DIST_DIR: string;
 declare const WEB_DIR: string;
@@ -419,6 +419,30 @@ cases.push(test('viewer: one file, opened from disk, zooms and searches', { skip
 			await page.keyboard.press('Enter');
 			await page.keyboard.press('Escape');
 			await untilZoom(page, '');
+		});
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+}));
+
+cases.push(test('viewer: a comparison shows both sides and what is gone', { skip, timeout: 60_000 }, async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'wick-diff-'));
+	try {
+		const nodes = [
+			{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 },
+			{ frame: { name: 'grown' }, depth: 1, self: 80 },
+			{ frame: { name: 'old' }, depth: 1, self: 0 },
+		];
+		const slab = Buffer.from(diffSlab(nodes, [0, 50, 50], [0, 2, 2])).toString('base64');
+		const html = readFileSync(join(DIST_DIR, 'viewer.html'), 'utf8').replace('@@WICK_TITLE@@', 'd').replace('@@WICK_SLAB@@', slab);
+		writeFileSync(join(folder, 'd.html'), html);
+		await withPage(`file://${folder}/d.html`, {}, async (page) => {
+			assert.match((await page.getByTestId('diff-legend').textContent())!, /more in B.*gone/);
+			assert.equal(await page.getByTestId('top-row').count(), 1);
+			await page.getByTestId('width-gone').click();
+			assert.equal(await page.getByTestId('top-row').first().getAttribute('data-name'), 'old');
+			await page.getByTestId('width-a').click();
+			assert.equal(await page.getByTestId('top-row').count(), 2);
 		});
 	} finally {
 		rmSync(folder, { recursive: true });

@@ -83,6 +83,19 @@ export function slabColumns(nodes: readonly Node[], meta: object = {}): Column[]
 	];
 }
 
+/* A comparison: B's values in the nodes, A's in `base`. */
+export function diffSlab(nodes: readonly Node[], base: readonly number[], verdict: readonly number[]): ArrayBuffer {
+	const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+	const meta = { diff: { whole_a: sum(base), whole_b: sum(nodes.map((n) => n.self)) } };
+	return slabPack([
+		...slabColumns(nodes, meta),
+		['node.base', Float64Array.from(base)],
+		['node.low', Float64Array.from(base, () => -0.01)],
+		['node.high', Float64Array.from(base, () => 0.02)],
+		['node.verdict', Uint8Array.from(verdict)],
+	]);
+}
+
 export const slabOf = (nodes: readonly Node[], meta: object = {}): ArrayBuffer => slabPack(slabColumns(nodes, meta));
 
 /* "main;work 30" lines, merged, children by falling total as the format wants. */

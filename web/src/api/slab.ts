@@ -30,6 +30,10 @@ export interface Slab {
 	funcFile: Uint32Array;
 	funcModule: Uint32Array;
 	funcKind: Uint8Array;
+	base?: Float64Array; /* of a comparison, all four: the other side's value */
+	low?: Float64Array; /* interval of the change of the node's share */
+	high?: Float64Array;
+	verdict?: Uint8Array; /* 0 unknown, 1 not significant, 2 significant */
 	string(index: number): string;
 	meta: TreeMeta;
 }
@@ -120,6 +124,16 @@ function checkNodes(s: Slab): void {
 	}
 }
 
+function checkDiff(s: Slab): void {
+	const n = s.func.length;
+	for (const [name, column] of [['base', s.base], ['low', s.low], ['high', s.high], ['verdict', s.verdict]] as const) {
+		sameCount(`node.${name}`, column!.length, n);
+		for (let i = 0; i < n; i++) if (!Number.isFinite(column![i]) || (name === 'base' && column![i] < 0)) throw new SlabError(`node ${i}: ${name} ${column![i]}`);
+	}
+	const { whole_a, whole_b } = s.meta.diff ?? {};
+	if (typeof whole_a !== 'number' || typeof whole_b !== 'number') throw new SlabError('column meta does not say what shares are of');
+}
+
 function readMeta(bytes: Uint8Array): TreeMeta {
 	let meta: unknown;
 	try {
@@ -152,5 +166,12 @@ export function slabRead(buffer: ArrayBuffer): Slab {
 	};
 	checkFuncs(ret, offset.length - 1);
 	checkNodes(ret);
+	if (table.has('node.base')) {
+		ret.base = columnView(buffer, table, 'node.base', Float64Array);
+		ret.low = columnView(buffer, table, 'node.low', Float64Array);
+		ret.high = columnView(buffer, table, 'node.high', Float64Array);
+		ret.verdict = columnView(buffer, table, 'node.verdict', Uint8Array);
+		checkDiff(ret);
+	}
 	return ret;
 }

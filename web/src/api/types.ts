@@ -47,6 +47,7 @@ export interface TreeMeta {
 	to_ms?: number;
 	profiles?: number;
 	quality?: Quality;
+	diff?: { whole_a: number; whole_b: number }; /* of a comparison: what shares are of */
 }
 
 export interface Series {

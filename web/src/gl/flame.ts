@@ -7,7 +7,8 @@
  * A zoom moves the view over ANIMATION_MS unless motion is to be reduced. The
  * class knows no DOM but its canvas: events, scrolling and the marks of
  * pointer and keyboard belong to views/flame_panel.tsx. */
-import { nameHash, N_SHADES } from '../logic/color';
+import { changeStep, nameHash, N_SHADES } from '../logic/color';
+import { changeOf, isGone } from '../logic/diff';
 import { BOX_RUN, MARK_MATCH, MARK_SELECTED, displayListNew, layout, nodeAt, viewOf, type View } from '../logic/layout';
 import { commonAncestor, isPruned, nodeName, type Tree } from '../logic/tree';
 import { KIND_UNNAMED } from '../api/slab';
@@ -231,6 +232,7 @@ export class FlameCanvas {
 
 	private colorOf(node: number): string {
 		const t = this.tree!;
+		if (t.diff) return this.theme.changes[changeStep(changeOf(t.diff, node))];
 		const f = t.func[node];
 		let shade = this.shades[f];
 		if (shade === 255) {
@@ -259,7 +261,7 @@ export class FlameCanvas {
 		const node = list.node[i];
 		const isRun = (list.flags[i] & BOX_RUN) !== 0;
 		const isMatch = (list.flags[i] & MARK_MATCH) !== 0;
-		const isHatched = isPruned(t, node) && !isRun;
+		const isHatched = (isPruned(t, node) || (t.diff !== undefined && isGone(t.diff, node))) && !isRun;
 		const isMuted = this.hasMatches && !isMatch;
 		/* Edges on whole device pixels; one of them stays free between boxes. */
 		const x0 = Math.round(Math.max(list.x[i], -4) * dpr) / dpr;
@@ -284,7 +286,7 @@ export class FlameCanvas {
 		if (room < LABEL_MIN_WIDTH - 2 * LABEL_PAD || (this.animation && list.n > MOVING_LABEL_MAX_BOXES)) return;
 		const label = isRun ? this.text.fit('narrow frames', room) : this.text.fitName(nodeName(t, node), room);
 		if (!label) return;
-		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isHatched || isRun ? theme.mutedLabel : theme.label;
+		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isPruned(t, node) || isRun ? theme.mutedLabel : theme.label;
 		ctx.fillText(label, from, y + h / 2 + 0.5);
 	}
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* theme.ts: the colours a canvas paints with, taken from the page's CSS. */
-import { frameColors } from '../logic/color';
+import { changeColors, frameColors } from '../logic/color';
 
 export interface CanvasTheme {
 	background: string;
 	frames: string[][];
+	changes: string[]; /* by changeStep() */
 	label: string;
 	muted: string; /* runs of small boxes, and boxes a search did not find */
 	mutedLabel: string;
@@ -18,6 +19,7 @@ export interface CanvasTheme {
 const FORCED: CanvasTheme = {
 	background: 'Canvas',
 	frames: frameColors(true).map((shades) => shades.map(() => 'ButtonFace')),
+	changes: changeColors(true).map(() => 'ButtonFace'),
 	label: 'ButtonText',
 	muted: 'Canvas',
 	mutedLabel: 'GrayText',
@@ -36,6 +38,7 @@ export function canvasTheme(element: Element): CanvasTheme {
 	return {
 		background: color('--panel'),
 		frames: frameColors(dark),
+		changes: changeColors(dark),
 		label: color('--box-label'),
 		muted: color('--box-muted'),
 		mutedLabel: color('--box-muted-label'),

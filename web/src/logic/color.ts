@@ -31,6 +31,22 @@ export function nameHash(name: string): number {
 	return h >>> 0;
 }
 
+/* Of a comparison: how much less, nothing, how much more, in steps. Blue and
+ * orange stay apart for every kind of colour blindness. */
+export const N_CHANGES = 8; /* either way */
+
+export function changeColors(dark: boolean): string[] {
+	return Array.from({ length: 2 * N_CHANGES + 1 }, (_, i) => {
+		const step = i - N_CHANGES;
+		const part = Math.abs(step) / N_CHANGES;
+		if (step === 0) return dark ? 'hsl(220 5% 32%)' : 'hsl(220 6% 86%)';
+		const [hue, saturation] = step < 0 ? [212, 65] : [30, 85];
+		return dark ? `hsl(${hue} ${20 + part * 45}% ${32 + part * 4}%)` : `hsl(${hue} ${saturation}% ${89 - part * 24}%)`;
+	});
+}
+
+export const changeStep = (change: number): number => N_CHANGES + Math.sign(change) * Math.ceil(Math.min(1, Math.abs(change)) * N_CHANGES);
+
 /* The colours of one theme: [kind][shade], a CSS colour each. */
 export function frameColors(dark: boolean): string[][] {
 	return KINDS.map((_, kind) => {

@@ -12,6 +12,7 @@
  * Nothing here recurses: a tree may be 65,535 deep. */
 import { FUNC_PRUNED, KIND_UNNAMED, type Slab } from '../api/slab';
 import type { TreeMeta } from '../api/types';
+import type { DiffColumns } from './diff';
 
 export const KINDS = ['unknown', 'user', 'kernel', 'python', 'js', 'jvm', 'go', 'jit', 'synthetic'] as const;
 
@@ -28,6 +29,7 @@ export interface Tree {
 	prunedTotal: number;
 	slab: Slab;
 	meta: TreeMeta;
+	diff?: DiffColumns; /* of a comparison */
 }
 
 export function treeOf(slab: Slab): Tree {

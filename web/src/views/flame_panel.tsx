@@ -14,6 +14,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { FlameCanvas } from '../gl/flame';
 import { canvasTheme } from '../gl/theme';
 import { KIND_LEGEND } from '../logic/color';
+import { changeFormat } from '../logic/diff';
 import { formatShare, formatValue } from '../logic/format';
 import { MARK_MATCH, MARK_SELECTED } from '../logic/layout';
 import { shortName } from '../logic/name';
@@ -55,7 +56,7 @@ function describe(t: Tree, node: number, root: number): { name: string; where: s
 		name: f.name,
 		where: [kind, f.file, f.module].filter(Boolean).join(' · '),
 		numbers: `total ${formatValue(t.total[node], unit)} · ${formatShare(t.total[node], t.total[0])}${view} · ` +
-			`self ${formatValue(t.self[node], unit)}`,
+			`self ${formatValue(t.self[node], unit)}${t.diff ? ` · ${changeFormat(t.diff, node)}` : ''}`,
 	};
 }
 
@@ -142,6 +143,12 @@ function Legend({ tree, theme }: { tree: Tree; theme: string }) {
 		for (const k of tree.slab.funcKind) ret.add(k & 0x80 ? 0 : k);
 		return ret;
 	}, [tree]);
+	if (tree.diff)
+		return (
+			<span class={`legend ${theme}`} aria-hidden="true" data-testid="diff-legend">
+				{(['more in B', 'less in B', 'no significant change', 'hatched: gone'] as const).map((text, i) => <i key={text} class={`change-${i}`}>{text}</i>)}
+			</span>
+		);
 	return (
 		<span class={`legend ${theme}`} aria-hidden="true">
 			{KIND_LEGEND.filter(([, of]) => of.some((k) => kinds.has(k))).map(([name, of]) => <i key={name} class={`kind-${of[0]}`}>{name}</i>)}

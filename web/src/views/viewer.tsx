@@ -5,6 +5,7 @@ import { computed, signal } from '@preact/signals';
 import { render } from 'preact';
 import { slabRead } from '../api/slab';
 import '../style.css';
+import { diffTree, hasDiff, type DiffWidth } from '../logic/diff';
 import { formatCount, formatShare, formatValue } from '../logic/format';
 import { topOf, topSort } from '../logic/top';
 import { treeOf, type Tree } from '../logic/tree';
@@ -29,9 +30,28 @@ function summary(t: Tree): string {
 	return facts.filter(Boolean).join(' · ');
 }
 
-const tree = signal(treeOf(slabRead(embeddedSlab())));
-const rows = computed(() => topOf(tree.value));
+const slab = slabRead(embeddedSlab());
+const width = signal<DiffWidth>('b');
+const tree = computed<Tree>(() => (hasDiff(slab) ? diffTree(slab, width.value) : treeOf(slab)));
+/* A side of a comparison lists only what it has. */
+const rows = computed(() => topOf(tree.value).filter((f) => !hasDiff(slab) || f.total > 0));
 const shown = computed(() => topSort(rows.value, state.value.sort === 'total' ? 'total' : 'self').slice(0, MAX_ROWS));
+
+const WIDTHS: readonly (readonly [DiffWidth, string, string])[] = [
+	['b', 'B', 'Boxes as wide as their share of B'],
+	['a', 'A', 'Boxes as wide as their share of A'],
+	['gone', 'Gone', 'Only what B does not have, as wide as its share of A'],
+];
+
+function WidthToggle() {
+	return (
+		<span class="segments small" role="group" aria-label="Width of boxes">
+			{WIDTHS.map(([id, text, title]) => (
+				<button key={id} data-testid={`width-${id}`} title={title} aria-pressed={width.value === id} onClick={() => (width.value = id)}>{text}</button>
+			))}
+		</span>
+	);
+}
 
 function Viewer() {
 	const t = tree.value;
@@ -42,6 +62,7 @@ function Viewer() {
 				<h1>{document.title}</h1>
 				<span class="note number">{summary(t)}</span>
 				<span class="grow" />
+				{hasDiff(slab) && <WidthToggle />}
 				<ThemeButton />
 			</header>
 			<main>
