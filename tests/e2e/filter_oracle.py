@@ -39,7 +39,7 @@ FILTERS = {
         {"show-from": "Ingest", "hide": "^runtime"},
         {"ignore": "vdso|badger"},
         {"tag": "thread_id=^2764734$,6$"},
-        {"tag-ignore": "thread_name=^p", "focus": "x"},
+        {"tag-ignore": "thread_id:27561", "focus": "runtime"},
         {"tag": "thread_name:par"},
     ],
     "pyroscope-heap.pb.gz": [
