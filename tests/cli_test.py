@@ -94,6 +94,9 @@ def merge_adds_up_whatever_the_formats():
         )
         refused(wick("merge", "-o", path / "x.pb", path / "a.folded", path / "absent"), 1, "absent")
         assert not (path / "x.pb").exists()
+        result = wick("merge", "-o", out, "--force", "--focus", "parse", path / "a.folded", path / "b.pb.gz")
+        assert sorted(out.read_text().splitlines()) == ["main;parse 15", "main;parse;read_[k] 30"], result.stderr
+        refused(wick("merge", "-o", out, "--tag", "(", path / "a.folded"), 2, "--tag: at character 2")
         refused(wick("merge", path / "a.folded"), 2, "-o")
         refused(wick("merge", "-o", path / "x.pb"), 2, "at least one")
 

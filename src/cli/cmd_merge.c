@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/saturate.h"
 #include "cli/command.h"
+#include "cli/filter_options.h"
 #include "cli/profile_file.h"
 
 #include <errno.h>
@@ -18,7 +19,13 @@ struct merge_options {
 	const char *out, *type;
 	bool force;
 	struct read_options read;
+	struct filter *filter;
 };
+
+static void merge_options_done(struct merge_options *m)
+{
+	filter_free(&m->filter);
+}
 
 struct merge {
 	struct profile sum;
@@ -71,13 +78,18 @@ static int compact(struct merge *m, bool always)
 	return r;
 }
 
-/* Decodes one input, adds it and forgets it. */
-static int add_file(struct merge *m, struct read_options *read, const char *path, struct error *err)
+/* Decodes one input, filters it, adds it and forgets it. */
+static int add_file(struct merge *m, struct merge_options *o, const char *path, struct error *err)
 {
 	struct profile p;
-	int r = profile_load(path, read, &p, err);
+	int r = profile_load(path, &o->read, &p, err);
 	if (r < 0)
 		return r;
+	r = filter_options_apply(o->filter, path, &p, err);
+	if (r < 0) {
+		profile_done(&p);
+		return r;
+	}
 	if (m->first)
 		note_lost(m, &p);
 	else
@@ -106,7 +118,7 @@ static int merge(struct merge_options *o, char **inputs, struct error *err)
 	if (r < 0)
 		return error_set(err, r, "out of memory");
 	for (; r == 0 && *inputs; inputs++)
-		r = add_file(&m, &o->read, *inputs, err);
+		r = add_file(&m, o, *inputs, err);
 	if (r == 0 && (r = compact(&m, true)) < 0)
 		error_set(err, r, "out of memory");
 	if (r == 0)
@@ -126,8 +138,12 @@ static int run_merge(int argc, char **argv)
 #define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
 #include "cli/read_option.def"
 #undef READ_LIMIT
+#define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
+#include "model/filter.def"
+#undef FILTER
 		READ_OPTION_ROWS{ NULL, 0, NULL, 0 },
 	};
+	_cleanup_(merge_options_done)
 	struct merge_options m = { .read = read_options_default() };
 	struct error err;
 	int o;
@@ -141,6 +157,9 @@ static int run_merge(int argc, char **argv)
 			m.force = true;
 		else if (is_read_option(o)) {
 			if (read_options_set(&m.read, o, optarg, &err) < 0)
+				return command_usage_error(&cmd_merge, "%s", err.text);
+		} else if (is_filter_option(o)) {
+			if (filter_options_add(&m.filter, o, optarg, &err) < 0)
 				return command_usage_error(&cmd_merge, "%s", err.text);
 		} else
 			return command_usage_error(&cmd_merge, "unknown option or missing value: %s", argv[optind - 1]);
@@ -156,7 +175,7 @@ static int run_merge(int argc, char **argv)
 const struct command cmd_merge = {
 	.name = "merge",
 	.summary = "add profiles up to one",
-	.usage = "wick merge -o OUT [--type TYPE] [--force] IN...\n"
+	.usage = "wick merge -o OUT [--type TYPE] [--force] [FILTER ...] IN...\n"
 		 "Reads the inputs one after the other, in any formats wick convert reads, and writes their sum in the "
 		 "format\n"
 		 "that the end of OUT names. All inputs must have the same sample types, by name and unit, in any "
@@ -164,6 +183,6 @@ const struct command cmd_merge = {
 		 "Rows of equal stack and labels are summed. Period, default type and doc_url are those of the first "
 		 "input;\n"
 		 "stderr says where inputs differ in them. --type picks the sample type for formats that hold "
-		 "one.\n" READ_USAGE,
+		 "one.\n" FILTER_USAGE READ_USAGE,
 	.run = run_merge,
 };
