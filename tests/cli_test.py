@@ -354,11 +354,11 @@ def report_shows_the_tree_and_says_what_it_left_out():
     ]
     assert lines("--min-percent", "35")[-2:] == [
         "        40  40.00%         10  10.00%    parse",
-        "        30  30.00% is left out with 1 of 4 nodes; --min-percent 0 shows all",
+        "        30  30.00% in 1 of 4 nodes left out; --min-percent 0 shows all",
     ]
     assert lines("--limit", "1")[2:] == [
         "       100 100.00%          0   0.00%  main",
-        "       100 100.00% is left out with 3 of 4 nodes; --min-percent 0 shows all",
+        "       100 100.00% in 3 of 4 nodes left out",
     ]
     tree = json.loads(wick("report", "-", "--tree", "--json", "--limit", "3", stdin=FOLDED.encode()).stdout)
     assert [(n["depth"], n["name"], n["self"], n["total"]) for n in tree["nodes"]] == [
@@ -564,6 +564,8 @@ def color_is_for_terminals_and_names_cannot_fake_it():
         piped = wick("report", path).stdout
         assert b"\x1b" not in piped and b"a?[2J??b" + b"x" * 200 in piped
         assert b"\x1b[31m" in wick("report", path, "--color", "always").stdout
+        path.write_text("github.com/some/where/deep/in/a/tree/pkg.(*Type).Method 1\n")
+        assert b"  .../pkg.(*Type).Method\n" in in_terminal(80, "report", path)
         deep = ";".join(f"f{i}" for i in range(300))
         path.write_text(f"{deep} 1\n")
         tree = re.sub(rb"\x1b\[[0-9;]*m", b"", in_terminal(60, "report", path, "--tree")).decode().splitlines()

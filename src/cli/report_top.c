@@ -59,8 +59,8 @@ static void print_table(const struct report *r, const struct table *t)
 		report_put_value(r, rest);
 		(void)putchar(' ');
 		report_put_share(r, rest);
-		(void)printf(" is left out with %u more functions; --top %u --min-percent 0 shows all\n",
-			     t->n - t->n_shown, t->n);
+		(void)printf(" in %u more; --top %u%s shows all\n", t->n - t->n_shown, t->n,
+			     r->min_percent > 0 ? " --min-percent 0" : "");
 	}
 }
 

@@ -59,12 +59,13 @@ static void print_rest(const struct tree_view *v, const struct treecut_rest *res
 {
 	const struct report *r = v->r;
 	uint32_t n = r->tree->n - 1;
+	const char *hint = r->limit ? "" : "; --min-percent 0 shows all";
 	if (rest->n && v->has_self) {
 		report_put_value(r, rest->self);
-		(void)printf(" %6.2f%% is left out with %u of %u nodes; --min-percent 0 shows all\n",
-			     report_percent(r, rest->self), rest->n, n);
+		(void)printf(" %6.2f%% in %u of %u nodes left out%s\n", report_percent(r, rest->self), rest->n, n,
+			     hint);
 	} else if (rest->n) {
-		(void)printf("%u of %u nodes are left out; --min-percent 0 shows all\n", rest->n, n);
+		(void)printf("%u of %u nodes left out%s\n", rest->n, n, hint);
 	}
 	if (v->cut.n) {
 		report_put_value(r, v->cut.total);

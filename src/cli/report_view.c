@@ -88,9 +88,9 @@ void report_put_function(const struct report *r, uint32_t func, uint32_t used)
 	char line[16] = "";
 	if (f->line)
 		(void)snprintf(line, sizeof(line), ":%u", f->line);
-	/* Two thirds for the name, more where the place needs less. */
+	/* Half for the name, more where the place needs less. */
 	size_t place = f->line ? 1 + file.size + strlen(line) : 0;
-	uint32_t columns = place < room / 3 ? room - (uint32_t)place : room - room / 3;
+	uint32_t columns = place < room / 2 ? room - (uint32_t)place : room - room / 2;
 	terminal_put_name(stdout, name, width ? columns : 0);
 	if (f->line)
 		put_place(r, file, line, width ? room - (name.size < columns ? (uint32_t)name.size : columns) : 0);

@@ -81,29 +81,66 @@ static size_t character(struct slice s, size_t at, bool *ret_shown)
 	return n ? n : 1;
 }
 
-void terminal_put_name(FILE *f, struct slice name, uint32_t columns)
+/* Byte behind the path that a name begins with: "a/b/pkg.(*T).f" without
+ * "a/b", "/src/x.c" without "/src"; 0 = there is none. */
+static size_t path_end(struct slice name)
 {
-	size_t n = 0, at = 0;
+	size_t end = 0;
+	for (size_t i = 0; i < name.size && !strchr("(<[ ", name.data[i]); i++)
+		if (name.data[i] == '/')
+			end = i;
+	return end;
+}
+
+static uint32_t count_columns(struct slice name)
+{
+	uint32_t n = 0;
 	bool shown;
 	for (size_t i = 0; i < name.size; n++)
 		i += character(name, i, &shown);
-	/* The end of a name tells more than its middle, the start most. */
-	size_t from = n, to = n;
-	if (columns && n > columns) {
-		size_t room = columns > strlen(GAP) ? columns - strlen(GAP) : 0;
-		from = room - room / 3;
-		to = n - room / 3;
-	}
-	for (size_t k = 0; k < n; k++) {
-		size_t size = character(name, at, &shown);
-		if (k == from)
+	return n;
+}
+
+/* The name's characters, but not those in [from, to). */
+static void put_without(FILE *f, struct slice name, uint32_t from, uint32_t to)
+{
+	size_t at = 0, size;
+	bool shown;
+	for (uint32_t k = 0; at < name.size; k++, at += size) {
+		size = character(name, at, &shown);
+		if (k == from && from < to)
 			(void)fputs(GAP, f);
-		if (k < from || k >= to) {
-			if (shown)
-				(void)fwrite(name.data + at, 1, size, f);
-			else
-				(void)fputc('?', f);
-		}
-		at += size;
+		if (k >= from && k < to)
+			continue;
+		if (shown)
+			(void)fwrite(name.data + at, 1, size, f);
+		else
+			(void)fputc('?', f);
 	}
+}
+
+void terminal_put_name(FILE *f, struct slice name, uint32_t columns)
+{
+	uint32_t n = count_columns(name);
+	if (columns == 0 || n <= columns) {
+		put_without(f, name, 0, 0);
+		return;
+	}
+	size_t end = path_end(name);
+	struct slice rest = slice_of(name.data + end, name.size - end);
+	uint32_t n_rest = count_columns(rest), gap = (uint32_t)strlen(GAP);
+	uint32_t room = columns > gap ? columns - gap : 0;
+	if (n_rest <= room) {
+		put_without(f, name, 0, n - n_rest);
+		return;
+	}
+	if (end > 0) {
+		rest = slice_of(rest.data + 1, rest.size - 1);
+		n_rest--;
+	}
+	/* Both ends of what remains: what it is in, and what it is. */
+	if (n_rest <= columns)
+		put_without(f, rest, 0, 0);
+	else
+		put_without(f, rest, room - room / 2, n_rest - room / 2);
 }

@@ -31,6 +31,7 @@ const char *terminal_dim(const struct terminal *t);
 const char *terminal_bold(const struct terminal *t);
 const char *terminal_plain(const struct terminal *t);
 
-/* Prints a name in at most `columns` (0 = any number), cut in its middle by
- * "...". Control characters and bytes that are no UTF-8 become '?'. */
+/* Prints a name in at most `columns` (0 = any number): where it is longer,
+ * "..." stands for the path it begins with, or else for its middle. Control
+ * characters and bytes that are no UTF-8 become '?'. */
 void terminal_put_name(FILE *f, struct slice name, uint32_t columns);
