@@ -102,7 +102,10 @@ static void put_side(const struct diff_view *v, enum diff_side side)
 	if (v->diff->has_samples) {
 		(void)fputs(" (", stdout);
 		put_count(s->samples);
-		(void)fputs(" samples)", stdout);
+		(void)fputs(" samples", stdout);
+		if (s->seconds > 0)
+			(void)printf(", %.4g/s", s->samples / s->seconds);
+		(void)putchar(')');
 	}
 }
 

@@ -105,21 +105,22 @@ static double t_tails(double t, double df)
 	return diffstat_incomplete_beta(df / 2, 0.5, df / (df + t * t));
 }
 
+/* Newton's method from the normal quantile, which is never beyond t's: the
+ * tail is convex there, so each step stays on this side of the root. */
 double diffstat_t_quantile(double p, double df)
 {
-	double low = 0, high = 2;
+	double t = diffstat_normal_quantile(p);
 	if (isinf(df))
-		return diffstat_normal_quantile(p);
-	while (t_tails(high, df) > 2 * (1 - p))
-		high *= 2;
-	for (int i = 0; i < 60 && low < high; i++) {
-		double middle = low + (high - low) / 2;
-		if (t_tails(middle, df) > 2 * (1 - p))
-			low = middle;
-		else
-			high = middle;
+		return t;
+	double scale = exp(lgamma((df + 1) / 2) - lgamma(df / 2)) / sqrt(df * M_PI);
+	for (int i = 0; i < 100; i++) {
+		double density = scale * pow(1 + t * t / df, -(df + 1) / 2);
+		double step = (t_tails(t, df) - 2 * (1 - p)) / (2 * density);
+		t += step;
+		if (!(fabs(step) > 1e-12 * t))
+			break;
 	}
-	return high;
+	return t;
 }
 
 /* Wilson's interval of k / n for a quantile z. */
