@@ -16,6 +16,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+/* Samples for which a memo of stacks pays. */
+#define MEMO_MIN 10000
+
 static void decoder_done(struct pprof_decoder *d)
 {
 	struct membudget *budget = d->p->budget;
@@ -26,6 +29,7 @@ static void decoder_done(struct pprof_decoder *d)
 	idtable_done(&d->functions);
 	idtable_done(&d->locations);
 	u64map_done(&d->long_chains);
+	stackmemo_done(&d->memo);
 }
 
 int pprof_fail(struct pprof_decoder *d, const uint8_t *at, int code, const char *fmt, ...)
@@ -345,6 +349,8 @@ static int decode(struct pprof_decoder *d)
 		r = each_row(d, PROFILE_FUNCTION, "function", pprof_take_function);
 	if (r == 0)
 		r = each_row(d, PROFILE_LOCATION, "location", pprof_take_location);
+	if (r == 0 && d->sections[PROFILE_SAMPLE].n >= MEMO_MIN)
+		stackmemo_init(&d->memo, budget);
 	if (r == 0)
 		r = each_row(d, PROFILE_SAMPLE, "sample", pprof_take_sample);
 	return r < 0 ? r : pprof_end_stacks(d);

@@ -12,6 +12,7 @@
 #include "format/limits.h"
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
+#include "format/stackmemo.h"
 #include "model/profile.h"
 #include "model/stackwalk.h"
 
@@ -22,6 +23,14 @@
 struct pprof_section {
 	size_t first, end; /* offsets */
 	uint32_t n;
+};
+
+/* What the memo knows of a stack, or learns once it has been walked. */
+struct pprof_callers {
+	uint32_t node, n_frames;   /* known: where to go on, and how deep that is */
+	struct stackmemo_row *row; /* else, unless NULL: the row to fill */
+	struct slice bytes;	   /*   with what these led to, */
+	uint32_t n_up;		   /*   this many frames above the leaf (codes, while being read) */
 };
 
 struct pprof_decoder {
@@ -43,6 +52,9 @@ struct pprof_decoder {
 	uint32_t stack_from[STACKWALK_BATCH + 1];
 	uint32_t n_stacks, first_waiting; /* first_waiting: the row of stack 0 */
 	uint32_t stack_codes;		  /* the current stack's, or'ed */
+	struct pprof_callers callers[STACKWALK_BATCH + 1];
+	struct slice cut_run; /* the current stack's ids, when only the leaf's part was read */
+	struct stackmemo memo;
 
 	int64_t values[PROFILE_MAX_TYPES];
 	struct label labels[LABELS_MAX];

@@ -10,13 +10,20 @@
 /* Lines of one location that are walked anew for each sample. */
 #define SHORT_CHAIN 16
 
+static struct pprof_callers *current(struct pprof_decoder *d)
+{
+	return &d->callers[d->n_stacks];
+}
+
 void pprof_begin_stack(struct pprof_decoder *d)
 {
 	d->frames.n = d->stack_from[d->n_stacks];
 	d->stack_codes = 0;
+	d->cut_run = slice_of(NULL, 0);
+	*current(d) = (struct pprof_callers){ 0 };
 }
 
-int pprof_push_location(struct pprof_decoder *d, const uint8_t *at, uint64_t id)
+static int push_id(struct pprof_decoder *d, const uint8_t *at, uint64_t id)
 {
 	if (d->frames.n - d->stack_from[d->n_stacks] >= d->limits->depth)
 		return pprof_fail_limit(d, at, "frames", d->limits->depth);
@@ -61,23 +68,75 @@ static int push_small_ids(struct pprof_decoder *d, struct slice ids)
 	return 1;
 }
 
-int pprof_push_locations(struct pprof_decoder *d, struct slice ids)
+/* Any packed run, id by id. */
+static int push_ids(struct pprof_decoder *d, struct slice ids)
 {
-	int k = idtable_is_dense(&d->locations) ? push_small_ids(d, ids) : 0;
-	if (k != 0)
-		return k < 0 ? k : 0;
 	struct pb_reader r = pb_reader_nested(ids);
 	while (r.at < r.end) {
 		const uint8_t *at = r.at;
 		uint64_t id = 0;
-		k = pb_varint(&r, &id);
+		int k = pb_varint(&r, &id);
 		if (k < 0)
 			return pprof_fail_reader(d, &r, k);
-		k = pprof_push_location(d, at, id);
+		k = push_id(d, at, id);
 		if (k < 0)
 			return k;
 	}
 	return 0;
+}
+
+/* A run of small ids, up to where its callers are known. As push_small_ids(). */
+static int push_with_memo(struct pprof_decoder *d, struct slice ids)
+{
+	size_t cut = d->memo.rows ? stackmemo_cut(ids) : 0;
+	struct slice callers = slice_of(ids.data + cut, ids.size - cut);
+	bool found = false;
+	struct stackmemo_row *row = cut ? stackmemo_find(&d->memo, callers, &found) : NULL;
+	if (!row)
+		return push_small_ids(d, ids);
+	int k = push_small_ids(d, slice_of(ids.data, cut));
+	uint32_t n = d->frames.n - d->stack_from[d->n_stacks];
+	if (found && k > 0 && n <= d->limits->depth - row->n_frames) {
+		*current(d) = (struct pprof_callers){ .node = row->node, .n_frames = row->n_frames };
+		d->cut_run = ids;
+		return 1;
+	}
+	if (k > 0)
+		k = push_small_ids(d, callers);
+	if (k > 0)
+		*current(d) = (struct pprof_callers){ .row = row, .bytes = callers, .n_up = n };
+	return k;
+}
+
+/* More ids follow those read, so theirs are not the callers of all. */
+static int forget_callers(struct pprof_decoder *d)
+{
+	struct slice run = d->cut_run;
+	*current(d) = (struct pprof_callers){ 0 };
+	if (run.size == 0)
+		return 0;
+	pprof_begin_stack(d);
+	return push_ids(d, run);
+}
+
+int pprof_push_location(struct pprof_decoder *d, const uint8_t *at, uint64_t id)
+{
+	int r = forget_callers(d);
+	return r < 0 ? r : push_id(d, at, id);
+}
+
+int pprof_push_locations(struct pprof_decoder *d, struct slice ids)
+{
+	bool first = d->frames.n == d->stack_from[d->n_stacks];
+	int k = first ? 0 : forget_callers(d);
+	uint32_t n_before = d->frames.n, codes = d->stack_codes;
+	if (k == 0 && idtable_is_dense(&d->locations))
+		k = first ? push_with_memo(d, ids) : push_small_ids(d, ids);
+	if (k != 0)
+		return k < 0 ? k : 0;
+	d->frames.n = n_before;
+	d->stack_codes = codes;
+	return push_ids(d, ids);
 }
 
 static const uint32_t *chain_of(const struct pprof_decoder *d, uint32_t code, uint32_t *ret_n)
@@ -87,14 +146,15 @@ static const uint32_t *chain_of(const struct pprof_decoder *d, uint32_t code, ui
 	return chain + 1;
 }
 
-/* How many frames the current stack's codes stand for; *ret_longest: the
- * most that one of them does. */
-static uint64_t count_frames(const struct pprof_decoder *d, uint32_t *ret_longest)
+/* How many frames the current stack's first `n_codes` codes stand for;
+ * *ret_longest: the most that one of them does. */
+static uint64_t count_frames(const struct pprof_decoder *d, uint32_t n_codes, uint32_t *ret_longest)
 {
+	const uint32_t *codes = d->frames.data + d->stack_from[d->n_stacks];
 	uint64_t n_frames = 0;
 	*ret_longest = 1;
-	for (uint32_t i = d->stack_from[d->n_stacks]; i < d->frames.n; i++) {
-		uint32_t code = d->frames.data[i], n = 1;
+	for (uint32_t i = 0; i < n_codes; i++) {
+		uint32_t code = codes[i], n = 1;
 		if (code & PPROF_CHAIN)
 			(void)chain_of(d, code, &n);
 		n_frames += n;
@@ -144,6 +204,17 @@ static int walk_code(struct pprof_decoder *d, uint32_t code, uint32_t *node)
 	return r;
 }
 
+static void learn_callers(const struct pprof_decoder *d, const struct pprof_callers *c, uint32_t n_frames,
+			  struct node_id node)
+{
+	for (uint32_t i = 0; i < c->n_up; i++)
+		node = d->p->dict.node_parent.data[node.v];
+	c->row->at = c->bytes.data;
+	c->row->size = (uint32_t)c->bytes.size;
+	c->row->n_frames = n_frames - c->n_up;
+	c->row->node = node.v;
+}
+
 /* Gives the rows of the stacks before the current one their nodes. */
 static int walk_waiting(struct pprof_decoder *d, const uint8_t *at)
 {
@@ -151,12 +222,19 @@ static int walk_waiting(struct pprof_decoder *d, const uint8_t *at)
 	struct node_id nodes[STACKWALK_BATCH];
 	uint32_t n = d->n_stacks;
 	const uint32_t *from = d->stack_from;
-	for (uint32_t i = 0; i < n; i++)
+	if (n == 0)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
 		stacks[i] = stack_leaf_first(d->frames.data + from[i], from[i + 1] - from[i]);
+		stacks[i].from = d->callers[i].node;
+	}
 	int r = stackwalk(&d->p->dict, stacks, n, nodes);
 	if (r < 0)
 		return pprof_fail_memory(d, at, r);
 	memcpy(d->p->node.data + d->first_waiting, nodes, n * sizeof(*nodes));
+	for (uint32_t i = 0; i < n; i++)
+		if (d->callers[i].row)
+			learn_callers(d, &d->callers[i], from[i + 1] - from[i], nodes[i]);
 	d->n_stacks = 0;
 	return 0;
 }
@@ -164,7 +242,7 @@ static int walk_waiting(struct pprof_decoder *d, const uint8_t *at)
 /* The way of a stack with a location of very many lines. */
 static int walk_codes(struct pprof_decoder *d, const uint8_t *at)
 {
-	uint32_t from = d->stack_from[d->n_stacks], node = 0;
+	uint32_t from = d->stack_from[d->n_stacks], node = current(d)->node;
 	int r = walk_waiting(d, at);
 	if (r < 0)
 		return r;
@@ -181,8 +259,10 @@ int pprof_end_stack(struct pprof_decoder *d, const uint8_t *at)
 {
 	if (d->stack_codes & PPROF_CHAIN) {
 		uint32_t longest;
-		uint64_t n_frames = count_frames(d, &longest);
-		if (n_frames > d->limits->depth)
+		struct pprof_callers *c = current(d);
+		c->n_up = (uint32_t)count_frames(d, c->n_up, &longest);
+		uint64_t n_frames = count_frames(d, d->frames.n - d->stack_from[d->n_stacks], &longest);
+		if (n_frames > d->limits->depth - c->n_frames)
 			return pprof_fail_limit(d, at, "frames", d->limits->depth);
 		int r = longest > SHORT_CHAIN ? walk_codes(d, at) : expand_chains(d, at, (uint32_t)n_frames);
 		if (r < 0 || longest > SHORT_CHAIN)
@@ -196,5 +276,5 @@ int pprof_end_stack(struct pprof_decoder *d, const uint8_t *at)
 
 int pprof_end_stacks(struct pprof_decoder *d)
 {
-	return d->n_stacks ? walk_waiting(d, d->bytes.data + d->sections[PROFILE_SAMPLE].end) : 0;
+	return walk_waiting(d, d->bytes.data + d->sections[PROFILE_SAMPLE].end);
 }

@@ -244,6 +244,72 @@ static void inlined_locations_stay_apart(void **state)
 	profile_done(&p);
 }
 
+enum form { FORM_PACKED, FORM_SINGLE, FORM_BOTH, N_FORMS };
+
+/* A packed run and the last ids behind it, one by one. */
+static void put_sample_of_both(struct buf *out, const uint64_t *ids, size_t n)
+{
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 20);
+	put_packed(&m, SAMPLE_LOCATION_ID, ids, n - 3);
+	for (size_t i = n - 3; i < n; i++)
+		pb_put_uint(&m, SAMPLE_LOCATION_ID, ids[i]);
+	pb_put_uint(&m, SAMPLE_VALUE, 1);
+	pb_put_bytes(out, PROFILE_SAMPLE, bytes_of(&m));
+}
+
+/* Samples of few stacks whose first frames vary; every other one packed for
+ * FORM_BOTH. */
+static void put_varied_samples(struct buf *b, enum form form)
+{
+	uint32_t seed = 11;
+	put_pair(b, PROFILE_SAMPLE_TYPE, VALUE_TYPE_TYPE, 1, VALUE_TYPE_UNIT, 2);
+	put_pair(b, PROFILE_FUNCTION, FUNCTION_ID, 1, FUNCTION_NAME, 3);
+	put_pair(b, PROFILE_FUNCTION, FUNCTION_ID, 2, FUNCTION_NAME, 4);
+	for (uint32_t i = 1; i <= 3000; i++)
+		put_pair(b, PROFILE_LOCATION, LOCATION_ID, i, LOCATION_ADDRESS, 0x1000 + i);
+	for (uint32_t i = 3001; i <= 3100; i++)
+		put_location(b, i, (uint64_t[]){ 1 + i % 2, 2 - i % 2 }, 2);
+	for (uint32_t i = 0; i < 12000; i++) {
+		uint64_t ids[60];
+		uint32_t base = i % 97, n = 20 + base % 41;
+		for (uint32_t k = 0; k < n; k++) {
+			seed = seed * 1664525 + 1013904223;
+			ids[k] = 1 + (k < 4 ? (seed >> 16) % 3100 : (base * 60 + k * k * 7) % 3100);
+		}
+		if (form == FORM_BOTH && i % 2)
+			put_sample_of_both(b, ids, n);
+		else
+			put_sample(b, ids, n, form != FORM_SINGLE);
+	}
+	put_strings(b);
+}
+
+/* What was read before is taken up again only where it is the same. */
+static void known_callers_lead_to_the_same_nodes(void **state)
+{
+	(void)state;
+	struct profile p[N_FORMS];
+	for (int i = 0; i < N_FORMS; i++) {
+		_cleanup_(buf_done)
+		struct buf b = buf_of(8 << 20);
+		put_varied_samples(&b, (enum form)i);
+		assert_int_equal(profile_init(&p[i], NULL), 0);
+		assert_int_equal(pprof_decode(bytes_of(&b), &format_limits_default, &p[i], NULL), 0);
+	}
+	for (int i = 1; i < N_FORMS; i++) {
+		const struct dict *x = &p[0].dict, *y = &p[i].dict;
+		assert_int_equal(profile_n_samples(&p[i]), 12000);
+		assert_int_equal(dict_n_nodes(x), dict_n_nodes(y));
+		size_t size = dict_n_nodes(x) * sizeof(uint32_t);
+		assert_memory_equal(x->node_parent.data, y->node_parent.data, size);
+		assert_memory_equal(x->node_frame.data, y->node_frame.data, size);
+		assert_memory_equal(p[0].node.data, p[i].node.data, 12000 * sizeof(uint32_t));
+	}
+	for (int i = 0; i < N_FORMS; i++)
+		profile_done(&p[i]);
+}
+
 static void empty_profile_is_valid(void **state)
 {
 	(void)state;
@@ -452,12 +518,19 @@ static void compressed_input_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_survives),		 cmocka_unit_test(real_files_survive),
-		cmocka_unit_test(form_does_not_matter),		 cmocka_unit_test(inlined_locations_stay_apart),
-		cmocka_unit_test(empty_profile_is_valid),	 cmocka_unit_test(long_inlining_is_walked_once),
-		cmocka_unit_test(messages_name_place_and_field), cmocka_unit_test(limits_are_named),
-		cmocka_unit_test(budget_ends_in_an_error),	 cmocka_unit_test(cut_anywhere_is_refused),
-		cmocka_unit_test(flipped_bits_do_no_harm),	 cmocka_unit_test(compressed_input_says_so),
+		cmocka_unit_test(everything_survives),
+		cmocka_unit_test(real_files_survive),
+		cmocka_unit_test(form_does_not_matter),
+		cmocka_unit_test(inlined_locations_stay_apart),
+		cmocka_unit_test(known_callers_lead_to_the_same_nodes),
+		cmocka_unit_test(empty_profile_is_valid),
+		cmocka_unit_test(long_inlining_is_walked_once),
+		cmocka_unit_test(messages_name_place_and_field),
+		cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(budget_ends_in_an_error),
+		cmocka_unit_test(cut_anywhere_is_refused),
+		cmocka_unit_test(flipped_bits_do_no_harm),
+		cmocka_unit_test(compressed_input_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
