@@ -88,8 +88,8 @@ static void strangers_are_named(void **state)
 		CASE("hello, world\nthis is a letter\n", -EBADMSG, "not a profile wick knows; looks like text"),
 		CASE("\x00\x01\x02\x03", -EBADMSG,
 		     "not a profile wick knows; looks like binary data of no kind wick has heard of"),
-		CASE("a;b 1\nc;d x\n", -EBADMSG, "folded: line 2: weight \"x\" is not a whole number"),
-		CASE("a;b 1.5\n", -EBADMSG, "folded: line 1: weight \"1.5\" is not a whole number"),
+		CASE("a;b 1\nc;d x\n", -EBADMSG, "folded: line 2: weight \"x\" is not a number >= 0"),
+		CASE("a;b 1.5.\n", -EBADMSG, "folded: line 1: weight \"1.5.\" is not a number >= 0"),
 		CASE("\x32\x00\x12\x00", -EBADMSG, "pprof: at byte 2: sample 1: 0 values for 0 sample types"),
 #undef CASE
 	};

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 
 /* Lines mostly repeat the beginning of the line before, so that is where the
  * walk starts:
@@ -22,6 +23,7 @@ struct folded_reader {
 	const struct format_limits *limits;
 	struct error *err;
 	uint64_t line_number;
+	double left_over;      /* what rounding has taken from weights so far */
 	struct slice previous; /* stack of the line before */
 	VEC(struct done_frame) done;
 };
@@ -145,17 +147,43 @@ static int walk_stack(struct folded_reader *f, struct slice stack, uint32_t *ret
 	return 0;
 }
 
-static int read_weight(const struct folded_reader *f, struct slice word, int64_t *ret)
+static int refuse_weight(const struct folded_reader *f, struct slice word, const char *why)
+{
+	return error_set(f->err, -EBADMSG, "line %" PRIu64 ": weight \"%.*s\" %s", f->line_number,
+			 word.size > 40 ? 40 : (int)word.size, (const char *)word.data, why);
+}
+
+/* What the digits behind a point come to together with what rounding took
+ * from the lines before: 0, 1 or 2. -1: these are no digits. */
+static int round_fraction(struct folded_reader *f, struct slice digits)
+{
+	double part = 0, place = 0.1;
+	for (size_t i = 0; i < digits.size; i++, place /= 10) {
+		if (digits.data[i] < '0' || digits.data[i] > '9')
+			return -1;
+		part += place * (digits.data[i] - '0');
+	}
+	part += f->left_over;
+	double whole = nearbyint(part);
+	f->left_over = part - whole;
+	return (int)whole;
+}
+
+static int read_weight(struct folded_reader *f, struct slice word, int64_t *ret)
 {
 	int64_t weight = 0;
-	for (size_t i = 0; i < word.size; i++) {
-		if (word.data[i] < '0' || word.data[i] > '9')
-			return error_set(f->err, -EBADMSG, "line %" PRIu64 ": weight \"%.*s\" is not a whole number",
-					 f->line_number, word.size > 40 ? 40 : (int)word.size, (const char *)word.data);
+	size_t i = 0;
+	for (; i < word.size && word.data[i] >= '0' && word.data[i] <= '9'; i++)
 		if (__builtin_mul_overflow(weight, 10, &weight) ||
 		    __builtin_add_overflow(weight, word.data[i] - '0', &weight))
-			return error_set(f->err, -EBADMSG, "line %" PRIu64 ": weight %.*s does not fit into 63 bits",
-					 f->line_number, word.size > 40 ? 40 : (int)word.size, (const char *)word.data);
+			return refuse_weight(f, word, "does not fit into 63 bits");
+	if (i < word.size) {
+		bool has_point = word.data[i] == '.' && word.size > 1;
+		int more = has_point ? round_fraction(f, slice_of(word.data + i + 1, word.size - i - 1)) : -1;
+		if (more < 0)
+			return refuse_weight(f, word, "is not a number >= 0");
+		if (__builtin_add_overflow(weight, more, &weight))
+			return refuse_weight(f, word, "does not fit into 63 bits");
 	}
 	*ret = weight;
 	return 0;

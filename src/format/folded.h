@@ -16,8 +16,9 @@
 #include "model/profile.h"
 
 /* Type samples:count, one sample per line. `p` as for pprof_decode(); input
- * may be compressed. Weights are whole numbers >= 0: "1.5" is refused.
- * Messages read "line 3: ...". */
+ * may be compressed. Weights are numbers >= 0 without an exponent; what
+ * rounding takes from one of "1.5" is added to the next, so that the sum is
+ * right to one. Messages read "line 3: ...". */
 int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
 		  struct error *err) must_check;
 

@@ -69,6 +69,15 @@ static void forms_of_lines(void **state)
 	assert_becomes("a 9223372036854775807\na 1\n", "a 9223372036854775807\n");
 }
 
+/* Tools that scale write fractions; all together they are still right. */
+static void fractions_are_carried_on(void **state)
+{
+	(void)state;
+	assert_becomes("a 1.5\nb 1.5\nc .25\nd .75\n", "a 1\nb 2\nd 1\n");
+	assert_becomes("a 2.\na 0.999999999999999999999999999999\n", "a 3\n");
+	assert_becomes("a 9223372036854775807.4\n", "a 9223372036854775807\n");
+}
+
 static void kinds_come_from_annotations(void **state)
 {
 	(void)state;
@@ -95,13 +104,16 @@ static void messages_name_the_line(void **state)
 	(void)state;
 	assert_refused("", -ENODATA, "no stack in 0 lines");
 	assert_refused("\n\n", -ENODATA, "no stack in 2 lines");
-	assert_refused("a;b 1\nc;d 1.5\n", -EBADMSG, "line 2: weight \"1.5\" is not a whole number");
-	assert_refused("a;b -1\n", -EBADMSG, "line 1: weight \"-1\" is not a whole number");
+	assert_refused("a;b 1\nc;d 1.5.2\n", -EBADMSG, "line 2: weight \"1.5.2\" is not a number >= 0");
+	assert_refused("a;b 1\nc;d .\n", -EBADMSG, "line 2: weight \".\" is not a number >= 0");
+	assert_refused("a;b 9223372036854775807.9\n", -EBADMSG,
+		       "line 1: weight \"9223372036854775807.9\" does not fit into 63 bits");
+	assert_refused("a;b -1\n", -EBADMSG, "line 1: weight \"-1\" is not a number >= 0");
 	assert_refused("a;b\n", -EBADMSG, "line 1: not \"stack weight\"");
-	assert_refused("a b\n", -EBADMSG, "line 1: weight \"b\" is not a whole number");
+	assert_refused("a b\n", -EBADMSG, "line 1: weight \"b\" is not a number >= 0");
 	assert_refused("\n12\n", -EBADMSG, "line 2: not \"stack weight\"");
 	assert_refused("a 9223372036854775808\n", -EBADMSG,
-		       "line 1: weight 9223372036854775808 does not fit into 63 bits");
+		       "line 1: weight \"9223372036854775808\" does not fit into 63 bits");
 }
 
 static void limits_are_named(void **state)
@@ -241,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_survive),
 		cmocka_unit_test(forms_of_lines),
+		cmocka_unit_test(fractions_are_carried_on),
 		cmocka_unit_test(kinds_come_from_annotations),
 		cmocka_unit_test(messages_name_the_line),
 		cmocka_unit_test(limits_are_named),
