@@ -66,6 +66,28 @@ static void json_is_told_by_its_keys(void **state)
 	}
 }
 
+/* Forms that begin like others: a count that ends in a number is not folded. */
+static void older_forms_are_told_by_their_first_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum format format;
+	} cases[] = {
+		{ "goroutine profile: total 7\n", FORMAT_GPERF },
+		{ "# comment\n\nthreadcreate profile: total 1\n", FORMAT_GPERF },
+		{ "goroutine profile: total;f 7\n", FORMAT_FOLDED },
+		{ "heap profile: 1: 8 [1: 8] @ growthz\n", FORMAT_GPERF },
+		{ "--- contentionz 1 ---\n", FORMAT_GPERF },
+		{ "--- Memory map: ---\n", FORMAT_UNKNOWN },
+		{ "# callgrind format\nversion: 1\nevents: Ir\n", FORMAT_CALLGRIND },
+		{ "desc: I1 cache\ncmd: true\nevents: Ir Dr\n", FORMAT_CALLGRIND },
+		{ "std::events: f;g 12\n", FORMAT_FOLDED },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(format_detect(slice_str(cases[i].text)), cases[i].format);
+}
+
 static void strangers_are_named(void **state)
 {
 	(void)state;
@@ -106,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(content_decides),
 		cmocka_unit_test(json_is_told_by_its_keys),
+		cmocka_unit_test(older_forms_are_told_by_their_first_line),
 		cmocka_unit_test(strangers_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
