@@ -746,6 +746,27 @@ def half_files_are_salvaged_when_asked():
         assert whole.returncode == 0 and not whole.stderr and b"salvaged" not in out.read_bytes()
 
 
+@case
+def half_a_pprof_file_is_salvaged():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        whole, out = path / "whole.pb", path / "out.pb"
+        assert wick("convert", "-", whole, stdin=FOLDED.encode()).returncode == 0
+        data = whole.read_bytes()
+        half = data[:-8]
+        refused(wick("report", "-", stdin=half), 3, "ends inside a field; --salvage keeps")
+        refused(wick("report", "-", stdin=gzip.compress(data)[:-4]), 3, "ends early", "--salvage keeps")
+        result = wick("convert", "-", out, "--salvage", stdin=half)
+        assert result.returncode == 0, result.stderr
+        said = f"ends in the middle of string 7, at byte {len(half)}; 3 samples kept; lost: 1 frame names\n"
+        assert result.stderr.decode().endswith("salvaged: " + said), result.stderr
+        result = wick("report", "-", "--salvage", stdin=gzip.compress(data)[:-4])
+        assert result.returncode == 0 and b"100" in result.stdout, result.stderr
+        assert b"gzip: ends early" in result.stderr and b"3 samples kept\n" in result.stderr, result.stderr
+        result = wick("report", "-", "--salvage", stdin=data[: len(data) // 3])
+        refused(result, 3, "nothing can be kept without its")
+
+
 def peak_of(*arguments):
     """Exit status, stderr and peak memory in MiB of one run."""
     with tempfile.TemporaryFile() as said:

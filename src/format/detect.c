@@ -211,8 +211,11 @@ const char *format_looks_like(struct slice bytes)
 	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
 }
 
-static bool is_salvageable(enum format format)
+static bool is_salvageable(struct slice half)
 {
+	enum format format = format_detect(half);
+	if (format == FORMAT_PPROF)
+		return pprof_is_salvageable(half);
 	return format == FORMAT_FOLDED || format == FORMAT_PERFSCRIPT || format == FORMAT_PERFDATA;
 }
 
@@ -239,7 +242,7 @@ static int decode_as(enum format format, struct slice plain, const struct format
 {
 	switch (format) {
 	case FORMAT_PPROF:
-		return pprof_decode(plain, limits, p, err);
+		return pprof_salvage(plain, limits, salvage, p, err);
 	case FORMAT_OTLP:
 		return otlp_decode(plain, limits, p, err);
 	case FORMAT_FOLDED:
@@ -267,6 +270,14 @@ static int decode_as(enum format format, struct slice plain, const struct format
 			 format_looks_like(plain));
 }
 
+static int say_salvage(int r, struct error *err)
+{
+	struct error why = { "" };
+	if (err)
+		why = *err;
+	return error_set(err, r, "%s; --salvage keeps what can be read of it", why.text);
+}
+
 int format_inflate(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
 		   struct buf *inflated, struct slice *ret, struct error *err)
 {
@@ -277,9 +288,9 @@ int format_inflate(struct slice bytes, const struct format_limits *limits, struc
 		*ret = slice_of(inflated->data, inflated->n);
 		return 0;
 	}
-	if (r == -ENODATA && is_salvageable(format_detect(slice_of(inflated->data, inflated->n))))
-		return error_set(err, r, "%s; --salvage keeps what can be read of it", why.text);
-	return r < 0 ? error_set(err, r, "%s", why.text) : 0;
+	if (r < 0)
+		(void)error_set(err, r, "%s", why.text);
+	return r == -ENODATA && is_salvageable(slice_of(inflated->data, inflated->n)) ? say_salvage(r, err) : r;
 }
 
 int format_decode_plain(struct slice plain, enum codec codec, const struct format_limits *limits,
@@ -294,6 +305,8 @@ int format_decode_plain(struct slice plain, enum codec codec, const struct forma
 		plain = salvage_text(format, plain, salvage);
 	int r = decode_as(format, plain, &inner, salvage, p, err);
 	if (r < 0) {
+		if (r == -ENODATA && !salvage && format == FORMAT_PPROF && pprof_is_salvageable(plain))
+			r = say_salvage(r, err);
 		if (format != FORMAT_UNKNOWN && codec != CODEC_RAW)
 			error_prefix(err, "decompressed");
 		if (format != FORMAT_UNKNOWN)

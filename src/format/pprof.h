@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "format/limits.h"
+#include "format/salvage.h"
 #include "model/profile.h"
 
 /* Decodes `bytes` (raw, gzip'd or zstd) into `p`, which the caller has
@@ -30,6 +31,17 @@
  * "at byte 123: sample 12: location 99 does not exist". */
 int pprof_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
 		 struct error *err) must_check;
+
+/* The same of plain bytes. With `salvage`, unless NULL, a file that ends early
+ * gives what is whole: samples whose locations are behind the end are left
+ * out, names and labels whose strings are go missing, all counted in
+ * salvage->loss. -ENODATA when nothing can be kept. Whoever cut compressed
+ * input says so in salvage->loss beforehand. */
+int pprof_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		  struct error *err) must_check;
+
+/* Whether that would help half a file; looks at its top level only. */
+bool pprof_is_salvageable(struct slice half);
 
 /* Appends the profile, uncompressed. Same profile, same bytes. -E2BIG past
  * out->max, -ENOMEM. */

@@ -63,6 +63,14 @@ int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *wha
 	return pprof_fail(d, at, -E2BIG, "more than %" PRIu64 " %s", limit, what);
 }
 
+int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t id, uint64_t *lost)
+{
+	if (!d->salvage)
+		return pprof_fail(d, at, -EBADMSG, "%s %" PRIu64 " does not exist", what, id);
+	++*lost;
+	return 0;
+}
+
 int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
 {
 	if (f->wire == (uint32_t)wire)
@@ -73,9 +81,14 @@ int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb
 
 int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index, struct str_id *ret)
 {
-	if (index >= d->strings.n)
+	if (index < d->strings.n) {
+		*ret = d->strings.data[index];
+		return 0;
+	}
+	if (!d->salvage)
 		return pprof_fail(d, at, -EBADMSG, "%s: string %" PRIu64 " does not exist", name, index);
-	*ret = d->strings.data[index];
+	d->lost.strings++;
+	ret->v = 0;
 	return 0;
 }
 
@@ -210,8 +223,13 @@ static int survey(struct pprof_decoder *d)
 		if (k < 0)
 			return k;
 	}
-	if (k < 0)
+	if (k < 0 && !(k == -ENODATA && d->salvage))
 		return pprof_fail_reader(d, &r, k);
+	if (k < 0)
+		pprof_note_cut(d, &r, &f);
+	k = d->salvage ? pprof_check_salvage(d) : 0;
+	if (k < 0)
+		return k;
 	if (d->strings.n == 0)
 		return error_set(d->err, -EBADMSG, "not a pprof profile: it has no string table");
 	return 0;
@@ -265,6 +283,9 @@ static int take_sample_type(struct pprof_decoder *d, const struct pb_field *mess
 {
 	struct value_type t;
 	int r = read_value_type(d, message->bytes, &t);
+	/* Numbers of nobody knows what. */
+	if (r == 0 && d->lost.strings)
+		r = pprof_fail_salvage(d, "sample types' names");
 	if (r < 0)
 		return r;
 	d->p->types[d->p->n_types++] = t;
@@ -338,9 +359,9 @@ static int decode(struct pprof_decoder *d)
 		r = idtable_init(&d->locations, budget, d->sections[PROFILE_LOCATION].n);
 	if (r < 0)
 		return pprof_fail_memory(d, d->bytes.data, r);
-	r = resolve_header(d);
+	r = each_row(d, PROFILE_SAMPLE_TYPE, "sample_type", take_sample_type);
 	if (r == 0)
-		r = each_row(d, PROFILE_SAMPLE_TYPE, "sample_type", take_sample_type);
+		r = resolve_header(d);
 	if (r == 0)
 		r = each_row(d, PROFILE_COMMENT, "comment", take_comment);
 	if (r == 0)
@@ -353,7 +374,19 @@ static int decode(struct pprof_decoder *d)
 		stackmemo_init(&d->memo, budget);
 	if (r == 0)
 		r = each_row(d, PROFILE_SAMPLE, "sample", pprof_take_sample);
-	return r < 0 ? r : pprof_end_stacks(d);
+	if (r == 0)
+		r = pprof_end_stacks(d);
+	return r == 0 && d->salvage ? pprof_end_salvage(d) : r;
+}
+
+int pprof_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		  struct error *err)
+{
+	if (plain.size == 0)
+		return error_set(err, -ENODATA, "not a profile: it is empty");
+	_cleanup_(decoder_done)
+	struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err, .salvage = salvage };
+	return decode(&d);
 }
 
 int pprof_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
@@ -364,11 +397,7 @@ int pprof_decode(struct slice bytes, const struct format_limits *limits, struct 
 	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
 	if (r < 0)
 		return r;
-	if (plain.size == 0)
-		return error_set(err, -ENODATA, "not a profile: it is empty");
-	_cleanup_(decoder_done)
-	struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
-	r = decode(&d);
+	r = pprof_salvage(plain, limits, NULL, p, err);
 	if (r < 0 && codec_of(bytes) != CODEC_RAW)
 		error_prefix(err, "decompressed");
 	return r;

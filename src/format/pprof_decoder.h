@@ -5,13 +5,15 @@
  *   pprof_decode.c   the two walks, the header
  *   pprof_table.c    mappings, functions, locations
  *   pprof_sample.c   samples
- *   pprof_stack.c    their stacks */
+ *   pprof_stack.c    their stacks
+ *   pprof_salvage.c  what is said of half a file */
 #pragma once
 
 #include "format/idtable.h"
 #include "format/limits.h"
 #include "format/pprof_wire.h"
 #include "format/protobuf.h"
+#include "format/salvage.h"
 #include "format/stackmemo.h"
 #include "model/profile.h"
 #include "model/stackwalk.h"
@@ -33,11 +35,17 @@ struct pprof_callers {
 	uint32_t n_up;		   /*   this many frames above the leaf (codes, while being read) */
 };
 
+/* What a salvaged file refers to but does not hold. */
+struct pprof_lost {
+	uint64_t samples, frames, labels, mappings, strings;
+};
+
 struct pprof_decoder {
 	struct slice bytes;
 	const struct format_limits *limits;
 	struct profile *p;
 	struct error *err;
+	struct salvage *salvage; /* NULL: all must be there */
 
 	struct pprof_section sections[N_PROFILE_FIELDS];
 	VEC(struct str_id) strings; /* by index in the file */
@@ -54,6 +62,7 @@ struct pprof_decoder {
 	uint32_t stack_codes;		  /* the current stack's, or'ed */
 	struct pprof_callers callers[STACKWALK_BATCH + 1];
 	struct slice cut_run; /* the current stack's ids, when only the leaf's part was read */
+	bool misses_location; /* the current stack does */
 	struct stackmemo memo;
 
 	int64_t values[PROFILE_MAX_TYPES];
@@ -64,6 +73,11 @@ struct pprof_decoder {
 
 	const char *row_name; /* for messages: "sample" */
 	uint64_t row;	      /* 1, 2, 3 ... */
+
+	bool is_cut;	      /* the file ends within a field: */
+	const char *cut_name; /* "sample", NULL: some other */
+	uint64_t cut_row;
+	struct pprof_lost lost;
 };
 
 /* "at byte 123: sample 12: <what>"; returns `code`. */
@@ -71,6 +85,8 @@ int pprof_fail(struct pprof_decoder *d, const uint8_t *at, int code, const char 
 int pprof_fail_memory(struct pprof_decoder *d, const uint8_t *at, int code);
 int pprof_fail_reader(struct pprof_decoder *d, const struct pb_reader *r, int code);
 int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t limit);
+/* "at byte 123: location 1: <what> 9 does not exist", or 0 and *lost one more when salvaging. */
+int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t id, uint64_t *lost) must_check;
 
 /* Fields of known kind; the message names the field. */
 int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
@@ -94,3 +110,12 @@ int pprof_push_locations(struct pprof_decoder *d, struct slice ids) must_check;
  * node now or with one of the next. */
 int pprof_end_stack(struct pprof_decoder *d, const uint8_t *at) must_check;
 int pprof_end_stacks(struct pprof_decoder *d) must_check;
+
+/* With d->salvage only. The first walk ended within the field `f`. */
+void pprof_note_cut(struct pprof_decoder *d, const struct pb_reader *r, const struct pb_field *f);
+/* -ENODATA: nothing can be kept without its `missing`. */
+int pprof_fail_salvage(struct pprof_decoder *d, const char *missing);
+/* Behind the first walk: whether enough is there. */
+int pprof_check_salvage(struct pprof_decoder *d) must_check;
+/* Behind the last sample: says what is lost, if anything. */
+int pprof_end_salvage(struct pprof_decoder *d) must_check;

@@ -36,7 +36,7 @@ static int push_label(struct pprof_decoder *d, const struct pb_field *message, u
 	struct label label = { 0 };
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
-	uint64_t num = 0;
+	uint64_t num = 0, n_lost = d->lost.strings;
 	bool has_num = false;
 	int k;
 	while ((k = pb_next(&r, &f)) > 0) {
@@ -55,6 +55,11 @@ static int push_label(struct pprof_decoder *d, const struct pb_field *message, u
 	}
 	if (k < 0)
 		return pprof_fail_reader(d, &r, k);
+	if (d->lost.strings > n_lost) {
+		d->lost.strings = n_lost;
+		d->lost.labels++;
+		return 0;
+	}
 	if (label.str.v) {
 		label.unit.v = 0;
 	} else {
@@ -90,6 +95,7 @@ static int read_sample_field(struct pprof_decoder *d, const struct pb_field *f, 
 int pprof_take_sample(struct pprof_decoder *d, const struct pb_field *message)
 {
 	uint32_t n_values = 0, n_labels = 0;
+	uint64_t n_labels_lost = d->lost.labels;
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
 	int k;
@@ -104,6 +110,11 @@ int pprof_take_sample(struct pprof_decoder *d, const struct pb_field *message)
 	if (n_values != d->p->n_types || n_values == 0)
 		return pprof_fail(d, message->at, -EBADMSG, "%" PRIu32 " values for %" PRIu32 " sample types", n_values,
 				  d->p->n_types);
+	if (d->misses_location) {
+		d->lost.samples++;
+		d->lost.labels = n_labels_lost;
+		return 0;
+	}
 	struct labels_id labels;
 	k = profile_labels(d->p, d->labels, n_labels, &labels);
 	if (k == 0)

@@ -19,6 +19,7 @@ void pprof_begin_stack(struct pprof_decoder *d)
 {
 	d->frames.n = d->stack_from[d->n_stacks];
 	d->stack_codes = 0;
+	d->misses_location = false;
 	d->cut_run = slice_of(NULL, 0);
 	*current(d) = (struct pprof_callers){ 0 };
 }
@@ -31,8 +32,12 @@ static int push_id(struct pprof_decoder *d, const uint8_t *at, uint64_t id)
 	if (r < 0)
 		return pprof_fail_memory(d, at, r);
 	uint32_t code = idtable_get(&d->locations, id);
-	if (!code)
-		return pprof_fail(d, at, -EBADMSG, "location %" PRIu64 " does not exist", id);
+	if (!code) {
+		uint64_t n_missing = 0;
+		r = pprof_miss(d, at, "location", id, &n_missing);
+		d->misses_location = true;
+		return r;
+	}
 	d->stack_codes |= code;
 	d->frames.data[d->frames.n++] = code;
 	return 0;

@@ -89,7 +89,7 @@ int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message)
 int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message)
 {
 	struct function fn = { 0 };
-	uint64_t id = 0;
+	uint64_t id = 0, n_lost = d->lost.strings;
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
 	int k;
@@ -109,6 +109,11 @@ int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message)
 	}
 	if (k < 0)
 		return pprof_fail_reader(d, &r, k);
+	/* Half a file: its frames count as nameless. */
+	if (d->lost.strings > n_lost && !fn.name.v) {
+		d->lost.strings = n_lost;
+		return 0;
+	}
 	struct func_id ours;
 	k = dict_function(&d->p->dict, &fn, &ours);
 	if (k < 0)
@@ -142,7 +147,7 @@ static int read_location(struct pprof_decoder *d, struct slice message, struct l
 		} else if (f.number == LOCATION_MAPPING_ID) {
 			k = pprof_number(d, &f, "mapping_id", &mapping);
 			if (k == 0 && mapping && !idtable_get(&d->mappings, mapping))
-				k = pprof_fail(d, f.at, -EBADMSG, "mapping %" PRIu64 " does not exist", mapping);
+				k = pprof_miss(d, f.at, "mapping", mapping, &d->lost.mappings);
 		}
 		if (k < 0)
 			return k;
@@ -168,7 +173,7 @@ static int read_line(struct pprof_decoder *d, struct slice message, struct frame
 		} else if (f.number == LINE_FUNCTION_ID) {
 			k = pprof_number(d, &f, "function_id", &function);
 			if (k == 0 && function && !idtable_get(&d->functions, function))
-				k = pprof_fail(d, f.at, -EBADMSG, "function %" PRIu64 " does not exist", function);
+				k = pprof_miss(d, f.at, "function", function, &d->lost.frames);
 		}
 		if (k < 0)
 			return k;
