@@ -22,6 +22,12 @@ static inline struct slice slice_str(const char *s)
 	return (struct slice){ (const uint8_t *)s, strlen(s) };
 }
 
+/* One past the last byte; NULL may have no offset, not even 0. */
+static inline const uint8_t *slice_end(struct slice s)
+{
+	return s.size ? s.data + s.size : s.data;
+}
+
 static inline bool slice_eq(struct slice a, struct slice b)
 {
 	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);

@@ -143,8 +143,10 @@ void gperf_drop_double_leaf(struct gperf_reader *g)
 {
 	for (uint32_t i = 0; i < g->samples.n; i++) {
 		struct gperf_sample *s = &g->samples.data[i];
+		if (s->n < 2)
+			continue;
 		uint32_t *stack = g->stacks.data + s->first;
-		if (s->n > 1 && g->addresses.data[stack[0]].value == g->addresses.data[stack[1]].value + 1) {
+		if (g->addresses.data[stack[0]].value == g->addresses.data[stack[1]].value + 1) {
 			stack[1] = stack[0];
 			s->first++;
 			s->n--;

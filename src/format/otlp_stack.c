@@ -246,7 +246,7 @@ static int walk_rests(struct otlp_decoder *d, uint32_t first, uint32_t *ret_end)
 	uint32_t n = 0;
 	do {
 		const struct otlp_stack *at = &s[first + n];
-		rests[n] = stack_leaf_first(d->stack.data + at->first_frame, at->n_frames);
+		rests[n] = stack_leaf_first(d->stack.data, at->first_frame, at->n_frames);
 		rests[n++].from = at->node;
 	} while (first + n < d->n_waiting && !s[first + n].is_long);
 	int r = stackwalk(&d->p->dict, rests, n, leaves);

@@ -357,6 +357,8 @@ static int decode(struct pprof_decoder *d)
 		r = idtable_init(&d->functions, budget, d->sections[PROFILE_FUNCTION].n);
 	if (r == 0)
 		r = idtable_init(&d->locations, budget, d->sections[PROFILE_LOCATION].n);
+	if (r == 0)
+		r = vec_reserve(budget, &d->frames, 1); /* stacks may all be empty */
 	if (r < 0)
 		return pprof_fail_memory(d, d->bytes.data, r);
 	r = each_row(d, PROFILE_SAMPLE_TYPE, "sample_type", take_sample_type);

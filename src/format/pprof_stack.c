@@ -230,7 +230,7 @@ static int walk_waiting(struct pprof_decoder *d, const uint8_t *at)
 	if (n == 0)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
-		stacks[i] = stack_leaf_first(d->frames.data + from[i], from[i + 1] - from[i]);
+		stacks[i] = stack_leaf_first(d->frames.data, from[i], from[i + 1] - from[i]);
 		stacks[i].from = d->callers[i].node;
 	}
 	int r = stackwalk(&d->p->dict, stacks, n, nodes);

@@ -35,12 +35,12 @@ struct pb_field {
 /* The outermost message: running past the end means truncated. */
 static inline struct pb_reader pb_reader_of(struct slice bytes)
 {
-	return (struct pb_reader){ bytes.data, bytes.data + bytes.size, -ENODATA, NULL };
+	return (struct pb_reader){ bytes.data, slice_end(bytes), -ENODATA, NULL };
 }
 
 static inline struct pb_reader pb_reader_nested(struct slice bytes)
 {
-	return (struct pb_reader){ bytes.data, bytes.data + bytes.size, -EBADMSG, NULL };
+	return (struct pb_reader){ bytes.data, slice_end(bytes), -EBADMSG, NULL };
 }
 
 static inline int pb_fail(struct pb_reader *r, int code, const char *why)

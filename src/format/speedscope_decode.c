@@ -226,7 +226,7 @@ static int add_batch(struct adder *a, const struct jsonr *r, struct batch *b)
 	struct node_id nodes[STACKWALK_BATCH];
 	uint32_t from = 0;
 	for (uint32_t i = 0; i < b->n; from = b->end[i++])
-		stacks[i] = stack_root_first(d->frames_read.data + from, b->end[i] - from);
+		stacks[i] = stack_root_first(d->frames_read.data, from, b->end[i] - from);
 	int k = stackwalk(&d->p->dict, stacks, b->n, nodes);
 	if (k < 0)
 		return fail_memory(r, k);

@@ -161,7 +161,7 @@ static void put_part(struct collapser *c, const struct frame *frame, struct slic
 		buf_add(out, part.data, part.size);
 	if (out->n > from)
 		tidy(out, from, java);
-	struct slice done = slice_of(out->data + from, out->n - from);
+	struct slice done = out->n > from ? slice_of(out->data + from, out->n - from) : slice_of("", 0);
 	if (is_inlined)
 		buf_add_str(out, contains(done, "_[i]") ? "" : "_[i]");
 	else if (c->options->kernel && is_kernel_module(module))

@@ -25,14 +25,15 @@ struct stack_frames {
 	uint32_t from; /* the node to start at, 0 = root */
 };
 
-static inline struct stack_frames stack_root_first(const uint32_t *frames, uint32_t n)
+/* frames[from .. from + n); `frames` may be NULL when n is 0. */
+static inline struct stack_frames stack_root_first(const uint32_t *frames, uint32_t from, uint32_t n)
 {
-	return (struct stack_frames){ frames, n, 1, 0 };
+	return (struct stack_frames){ n ? frames + from : NULL, n, 1, 0 };
 }
 
-static inline struct stack_frames stack_leaf_first(const uint32_t *frames, uint32_t n)
+static inline struct stack_frames stack_leaf_first(const uint32_t *frames, uint32_t from, uint32_t n)
 {
-	return (struct stack_frames){ n ? frames + n - 1 : frames, n, -1, 0 };
+	return (struct stack_frames){ n ? frames + from + n - 1 : NULL, n, -1, 0 };
 }
 
 /* ret[i] = the node of stacks[i], its nodes added where new; the empty stack

@@ -36,7 +36,7 @@ static void make_stacks(uint32_t *frames, struct stack_frames *stacks)
 		uint32_t *f = frames + used, n = next_random(&seed) % 30;
 		for (uint32_t k = 0; k < n; k++)
 			f[k] = 1 + (next_random(&seed) % 4 ? k % N_FRAMES : next_random(&seed) % N_FRAMES);
-		stacks[i] = i % 2 ? stack_root_first(f, n) : stack_leaf_first(f, n);
+		stacks[i] = i % 2 ? stack_root_first(f, 0, n) : stack_leaf_first(f, 0, n);
 		used += n;
 	}
 }
