@@ -3,8 +3,7 @@
  *
  * A large regular file is mapped, anything else is read. As with any map, the
  * file must not be cut while it is in use: reading behind its new end is a
- * SIGBUS. The programs that write profiles replace files, they don't cut
- * them. */
+ * SIGBUS, for which the program has a message. */
 #pragma once
 
 #include "base/buf.h"

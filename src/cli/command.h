@@ -17,6 +17,7 @@ struct command {
 };
 
 #define EXIT_USAGE 2
+#define EXIT_INPUT 3
 
 extern const struct command cmd_up, cmd_server, cmd_agent, cmd_record, cmd_report, cmd_convert, cmd_merge, cmd_diff,
 	cmd_version, cmd_help;

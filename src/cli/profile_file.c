@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/filemap.h"
 #include "base/saturate.h"
+#include "cli/command.h"
 #include "cli/symbolize.h"
 #include "format/callgrind.h"
 #include "format/csv.h"
@@ -22,6 +23,7 @@
 #include "web/viewer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define OUTPUT_MAX ((size_t)4 << 30)
@@ -112,10 +114,20 @@ static int decode(const char *path, struct filemap *file, const struct read_opti
 	return say_loss(path, &salvage, p, err);
 }
 
+/* Whoever writes a profile in place while it is read cuts the map. */
+static void on_cut(int signal_number)
+{
+	static const char text[] = "wick: the file became shorter while it was read\n";
+	(void)signal_number;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EXIT_INPUT);
+}
+
 int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err)
 {
 	_cleanup_(filemap_done)
 	struct filemap file;
+	(void)signal(SIGBUS, on_cut);
 	int r = filemap_init(&file, path, o->limits.input_size, err);
 	if (r < 0)
 		return r;
