@@ -20,8 +20,10 @@ struct elf_reader {
 	struct filewin w;
 	struct error *err;
 	uint64_t phoff, shoff;
-	uint32_t n_ph, n_sh;
+	uint32_t n_ph, n_sh, names_index;
 	struct elf_table dynamic; /* PT_DYNAMIC */
+	struct elf_table names;	  /* of sections */
+	Elf64_Phdr eh_frame_hdr;  /* p_filesz 0 = none */
 };
 
 static void reader_done(struct elf_reader *r)
@@ -108,6 +110,7 @@ static int read_header(struct elf_reader *r)
 	r->e->machine = h->e_machine;
 	r->phoff = h->e_phoff;
 	r->n_ph = h->e_phnum;
+	r->names_index = h->e_shstrndx;
 	if (h->e_shentsize == sizeof(Elf64_Shdr) && h->e_shoff) {
 		r->shoff = h->e_shoff;
 		r->n_sh = h->e_shnum;
@@ -156,6 +159,8 @@ static int read_segments(struct elf_reader *r)
 			read_build_id(r, ph.p_offset, ph.p_filesz, ph.p_align);
 		else if (ph.p_type == PT_DYNAMIC && inside(r->e, ph.p_offset, ph.p_filesz))
 			r->dynamic = (struct elf_table){ ph.p_offset, ph.p_filesz };
+		else if (ph.p_type == PT_GNU_EH_FRAME)
+			r->eh_frame_hdr = ph;
 		if (ret < 0)
 			return ret;
 	}
@@ -192,12 +197,57 @@ static void add_code(struct elf *e, const Elf64_Shdr *sh)
 		e->code[e->n_code++] = (struct elf_code){ sh->sh_addr, end };
 }
 
+static bool is_named(struct elf_reader *r, const Elf64_Shdr *sh, const char *name)
+{
+	uint32_t size = (uint32_t)strlen(name) + 1;
+	const void *p = sh->sh_name < r->names.size ? filewin_at(&r->w, r->names.off + sh->sh_name, size) : NULL;
+	return p && memcmp(p, name, size) == 0;
+}
+
+static void take_cfi(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_cfi *ret)
+{
+	uint64_t end;
+	if (!ret->size && inside(r->e, sh->sh_offset, sh->sh_size) &&
+	    !__builtin_add_overflow(sh->sh_addr, sh->sh_size, &end))
+		*ret = (struct elf_cfi){
+			.off = sh->sh_offset, .size = sh->sh_size, .vaddr = sh->sh_addr, .is_debug = !sh->sh_addr
+		};
+}
+
+/* .eh_frame as the run-time unwinder finds it, for files without section
+ * headers. Its length stands nowhere: it ends with a length of 0. */
+static void read_eh_frame_hdr(struct elf_reader *r)
+{
+	struct elf *e = r->e;
+	const Elf64_Phdr *ph = &r->eh_frame_hdr;
+	uint8_t head[8];
+	int32_t offset;
+	const void *p = ph->p_filesz >= sizeof(head) ? filewin_at(&r->w, ph->p_offset, sizeof(head)) : NULL;
+	if (!p)
+		return;
+	memcpy(head, p, sizeof(head));
+	/* Version 1; a pointer relative to its own place, as signed 32 bits. */
+	if (head[0] != 1 || head[1] != 0x1b)
+		return;
+	memcpy(&offset, head + 4, sizeof(offset));
+	uint64_t vaddr = ph->p_vaddr + 4 + (uint64_t)(int64_t)offset;
+	for (uint32_t i = 0; i < e->n_loads; i++) {
+		const struct elf_load *l = &e->loads[i];
+		uint64_t at = vaddr - l->vaddr;
+		if (vaddr >= l->vaddr && at < l->file_size && inside(e, l->file_off, l->file_size))
+			e->eh_frame =
+				(struct elf_cfi){ .off = l->file_off + at, .size = l->file_size - at, .vaddr = vaddr };
+	}
+}
+
 static void read_sections(struct elf_reader *r)
 {
 	Elf64_Shdr sh;
 	/* With 0xff00 sections or more, section 0 holds their number. */
 	if (r->shoff && r->n_sh == 0 && read_section(r, 0, &sh) && sh.sh_size < UINT32_MAX)
 		r->n_sh = (uint32_t)sh.sh_size;
+	if (r->names_index < r->n_sh && read_section(r, r->names_index, &sh) && inside(r->e, sh.sh_offset, sh.sh_size))
+		r->names = (struct elf_table){ sh.sh_offset, sh.sh_size };
 	for (uint32_t i = 0; i < r->n_sh && read_section(r, i, &sh); i++) {
 		if ((sh.sh_flags & (SHF_ALLOC | SHF_EXECINSTR)) == (SHF_ALLOC | SHF_EXECINSTR))
 			add_code(r->e, &sh);
@@ -207,6 +257,12 @@ static void read_sections(struct elf_reader *r)
 			take_symbols(r, &sh, &r->e->dynsym, &r->e->dynsym_names);
 		else if (sh.sh_type == SHT_NOTE)
 			read_build_id(r, sh.sh_offset, sh.sh_size, sh.sh_addralign);
+		else if (sh.sh_type == SHT_X86_64_UNWIND ||
+			 (sh.sh_type == SHT_PROGBITS && is_named(r, &sh, ".eh_frame")))
+			take_cfi(r, &sh, &r->e->eh_frame);
+		else if (sh.sh_type == SHT_PROGBITS && !(sh.sh_flags & SHF_COMPRESSED) &&
+			 is_named(r, &sh, ".debug_frame"))
+			take_cfi(r, &sh, &r->e->debug_frame);
 	}
 }
 
@@ -315,6 +371,8 @@ int elf_init(struct elf *ret, int fd, struct error *err)
 	read_sections(&r);
 	if (!e.dynsym.size && r.dynamic.size)
 		read_dynamic(&r);
+	if (!e.eh_frame.size)
+		read_eh_frame_hdr(&r);
 	if (r.w.error)
 		return error_set(err, r.w.error, "cannot read the section headers: %s", strerror(-r.w.error));
 	*ret = e;

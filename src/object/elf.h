@@ -41,6 +41,13 @@ struct elf_table {
 	uint64_t off, size;
 };
 
+/* Call frame information: .eh_frame or .debug_frame. */
+struct elf_cfi {
+	uint64_t off, size; /* as in elf_table */
+	uint64_t vaddr;	    /* of its first byte */
+	bool is_debug;
+};
+
 /* Plain data: nothing to release. The fd stays the caller's and must outlive
  * the look-ups made through this. */
 struct elf {
@@ -53,6 +60,7 @@ struct elf {
 	struct elf_code code[ELF_MAX_CODE];
 	struct elf_table symtab, symtab_names; /* .symtab */
 	struct elf_table dynsym, dynsym_names; /* .dynsym, all that is left in stripped files */
+	struct elf_cfi eh_frame, debug_frame;
 	uint8_t build_id[ELF_BUILD_ID_MAX];
 	uint32_t build_id_size; /* 0 = none */
 };

@@ -49,3 +49,11 @@ const void *filewin_at(struct filewin *w, uint64_t off, uint32_t size)
 	}
 	return w->data + (off - w->off);
 }
+
+const void *filewin_ahead(struct filewin *w, uint64_t off, uint32_t *ret_n)
+{
+	const void *p = filewin_at(w, off, 1);
+	if (p)
+		*ret_n = w->n - (uint32_t)(off - w->off);
+	return p;
+}

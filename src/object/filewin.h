@@ -33,3 +33,5 @@ void filewin_done(struct filewin *w);
 /* `size` bytes at `off`, valid until the next call; NULL when they are not in
  * the file, more than the window holds, or could not be read. */
 const void *filewin_at(struct filewin *w, uint64_t off, uint32_t size) must_check;
+/* As many bytes at `off` as are at hand, at least one. */
+const void *filewin_ahead(struct filewin *w, uint64_t off, uint32_t *ret_n) must_check;
