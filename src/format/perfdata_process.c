@@ -181,11 +181,6 @@ static int put_user(struct perfdata *d, const struct perf_mmap *m, uint64_t end)
 	if (r < 0)
 		return r;
 	struct perf_process *p = &d->processes.data[process];
-	/* A new program: nothing of the old one is mapped any more. Until now
-	 * samples were of the old one's call of execve(). */
-	if (p->has_execed)
-		map_space_init(&d->pool, &p->space);
-	p->has_execed = false;
 	if (is_anonymous(path)) {
 		(void)snprintf(perf_map, sizeof(perf_map), "/tmp/perf-%" PRIu32 ".map", m->pid);
 		path = slice_str(perf_map);
@@ -235,8 +230,11 @@ static int read_comm(struct perfdata *d, const struct record_header *h, struct p
 		return r;
 	struct perf_thread *t = &d->threads.data[thread];
 	t->labels_event = 0;
-	if (h->misc & MISC_COMM_EXEC)
-		d->processes.data[t->process].has_execed = true;
+	if (h->misc & MISC_COMM_EXEC) {
+		struct perf_process *p = &d->processes.data[t->process];
+		p->before = p->space;
+		map_space_init(&d->pool, &p->space);
+	}
 	return strtab_intern(&d->p->dict.strings, comm, &t->comm);
 }
 
@@ -357,17 +355,23 @@ static int intern_frame(struct perfdata *d, uint32_t area_id, enum frame_kind ki
 
 int perfdata_frame(struct perfdata *d, uint32_t process, enum frame_kind kind, uint64_t address, uint32_t *ret)
 {
-	const struct map_space *space = &d->processes.data[process].space;
-	uint64_t slot = (address ^ address >> 15 ^ (uint64_t)space->version * 0x9e3779b1u) % N_KNOWN_FRAMES;
+	struct perf_process *p = &d->processes.data[process];
+	uint64_t slot = (address ^ address >> 15 ^ (uint64_t)p->space.version * 0x9e3779b1u) % N_KNOWN_FRAMES;
 	struct known_frame *known = &d->known[slot];
-	if (known->version != space->version || known->address != address) {
-		struct known_frame k = { .address = address, .version = space->version };
-		uint32_t area = map_space_find(&d->pool, space, address);
-		int r = intern_frame(d, area, kind, address, &k.frame.v);
-		if (r < 0)
-			return r;
-		*known = k;
+	if (known->version == p->space.version && known->address == address) {
+		*ret = known->frame.v;
+		return 0;
 	}
-	*ret = known->frame.v;
+	uint32_t area = map_space_find(&d->pool, &p->space, address);
+	if (area)
+		p->before.root = 0;
+	else if (p->before.root)
+		return intern_frame(d, map_space_find(&d->pool, &p->before, address), kind, address, ret);
+	struct known_frame k = { .address = address, .version = p->space.version };
+	int r = intern_frame(d, area, kind, address, &k.frame.v);
+	if (r < 0)
+		return r;
+	*known = k;
+	*ret = k.frame.v;
 	return 0;
 }

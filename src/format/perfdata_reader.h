@@ -50,7 +50,10 @@ struct map_area {
 
 struct perf_process {
 	struct map_space space;
-	bool has_execed; /* its maps are the old program's, until the new one maps something */
+	/* Of the program before execve(), until the new one runs: the kernel may
+	 * be sampled inside that call when the new maps are there already, with
+	 * the old program's address as the caller. */
+	struct map_space before;
 };
 
 struct perf_thread {

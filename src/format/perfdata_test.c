@@ -302,12 +302,17 @@ static void put_attr_record(struct maker *m, uint64_t config, uint64_t sample_ty
 	end(m, at);
 }
 
-static void make_pipe(struct maker *m)
+static void put_pipe_head(struct maker *m)
 {
 	buf_add(&m->out, m->is_big ? "2ELIFREP" : "PERFILE2", 8);
 	put64(m, 16);
 	put_attr_record(m, 0, TYPES, FIRST_ID);
 	put_attr_record(m, 2, TYPES | SAMPLE_RAW, SECOND_ID);
+}
+
+static void make_pipe(struct maker *m)
+{
+	put_pipe_head(m);
 	size_t at = begin(m, RECORD_HEADER_FEATURE, 0);
 	put64(m, FEATURE_CMDLINE);
 	put_command_line(m);
@@ -376,6 +381,33 @@ static void samples_meet_the_maps_of_their_moment(void **state)
 	assert_int_equal(p.comments.n, 2);
 	assert_string_equal(text(&p, p.comments.data[0]), "cmdline : perf record");
 	assert_string_equal(text(&p, p.comments.data[1]), "perf.data: 12 events lost while recording");
+	profile_done(&p);
+	buf_done(&m.out);
+}
+
+/* The kernel samples itself in execve() before and after it has mapped the new
+ * program; the caller is the old one's until the new one has run. */
+static void execve_has_the_old_program_as_caller(void **state)
+{
+	(void)state;
+	static const uint64_t call[] = { CONTEXT_KERNEL, 0xffffffff81000123, CONTEXT_USER, 0x7f0000000010 };
+	static const uint64_t fresh[] = { CONTEXT_USER, 0x7f1000000020, 0x7f0000000010 };
+	struct maker m = { .out = buf_of(1 << 20) };
+	put_pipe_head(&m);
+	put_kernel(&m);
+	put_mmap2(&m, 100, 0x7f0000000000, 0, "/bin/old", 1);
+	put_comm(&m, 100, 100, "new", MISC_COMM_EXEC, 10);
+	put_sample(&m, FIRST_ID, 100, 100, 11, 1, call, 4);
+	put_mmap2(&m, 100, 0x7f1000000000, 0, "/bin/new", 12);
+	put_sample(&m, FIRST_ID, 100, 100, 13, 1, call, 4);
+	put_sample(&m, FIRST_ID, 100, 100, 14, 1, fresh, 3);
+	put_sample(&m, FIRST_ID, 100, 100, 15, 1, call, 4);
+	struct profile p;
+	decode_well(made(&m), &p);
+	assert_folded(&p, 0,
+		      "old+0x10;[kernel.kallsyms]+0xffffffff81000123_[k] 2\n"
+		      "0x7f0000000010;new+0x20 1\n"
+		      "0x7f0000000010;[kernel.kallsyms]+0xffffffff81000123_[k] 1\n");
 	profile_done(&p);
 	buf_done(&m.out);
 }
@@ -634,6 +666,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(samples_meet_the_maps_of_their_moment),
+		cmocka_unit_test(execve_has_the_old_program_as_caller),
 		cmocka_unit_test(threads_have_the_labels_of_perf_script),
 		cmocka_unit_test(every_way_of_writing_it_says_the_same),
 		cmocka_unit_test(half_a_file_is_said_and_salvaged),
