@@ -31,6 +31,8 @@ struct demangling {
 static void take_piece(const char *piece, size_t size, void *opaque)
 {
 	struct demangling *d = opaque;
+	if (size == 0) /* of an empty identifier, whose text may be NULL */
+		return;
 	if (d->full) {
 		if (d->n_pieces_left-- == 0)
 			longjmp(d->leave, 1);
