@@ -2,6 +2,7 @@
 /* wick.c: picks the subcommand. */
 #include "cli/command.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -95,6 +96,9 @@ int main(int argc, char **argv)
 		(void)fputs(c->usage, stdout);
 		return 0;
 	}
+	/* A large column is a map of its own, which grows without a copy left
+	 * behind. (Left to itself, malloc puts them on the heap once one was freed.) */
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	int status = c->run(argc - 1, argv + 1);
 	/* A full disk shows when the last bytes leave. */
 	if (fflush(stdout) != 0 && status == 0) {
