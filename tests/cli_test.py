@@ -767,14 +767,24 @@ def half_a_pprof_file_is_salvaged():
         refused(result, 3, "nothing can be kept without its")
 
 
+# A child's peak counts from before its exec, when its memory is still that of
+# the process that made it: only a small parent can tell.
+SMALL_PARENT = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+child.returncode = os.waitstatus_to_exitcode(status)
+print(child.returncode, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
+"""
+
+
 def peak_of(*arguments):
-    """Exit status, stderr and peak memory in MiB of one run."""
-    with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen([WICK, *arguments], stdout=subprocess.DEVNULL, stderr=said)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        return child.returncode, said.read().decode(), usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+    """Exit status, stderr, peak memory in MiB and CPU seconds of one run."""
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", SMALL_PARENT, WICK, *arguments], capture_output=True, timeout=60, check=True
+    )
+    status, peak, seconds = result.stdout.split()
+    return int(status), result.stderr.decode(), float(peak), float(seconds)
 
 
 @case
