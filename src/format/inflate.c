@@ -16,6 +16,7 @@
 #define ALWAYS_ALLOWED	((size_t)16 << 20)
 #define PLAIN_RATIO	16
 #define ZSTD_WINDOW_LOG 24
+#define HAS_HEADER_CRC	0x02 /* flag of a gzip header; libdeflate does not look at that checksum */
 
 enum codec codec_of(struct slice bytes)
 {
@@ -59,7 +60,7 @@ static uint8_t *next_room(const struct format_limits *limits, struct buf *out, s
  * what is wrong. */
 static bool gzip_at_once(struct slice in, const struct format_limits *limits, struct buf *out)
 {
-	if (in.size < 18)
+	if (in.size < 18 || in.data[3] & HAS_HEADER_CRC)
 		return false;
 	const uint8_t *t = in.data + in.size - 4;
 	size_t size = (size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24;

@@ -182,6 +182,14 @@ static void damage_is_located(void **state)
 	gz.data[gz.n - 8] ^= 1;
 	buf_add_str(&gz, "trailing");
 	assert_refused(bytes_of(&gz), &format_limits_default, -EBADMSG, "incorrect header check");
+	/* A checksum of the header that is wrong. */
+	_cleanup_(buf_done)
+	struct buf crc = buf_of(1 << 20);
+	buf_add(&crc, gz.data, 10);
+	crc.data[3] |= 2;
+	buf_add(&crc, "no", 2);
+	buf_add(&crc, gz.data + 10, gz.n - 10 - strlen("trailing"));
+	assert_refused(bytes_of(&crc), &format_limits_default, -EBADMSG, "header crc mismatch");
 	zs.data[4] ^= 8; /* reserved bit of the frame header */
 	assert_refused(bytes_of(&zs), &format_limits_default, -EBADMSG, "zstd: at byte ");
 }
