@@ -4,13 +4,18 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/jsonw.h"
+#include "base/outfile.h"
 #include "base/pairset.h"
 #include "base/strtab.h"
 #include "base/u64map.h"
 #include "base/utf8.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 /* A wrong or moved id would put a wrong name on a frame. */
 static void strtab_ids_stay(void **state)
@@ -162,10 +167,10 @@ static void files_are_whole_or_absent(void **state)
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/tmp/wick-base-test-%d", (int)getpid());
 	struct error err;
-	assert_int_equal(file_write(path, slice_str("one"), false, &err), 0);
-	assert_int_equal(file_write(path, slice_str("two"), false, &err), -EEXIST);
+	assert_int_equal(outfile_write(path, slice_str("one"), false, &err), 0);
+	assert_int_equal(outfile_write(path, slice_str("two"), false, &err), -EEXIST);
 	assert_non_null(strstr(err.text, "--force"));
-	assert_int_equal(file_write(path, slice_str("three"), true, &err), 0);
+	assert_int_equal(outfile_write(path, slice_str("three"), true, &err), 0);
 	_cleanup_(buf_done)
 	struct buf b = buf_of(5);
 	assert_int_equal(file_read(path, &b, &err), 0);
@@ -175,7 +180,85 @@ static void files_are_whole_or_absent(void **state)
 	assert_int_equal(file_read(path, &small, &err), -E2BIG);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(file_read("/tmp", &b, &err), -EISDIR);
-	assert_true(file_write("/nonexistent/x", slice_str("x"), false, &err) < 0);
+	assert_true(outfile_write("/nonexistent/x", slice_str("x"), false, &err) < 0);
+}
+
+static uint32_t n_entries(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	assert_non_null(dir);
+	uint32_t n = 0;
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		n += e->d_name[0] != '.';
+	(void)closedir(dir);
+	return n;
+}
+
+/* A process that is killed while it writes, having replaced a file before. */
+static int killed_while_writing(const char *path)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct outfile o;
+		if (outfile_open(&o, path, true, NULL) < 0 || outfile_put(&o, slice_str("half"), NULL) < 0)
+			_exit(1);
+		(void)kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void a_kill_leaves_nothing(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/wick-base-test-XXXXXX", path[64];
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof(path), "%s/out", folder);
+	int probe = open(folder, O_TMPFILE | O_WRONLY, 0600);
+	if (probe < 0)
+		(void)rmdir(folder);
+	if (probe < 0)
+		skip_because("no files without a name in /tmp");
+	(void)close(probe);
+	assert_int_equal(outfile_write(path, slice_str("whole"), true, NULL), 0);
+	int status = killed_while_writing(path);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(n_entries(folder), 1);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(64);
+	assert_int_equal(file_read(path, &b, NULL), 0);
+	assert_true(slice_eq(slice_of(b.data, b.n), slice_str("whole")));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+/* What comes in pieces is there once it is committed, and in one piece. */
+static void pieces_wait_for_the_commit(void **state)
+{
+	(void)state;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/tmp/wick-base-test-%d", (int)getpid());
+	struct outfile o;
+	assert_int_equal(outfile_open(&o, path, false, NULL), 0);
+	assert_int_equal(outfile_put(&o, slice_str("one "), NULL), 0);
+	assert_int_equal(outfile_put(&o, slice_str("two"), NULL), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(outfile_commit(&o, NULL), 0);
+	outfile_done(&o);
+	_cleanup_(buf_done)
+	struct buf b = buf_of(64);
+	assert_int_equal(file_read(path, &b, NULL), 0);
+	assert_true(slice_eq(slice_of(b.data, b.n), slice_str("one two")));
+	/* One that came into being meanwhile is not replaced. */
+	assert_int_equal(unlink(path), 0);
+	struct error err;
+	assert_int_equal(outfile_open(&o, path, false, &err), 0);
+	assert_int_equal(outfile_write(path, slice_str("other"), false, NULL), 0);
+	assert_int_equal(outfile_commit(&o, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "--force"));
+	outfile_done(&o);
+	assert_int_equal(unlink(path), 0);
 }
 
 int main(void)
@@ -188,6 +271,8 @@ int main(void)
 		cmocka_unit_test(json_is_valid_whatever_the_name),
 		cmocka_unit_test(buf_stops_at_its_maximum),
 		cmocka_unit_test(files_are_whole_or_absent),
+		cmocka_unit_test(a_kill_leaves_nothing),
+		cmocka_unit_test(pieces_wait_for_the_commit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/diff_save.h"
 
-#include "base/file.h"
+#include "base/outfile.h"
 #include "format/html.h"
 #include "format/slab.h"
 #include "format/svg.h"
@@ -23,9 +23,7 @@ int diff_check_output(const char *path, bool force, struct error *err)
 	if (!has_suffix(path, ".svg") && !has_suffix(path, ".html") && !has_suffix(path, ".slab"))
 		return error_set(err, -EINVAL,
 				 "%s: the end of the name says no format; a comparison can be .svg .html .slab", path);
-	if (!force && access(path, F_OK) == 0)
-		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
-	return 0;
+	return outfile_check(path, force, err);
 }
 
 /* `"diff":{"whole_a":1,"whole_b":2}`: what shares are of. */
@@ -66,5 +64,5 @@ int diff_save(const struct diff_view *v, const char *path, bool force, struct er
 	int r = render(v, path, title, &out);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", path, strerror(-r));
-	return file_write(path, slice_of(out.data, out.n), force, err);
+	return outfile_write(path, slice_of(out.data, out.n), force, err);
 }

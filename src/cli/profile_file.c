@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/profile_file.h"
 
-#include "base/file.h"
 #include "base/filemap.h"
+#include "base/outfile.h"
 #include "base/saturate.h"
 #include "cli/command.h"
 #include "cli/symbolize.h"
@@ -150,9 +150,7 @@ int profile_check_output(const char *path, bool force, struct error *err)
 				 ".collapsed .txt .svg .html .slab .otlp .otlp.gz .speedscope.json .flamebearer.json "
 				 ".dot .csv .callgrind",
 				 path);
-	if (!force && access(path, F_OK) == 0)
-		return error_set(err, -EEXIST, "%s: exists; --force replaces it", path);
-	return 0;
+	return outfile_check(path, force, err);
 }
 
 static int plain_calltree(const struct profile *p, uint32_t type, const struct calltree_view *view,
@@ -304,7 +302,7 @@ static int save(const struct profile *p, const char *path, const char *type, con
 		return error_set(err, r, "%s: the profile has negative values, which this format cannot hold", path);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", path, strerror(-r));
-	return file_write(path, slice_of(out.data, out.n), force, err);
+	return outfile_write(path, slice_of(out.data, out.n), force, err);
 }
 
 static const struct dot_options default_dot = { .max_nodes = DOT_MAX_NODES,
@@ -337,5 +335,5 @@ int profile_save_collapsed(const struct profile *p, const char *path, const stru
 	r = stackcollapse_encode(p, options, &out, err);
 	if (r < 0)
 		return error_prefix(err, "%s", path), r;
-	return file_write(path, slice_of(out.data, out.n), force, err);
+	return outfile_write(path, slice_of(out.data, out.n), force, err);
 }
