@@ -262,8 +262,6 @@ static int render(const struct profile *p, const struct request *q, struct buf *
 		return otlp_encode_gz(p, out);
 	case OUTPUT_OTLP:
 		return otlp_encode(p, out);
-	case OUTPUT_FOLDED:
-		return folded_encode(p, type, out);
 	case OUTPUT_SPEEDSCOPE:
 		return speedscope_encode(p, out);
 	case OUTPUT_CALLGRIND:
@@ -281,6 +279,41 @@ static int render(const struct profile *p, const struct request *q, struct buf *
 	return render_tree(p, type, q->output, title, out);
 }
 
+/* A file that is written piece by piece. */
+struct file_sink {
+	struct outfile file;
+	struct error *err;
+	bool has_failed; /* and `err` says why */
+};
+
+static int put_piece(void *arg, struct slice piece)
+{
+	struct file_sink *s = arg;
+	int r = outfile_put(&s->file, piece, s->err);
+	s->has_failed = r < 0;
+	return r;
+}
+
+static void file_sink_done(struct file_sink *s)
+{
+	outfile_done(&s->file);
+}
+
+/* Each stack is written out in full: all of them are many times the profile. */
+static int save_folded(const struct profile *p, const char *path, uint32_t type, bool force, struct error *err)
+{
+	_cleanup_(file_sink_done)
+	struct file_sink s = { .err = err };
+	int r = outfile_open(&s.file, path, force, err);
+	if (r < 0)
+		return r;
+	struct sink sink = { put_piece, &s };
+	r = folded_write(p, type, &sink);
+	if (r < 0 && !s.has_failed)
+		return error_set(err, r, "%s: %s", path, strerror(-r));
+	return r < 0 ? r : outfile_commit(&s.file, err);
+}
+
 static int save(const struct profile *p, const char *path, const char *type, const struct dot_options *dot, bool force,
 		struct error *err)
 {
@@ -295,6 +328,8 @@ static int save(const struct profile *p, const char *path, const char *type, con
 	if (p->n_types == 0 && q.output != OUTPUT_PPROF && q.output != OUTPUT_PPROF_GZ)
 		return error_set(err, -EBADMSG, "%s: the profile has no sample types, so there is nothing to show",
 				 path);
+	if (q.output == OUTPUT_FOLDED)
+		return save_folded(p, path, q.type, force, err);
 	_cleanup_(buf_done)
 	struct buf out = buf_of(OUTPUT_MAX);
 	r = render(p, &q, &out);

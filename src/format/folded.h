@@ -11,7 +11,7 @@
  * ("[unknown]"). */
 #pragma once
 
-#include "base/buf.h"
+#include "base/sink.h"
 #include "format/limits.h"
 #include "model/profile.h"
 
@@ -22,7 +22,11 @@
 int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
 		  struct error *err) must_check;
 
-/* Appends the values of one type, equal stacks summed, in the order of nodes:
- * as first seen, but a stack before those that go on from it. Stacks of value 0 are left out; what has no stack at
- * all is a frame "[unknown]". -E2BIG past out->max, -ENOBUFS, -ENOMEM. */
+/* Writes the values of one type, piece by piece: equal stacks summed, in the
+ * order of nodes, which is as first seen, but a stack before those that go on
+ * from it. Stacks of value 0 are left out; what has no stack at all is a frame
+ * "[unknown]". -ENOBUFS, -ENOMEM, or what the sink says. */
+int folded_write(const struct profile *p, uint32_t type, const struct sink *sink) must_check;
+
+/* The same, appended. -E2BIG past out->max. */
 int folded_encode(const struct profile *p, uint32_t type, struct buf *out) must_check;

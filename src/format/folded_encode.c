@@ -99,19 +99,39 @@ static void put_stack(struct folded_writer *w, uint32_t leaf, struct buf *out)
 	buf_printf(out, "%" PRId64 "\n", w->self[leaf]);
 }
 
-int folded_encode(const struct profile *p, uint32_t type, struct buf *out)
+static int put_stacks(struct folded_writer *w, const struct sink *sink)
+{
+	_cleanup_(buf_done)
+	struct buf piece = buf_of(SIZE_MAX / 2);
+	int r = 0;
+	if (w->self[0])
+		buf_printf(&piece, "[unknown] %" PRId64 "\n", w->self[0]);
+	for (uint32_t i = 1; r == 0 && i < dict_n_nodes(&w->names); i++) {
+		if (!w->self[i])
+			continue;
+		put_stack(w, i, &piece);
+		if (piece.failed)
+			return -ENOMEM;
+		if (piece.n >= SINK_PIECE) {
+			r = sink->put(sink->arg, slice_of(piece.data, piece.n));
+			piece.n = 0;
+		}
+	}
+	return r < 0 ? r : sink->put(sink->arg, slice_of(piece.data, piece.n));
+}
+
+int folded_write(const struct profile *p, uint32_t type, const struct sink *sink)
 {
 	_cleanup_(folded_writer_done)
 	struct folded_writer w = { 0 };
 	int r = dict_init(&w.names, p->budget);
 	if (r == 0)
 		r = merge_by_name(&w, p, type);
-	if (r < 0)
-		return r;
-	if (w.self[0])
-		buf_printf(out, "[unknown] %" PRId64 "\n", w.self[0]);
-	for (uint32_t i = 1; i < dict_n_nodes(&w.names) && !out->failed; i++)
-		if (w.self[i])
-			put_stack(&w, i, out);
-	return out->failed ? -E2BIG : 0;
+	return r < 0 ? r : put_stacks(&w, sink);
+}
+
+int folded_encode(const struct profile *p, uint32_t type, struct buf *out)
+{
+	struct sink sink = { sink_put_buf, out };
+	return folded_write(p, type, &sink);
 }

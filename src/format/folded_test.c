@@ -175,6 +175,50 @@ static void pprof_becomes_lines(void **state)
 	profile_done(&p);
 }
 
+struct pieces {
+	struct buf all;
+	size_t largest;
+	uint32_t n, n_max;
+};
+
+static int put_piece(void *arg, struct slice piece)
+{
+	struct pieces *p = arg;
+	p->largest = piece.size > p->largest ? piece.size : p->largest;
+	if (p->n++ == p->n_max)
+		return -ENOSPC;
+	return sink_put_buf(&p->all, piece);
+}
+
+/* Many long stacks are never held all at once; a full disk ends the writing. */
+static void output_comes_in_pieces(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf text = buf_of(64 << 20), deep = buf_of(1 << 20);
+	for (int i = 0; i < 100; i++)
+		buf_printf(&deep, "a_function_with_a_rather_long_name_%d;", i);
+	for (int i = 0; i < 1000; i++) {
+		buf_add(&text, deep.data, deep.n);
+		buf_printf(&text, "leaf_%d 1\n", i);
+	}
+	struct profile p;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_of(text.data, text.n), &format_limits_default, &p, NULL), 0);
+	struct pieces out = { .all = buf_of(64 << 20), .n_max = 1000 };
+	struct sink sink = { put_piece, &out };
+	assert_int_equal(folded_write(&p, 0, &sink), 0);
+	assert_true(slice_eq(slice_of(out.all.data, out.all.n), slice_of(text.data, text.n)));
+	assert_true(out.n > 10 && out.largest < SINK_PIECE + 2 * deep.n);
+	buf_done(&out.all);
+	out.n = 0;
+	out.n_max = 2;
+	assert_int_equal(folded_write(&p, 0, &sink), -ENOSPC);
+	assert_int_equal(out.n, 3);
+	buf_done(&out.all);
+	profile_done(&p);
+}
+
 static int compare_lines(const void *a, const void *b)
 {
 	const struct slice *x = a, *y = b;
@@ -259,6 +303,7 @@ int main(void)
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(budget_ends_in_an_error),
 		cmocka_unit_test(pprof_becomes_lines),
+		cmocka_unit_test(output_comes_in_pieces),
 		cmocka_unit_test(real_files_survive),
 		cmocka_unit_test(pprof_keeps_lines),
 	};
