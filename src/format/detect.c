@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/detect.h"
 
-#include "base/utf8.h"
 #include "format/callgrind.h"
 #include "format/flamebearer.h"
 #include "format/folded.h"
@@ -13,14 +12,14 @@
 #include "format/perfscript.h"
 #include "format/perfscript_line.h"
 #include "format/pprof.h"
-#include "format/pprof_wire.h"
-#include "format/protobuf.h"
 #include "format/speedscope.h"
 #include "format/v8.h"
 
 #include <errno.h>
 
-#define LOOK 4096 /* bytes that tell text from binary */
+#define LOOK	      4096 /* bytes that tell text from binary */
+#define CONTROL_SHARE 8	   /* of text not more than one byte in that many is a control character */
+#define TEXT_FIELDS   16   /* fields of a Profile that no text begins with */
 
 const char *format_name(enum format f)
 {
@@ -53,53 +52,56 @@ const char *format_name(enum format f)
 	return "unknown";
 }
 
+/* Names may hold anything: a few control characters do not make text binary,
+ * a NUL does. */
 static bool is_text(struct slice bytes)
 {
-	size_t n = bytes.size < LOOK ? bytes.size : LOOK;
-	for (size_t i = 0; i < n; i++)
-		if (bytes.data[i] < 0x20 && !memchr("\t\n\r\f\x1b", bytes.data[i], 5))
+	size_t n = bytes.size < LOOK ? bytes.size : LOOK, n_control = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (bytes.data[i] == 0)
 			return false;
-	return true;
-}
-
-/* The first line that is not blank ends in a number. */
-static bool looks_folded(struct slice bytes)
-{
-	size_t at = 0;
-	while (at < bytes.size && (bytes.data[at] == '\n' || bytes.data[at] == '\r' || bytes.data[at] == ' '))
-		at++;
-	const uint8_t *end = memchr(bytes.data + at, '\n', bytes.size - at);
-	size_t last = end ? (size_t)(end - bytes.data) : bytes.size;
-	while (last > at && (bytes.data[last - 1] == '\r' || bytes.data[last - 1] == ' '))
-		last--;
-	size_t word = last;
-	while (word > at &&
-	       ((bytes.data[word - 1] >= '0' && bytes.data[word - 1] <= '9') || bytes.data[word - 1] == '.'))
-		word--;
-	return word < last && word > at + 1 && bytes.data[word - 1] == ' ';
-}
-
-/* A few fields that read as a Profile: known numbers with their wire types.
- * The very short or odd is left to the decoder's own words. */
-static bool looks_pprof(struct slice bytes)
-{
-	struct pb_reader r = pb_reader_of(bytes);
-	struct pb_field f;
-	for (int i = 0; i < 8; i++) {
-		int k = pb_next(&r, &f);
-		if (k <= 0)
-			return i > 0;
-		bool nested = f.number <= PROFILE_STRING_TABLE || f.number == PROFILE_PERIOD_TYPE;
-		if (f.number < N_PROFILE_FIELDS && f.number != PROFILE_COMMENT &&
-		    f.wire != (uint32_t)(nested ? PB_BYTES : PB_VARINT))
-			return false;
-		if (f.number >= N_PROFILE_FIELDS && i == 0)
-			return false;
+		n_control += bytes.data[i] < 0x20 && !memchr("\t\n\r\f\x1b", bytes.data[i], 5);
 	}
-	return true;
+	return n_control <= n / CONTROL_SHARE;
 }
 
-/* The first key that only one format has. */
+static enum format text_format(struct slice text)
+{
+	if (callgrind_looks(text))
+		return FORMAT_CALLGRIND;
+	if (perfscript_looks(text))
+		return FORMAT_PERFSCRIPT;
+	return folded_looks(text) ? FORMAT_FOLDED : FORMAT_UNKNOWN;
+}
+
+/* The object that comes next has that key. */
+static bool object_has_key(struct jsonr *r, const char *key)
+{
+	struct slice found;
+	int k = jsonr_object(r);
+	while (k == 0 && (k = jsonr_key(r, &found)) == 1) {
+		if (jsonr_is(found, key))
+			return true;
+		k = jsonr_skip(r);
+	}
+	return false;
+}
+
+/* The value that comes next is such an object or, `in_array`, the first of an
+ * array of them. `r` stays where it is. */
+static bool next_has_key(const struct jsonr *r, bool in_array, const char *key)
+{
+	if (r->at == r->end)
+		return false;
+	struct jsonr ahead = jsonr_at_section(r, (size_t)(r->at - r->from));
+	ahead.err = NULL;
+	bool found =
+		(!in_array || (jsonr_array(&ahead) == 0 && jsonr_next(&ahead) == 1)) && object_has_key(&ahead, key);
+	jsonr_done(&ahead);
+	return found;
+}
+
+/* The first key that only one format has; what V8 calls its own is common. */
 static enum format json_format(struct slice bytes)
 {
 	static const struct {
@@ -109,18 +111,23 @@ static enum format json_format(struct slice bytes)
 		{ "profiles", FORMAT_SPEEDSCOPE },
 		{ "shared", FORMAT_SPEEDSCOPE },
 		{ "flamebearer", FORMAT_FLAMEBEARER },
-		{ "nodes", FORMAT_V8_CPU },
-		{ "head", FORMAT_V8_HEAP },
 	};
 	struct jsonr r;
 	struct slice key, text;
 	jsonr_init(&r, bytes, 64, NULL);
 	enum format found = FORMAT_UNKNOWN;
+	bool has_nodes = false, has_start = false;
 	int k = jsonr_object(&r);
 	while (k == 0 && !found && (k = jsonr_key(&r, &key)) == 1) {
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 			if (jsonr_is(key, keys[i].key))
 				found = keys[i].format;
+		has_nodes = has_nodes || jsonr_is(key, "nodes");
+		has_start = has_start || jsonr_is(key, "startTime");
+		if ((has_nodes && has_start) || (jsonr_is(key, "nodes") && next_has_key(&r, true, "callFrame")))
+			found = FORMAT_V8_CPU;
+		if (jsonr_is(key, "head") && next_has_key(&r, false, "callFrame"))
+			found = FORMAT_V8_HEAP;
 		if (jsonr_is(key, "$schema") && jsonr_peek(&r) == JSONR_STRING) {
 			k = jsonr_str(&r, &text);
 			if (k == 0 && memmem(text.data, text.size, "speedscope", 10))
@@ -181,24 +188,22 @@ enum format format_detect(struct slice bytes)
 {
 	if (bytes.size == 0)
 		return FORMAT_UNKNOWN;
+	if (folded_is_marked(bytes))
+		return FORMAT_FOLDED;
 	if (perfdata_looks(bytes))
 		return FORMAT_PERFDATA;
 	if (gperf_looks(bytes))
 		return FORMAT_GPERF;
-	if (is_text(bytes) && callgrind_looks(bytes))
-		return FORMAT_CALLGRIND;
-	if (is_text(bytes) && perfscript_looks(bytes))
-		return FORMAT_PERFSCRIPT;
-	enum format json = json_format(bytes);
-	if (json)
-		return json;
-	if (is_text(bytes) && looks_folded(bytes))
-		return FORMAT_FOLDED;
-	if (is_text(bytes) || known_kind(bytes))
-		return FORMAT_UNKNOWN;
+	bool may_be_text = is_text(bytes);
+	enum format format = may_be_text ? text_format(bytes) : FORMAT_UNKNOWN;
+	if (!format)
+		format = json_format(bytes);
+	if (format || known_kind(bytes))
+		return format;
+	/* Long lists of small numbers may look like text, but not on and on. */
 	if (otlp_looks_like(bytes))
 		return FORMAT_OTLP;
-	return looks_pprof(bytes) ? FORMAT_PPROF : FORMAT_UNKNOWN;
+	return pprof_looks(bytes, may_be_text ? TEXT_FIELDS : 1) ? FORMAT_PPROF : FORMAT_UNKNOWN;
 }
 
 const char *format_looks_like(struct slice bytes)

@@ -7,13 +7,26 @@
  * `_[k]` kernel, `_[j]` JIT compiled and `_[i]` inlined are taken off the
  * name and put back on the way out. What the line format cannot say (files,
  * lines, addresses, labels, further types) is lost on the way out; so are
- * ';' and line breaks within names (written as ':' and ' ') and empty names
- * ("[unknown]"). */
+ * ';', line breaks and control characters within names (written as ':', ' '
+ * and '?') and empty names ("[unknown]").
+ *
+ * A byte order mark and lines that begin with '#' (but not "#!") may stand
+ * in front. */
 #pragma once
 
 #include "base/sink.h"
 #include "format/limits.h"
 #include "model/profile.h"
+
+/* The last of the comments. folded_write() begins with it where the stacks
+ * would be taken for something else: comments, a compressed file, prose. */
+#define FOLDED_MARK "# folded stacks\n"
+
+bool folded_is_marked(struct slice text);
+
+/* Most of the first lines are stacks, by what they say: ';' in one of them, or
+ * all with a number behind them and mostly no blank before it. */
+bool folded_looks(struct slice text);
 
 /* Type samples:count, one sample per line. `p` as for pprof_decode(); input
  * may be compressed. Weights are numbers >= 0 without an exponent; what

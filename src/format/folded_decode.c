@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <math.h>
 
+#define LOOK_LINES 20
+#define LOOK_SIZE  65536 /* bytes in which a line is looked for */
+
 /* Lines mostly repeat the beginning of the line before, so that is where the
  * walk starts:
  *
@@ -193,30 +196,116 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-static int read_line(struct folded_reader *f, struct slice line)
+static struct slice without_end(struct slice line)
 {
 	while (line.size && is_blank(line.data[line.size - 1]))
 		line.size--;
-	if (line.size == 0)
-		return 0;
+	return line;
+}
+
+/* One blank parts the two; a further one belongs to a name. */
+static bool split_line(struct slice line, struct slice *ret_stack, struct slice *ret_weight)
+{
 	size_t word = line.size;
 	while (word > 0 && !is_blank(line.data[word - 1]))
 		word--;
-	/* One blank parts the two; a further one belongs to a name. */
 	if (word < 2)
+		return false;
+	*ret_stack = slice_of(line.data, word - 1);
+	*ret_weight = slice_of(line.data + word, line.size - word);
+	return true;
+}
+
+static int read_line(struct folded_reader *f, struct slice line)
+{
+	struct slice stack, word;
+	line = without_end(line);
+	if (line.size == 0)
+		return 0;
+	if (!split_line(line, &stack, &word))
 		return error_set(f->err, -EBADMSG, "line %" PRIu64 ": not \"stack weight\"", f->line_number);
 	if (profile_n_samples(f->p) >= f->limits->n_samples)
 		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " samples", f->line_number,
 				 f->limits->n_samples);
 	int64_t weight;
 	struct node_id node;
-	int r = read_weight(f, slice_of(line.data + word, line.size - word), &weight);
+	int r = read_weight(f, word, &weight);
 	if (r == 0)
-		r = walk_stack(f, slice_of(line.data, word - 1), &node.v);
+		r = walk_stack(f, stack, &node.v);
 	if (r < 0)
 		return r;
 	r = profile_add_sample(f->p, node, (struct labels_id){ 0 }, &weight);
 	return r < 0 ? fail_memory(f, r) : 0;
+}
+
+/* --- lines --- */
+
+static struct slice take_line(struct slice *text)
+{
+	const uint8_t *end = memchr(text->data, '\n', text->size);
+	struct slice line = slice_of(text->data, end ? (size_t)(end - text->data) : text->size);
+	size_t used = line.size + (end != NULL);
+	*text = slice_of(text->data + used, text->size - used);
+	return line;
+}
+
+/* What may stand in front of the stacks. */
+struct preface {
+	uint64_t n_lines;
+	bool is_marked; /* its last line is FOLDED_MARK */
+};
+
+/* Steps over a byte order mark and comments. */
+static struct preface skip_preface(struct slice *text)
+{
+	struct preface p = { 0 };
+	if (slice_has_prefix(*text, "\xef\xbb\xbf"))
+		*text = slice_of(text->data + 3, text->size - 3);
+	while (text->size && !p.is_marked) {
+		struct slice rest = *text, line = without_end(take_line(&rest));
+		if (line.size && (line.data[0] != '#' || slice_has_prefix(line, "#!")))
+			break;
+		p.n_lines++;
+		p.is_marked = slice_eq(line, slice_of(FOLDED_MARK, strlen(FOLDED_MARK) - 1));
+		*text = rest;
+	}
+	return p;
+}
+
+static bool is_weight(struct slice word)
+{
+	bool has_point = false;
+	for (size_t i = 0; i < word.size; i++) {
+		if (word.data[i] == '.' ? has_point : word.data[i] < '0' || word.data[i] > '9')
+			return false;
+		has_point = has_point || word.data[i] == '.';
+	}
+	return word.size > has_point;
+}
+
+bool folded_is_marked(struct slice text)
+{
+	return skip_preface(&text).is_marked;
+}
+
+/* Prose and tables have lines that end in a number, too: ';' says more, or
+ * that nothing but a word stands before it. */
+bool folded_looks(struct slice text)
+{
+	uint32_t n = 0, n_stacks = 0, n_words = 0;
+	bool has_callers = false;
+	const uint8_t *from = text.data;
+	(void)skip_preface(&text);
+	while (text.size && n < LOOK_LINES && text.data - from < LOOK_SIZE) {
+		struct slice line = without_end(take_line(&text)), stack, word;
+		n += line.size > 0;
+		if (!split_line(line, &stack, &word) || !is_weight(word))
+			continue;
+		n_stacks++;
+		n_words += !memchr(stack.data, ' ', stack.size);
+		has_callers = has_callers || memchr(stack.data, ';', stack.size);
+	}
+	return has_callers ? 2 * n_stacks >= n : n_stacks && n_stacks == n && 2 * n_words >= n;
 }
 
 int folded_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
@@ -232,12 +321,10 @@ int folded_decode(struct slice bytes, const struct format_limits *limits, struct
 	r = profile_add_type(p, slice_str("samples"), slice_str("count"));
 	if (r < 0)
 		return fail_memory(&f, r);
-	for (size_t at = 0; r == 0 && at < text.size;) {
-		const uint8_t *end = memchr(text.data + at, '\n', text.size - at);
-		size_t size = end ? (size_t)(end - text.data) - at : text.size - at;
+	f.line_number = skip_preface(&text).n_lines;
+	while (r == 0 && text.size) {
 		f.line_number++;
-		r = read_line(&f, slice_of(text.data + at, size));
-		at += size + 1;
+		r = read_line(&f, take_line(&text));
 	}
 	if (r == 0 && profile_n_samples(p) == 0)
 		return error_set(err, -ENODATA, "no stack in %" PRIu64 " lines", f.line_number);

@@ -2,9 +2,19 @@
 #include "format/folded.h"
 
 #include "base/saturate.h"
+#include "format/detect.h"
 
 #include <errno.h>
 #include <inttypes.h>
+
+static uint8_t safe_byte(uint8_t c)
+{
+	if (c == ';')
+		return ':';
+	if (c == '\n' || c == '\r')
+		return ' ';
+	return c < 0x20 && c != '\t' ? '?' : c;
+}
 
 /* The text of one frame, made safe for the format. */
 static void put_name(struct buf *out, const struct dict *d, struct frame_id id)
@@ -12,10 +22,8 @@ static void put_name(struct buf *out, const struct dict *d, struct frame_id id)
 	const struct frame *frame = &d->frames.data[id.v];
 	char made_up[FRAME_NAME_SIZE];
 	struct slice name = dict_frame_name(d, id, made_up);
-	for (size_t i = 0; i < name.size; i++) {
-		uint8_t c = name.data[i];
-		buf_add_byte(out, c == ';' ? ':' : c == '\n' || c == '\r' ? ' ' : c);
-	}
+	for (size_t i = 0; i < name.size; i++)
+		buf_add_byte(out, safe_byte(name.data[i]));
 	if (frame->kind == FRAME_KERNEL)
 		buf_add_str(out, "_[k]");
 	else if (frame->kind == FRAME_JIT)
@@ -99,25 +107,52 @@ static void put_stack(struct folded_writer *w, uint32_t leaf, struct buf *out)
 	buf_printf(out, "%" PRId64 "\n", w->self[leaf]);
 }
 
+/* Pieces on their way to the sink. */
+struct piece_writer {
+	const struct sink *sink;
+	struct buf piece;
+	bool has_put;
+};
+
+static void piece_writer_done(struct piece_writer *o)
+{
+	buf_done(&o->piece);
+}
+
+/* What is read again must be taken for what it is. */
+static bool needs_mark(struct slice text)
+{
+	return text.size && (text.data[0] == '#' || slice_has_prefix(text, "\xef\xbb\xbf") ||
+			     codec_of(text) != CODEC_RAW || format_detect(text) != FORMAT_FOLDED);
+}
+
+static int put_piece(struct piece_writer *o)
+{
+	struct slice piece = slice_of(o->piece.data, o->piece.n);
+	int r = 0;
+	if (o->piece.failed)
+		return -ENOMEM;
+	if (!o->has_put && needs_mark(piece))
+		r = o->sink->put(o->sink->arg, slice_str(FOLDED_MARK));
+	o->has_put = true;
+	o->piece.n = 0;
+	return r < 0 ? r : o->sink->put(o->sink->arg, piece);
+}
+
 static int put_stacks(struct folded_writer *w, const struct sink *sink)
 {
-	_cleanup_(buf_done)
-	struct buf piece = buf_of(SIZE_MAX / 2);
+	_cleanup_(piece_writer_done)
+	struct piece_writer o = { .sink = sink, .piece = buf_of(SIZE_MAX / 2) };
 	int r = 0;
 	if (w->self[0])
-		buf_printf(&piece, "[unknown] %" PRId64 "\n", w->self[0]);
+		buf_printf(&o.piece, "[unknown] %" PRId64 "\n", w->self[0]);
 	for (uint32_t i = 1; r == 0 && i < dict_n_nodes(&w->names); i++) {
-		if (!w->self[i])
-			continue;
-		put_stack(w, i, &piece);
-		if (piece.failed)
-			return -ENOMEM;
-		if (piece.n >= SINK_PIECE) {
-			r = sink->put(sink->arg, slice_of(piece.data, piece.n));
-			piece.n = 0;
-		}
+		if (w->self[i])
+			put_stack(w, i, &o.piece);
+		if (o.piece.failed || o.piece.n >= SINK_PIECE)
+			r = put_piece(&o);
 	}
-	return r < 0 ? r : sink->put(sink->arg, slice_of(piece.data, piece.n));
+	return r < 0 ? r : put_piece(&o);
 }
 
 int folded_write(const struct profile *p, uint32_t type, const struct sink *sink)

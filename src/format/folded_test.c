@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "format/folded.h"
+#include "format/detect.h"
 #include "format/inflate.h"
 #include "format/pprof.h"
 #include "format/testprofile.h"
@@ -67,6 +68,60 @@ static void forms_of_lines(void **state)
 	assert_becomes("a;b 0\na 1\n", "a 1\n");
 	assert_becomes("a;;b 1\n", "a;[unknown];b 1\n");
 	assert_becomes("a 9223372036854775807\na 1\n", "a 9223372036854775807\n");
+}
+
+/* What stands in front is no stack, and lines are counted with it. */
+static void comments_may_stand_in_front(void **state)
+{
+	(void)state;
+	assert_becomes("\xef\xbb\xbf"
+		       "a;b 1\n",
+		       "a;b 1\n");
+	assert_becomes("# by a tool\r\n\r\n#\n\n#x 3\na;b 1\n#c 2\n", "a;b 1\n#c 2\n");
+	assert_becomes("\xef\xbb\xbf# x\n" FOLDED_MARK "# f;g 1\n", FOLDED_MARK "# f;g 1\n");
+	assert_refused("#!/bin/sh\n", -EBADMSG, "line 1: not \"stack weight\"");
+	assert_refused("# a\n\nx\n", -EBADMSG, "line 3: not \"stack weight\"");
+	assert_refused("\xef\xbb\xbf# a 1\n", -ENODATA, "no stack in 1 lines");
+}
+
+/* What wick writes it takes for folded stacks again, whatever names are like. */
+static void all_that_is_written_is_read_again(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "# f",
+					     "\xef\xbb\xbf_",
+					     "(\xb5/\xfd",
+					     "operator new(unsigned long)",
+					     "{\"head\"",
+					     "a\x01\x02\x03\x04",
+					     "\x1f\x8b\x08",
+					     "a 1 1.5: 3 cycles:",
+					     "#!x",
+					     "-",
+					     "goroutine profile: total",
+					     "PERFILE2" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_(buf_done)
+		struct buf once = buf_of(1 << 20), twice = buf_of(1 << 20);
+		struct profile p;
+		struct frame_id frame;
+		struct node_id node = { 0 };
+		enum format format;
+		assert_int_equal(profile_init(&p, NULL), 0);
+		assert_int_equal(profile_add_type(&p, slice_str("samples"), slice_str("count")), 0);
+		assert_int_equal(dict_named_frame(&p.dict, slice_str(names[i]), FRAME_USER, &frame), 0);
+		assert_int_equal(dict_node(&p.dict, node, frame, &node), 0);
+		assert_int_equal(profile_add_sample(&p, node, (struct labels_id){ 0 }, (int64_t[]){ 7 }), 0);
+		assert_int_equal(folded_encode(&p, 0, &once), 0);
+		profile_done(&p);
+		assert_int_equal(profile_init(&p, NULL), 0);
+		int r = format_decode(slice_of(once.data, once.n), &format_limits_default, &p, &format, NULL);
+		if (r < 0 || format != FORMAT_FOLDED)
+			fail_msg("%s: %d", names[i], r);
+		assert_int_equal(folded_encode(&p, 0, &twice), 0);
+		assert_true(slice_eq(slice_of(once.data, once.n), slice_of(twice.data, twice.n)));
+		profile_done(&p);
+	}
 }
 
 /* Tools that scale write fractions; all together they are still right. */
@@ -297,6 +352,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_survive),
 		cmocka_unit_test(forms_of_lines),
+		cmocka_unit_test(comments_may_stand_in_front),
+		cmocka_unit_test(all_that_is_written_is_read_again),
 		cmocka_unit_test(fractions_are_carried_on),
 		cmocka_unit_test(kinds_come_from_annotations),
 		cmocka_unit_test(messages_name_the_line),

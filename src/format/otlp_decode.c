@@ -295,12 +295,16 @@ bool otlp_looks_like(struct slice bytes)
 {
 	struct pb_reader r = pb_reader_of(bytes);
 	struct pb_field f, inner;
+	bool found = false;
 	for (int i = 0; i < 1000 && pb_next(&r, &f) > 0; i++) {
 		if (f.number > OTLP_DICTIONARY || f.wire != PB_BYTES)
 			return false;
 		struct pb_reader nested = pb_reader_nested(f.bytes);
-		if (f.number == OTLP_RESOURCE_PROFILES && pb_next(&nested, &inner) > 0)
-			return inner.wire == PB_BYTES;
+		if (f.number != OTLP_RESOURCE_PROFILES || found || pb_next(&nested, &inner) <= 0)
+			continue;
+		if (inner.wire != PB_BYTES || inner.number > RESOURCE_PROFILES_SCHEMA_URL)
+			return false;
+		found = true;
 	}
-	return false;
+	return found;
 }

@@ -375,17 +375,20 @@ static void content_tells_it(void **state)
 		mixed,
 		"a 1 e:\n\n",
 		"a 1 2.5: e: text 12\n",
+		"a 1 2.5: e: text;text 12\n",
 		"a 1 [000] \n\t7f1 a (/a)\n\n",
 		"   a 1 2.5: 1 cycles:  7f1 a (/a)\n",
 		"a 1/1 [000] 0.1: PERF_RECORD_COMM: a:1/1\na 1/1 [000] 0.2: 5 cycles: \n\t7f1 a (/a)\n\n",
 	};
-	static const char *const folded[] = { "a 1\n", "a;b 12\n", "main 1;x 2\n", "a 1 e: 5\n", "a 12 13\n" };
+	static const char *const folded[] = { "a 1\n", "a;b 12\n", "main 1;x 2\n", "a 1 e:;b 5\n" };
 	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
 		if (format_detect(slice_str(scripts[i])) != FORMAT_PERFSCRIPT)
 			fail_msg("not seen as perf script: %s", scripts[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(folded); i++)
 		if (format_detect(slice_str(folded[i])) != FORMAT_FOLDED)
 			fail_msg("not seen as folded: %s", folded[i]);
+	assert_int_equal(format_detect(slice_str("a 1 e: 5\n")), FORMAT_UNKNOWN);
+	assert_int_equal(format_detect(slice_str("a 12 13\n")), FORMAT_UNKNOWN);
 	assert_int_equal(format_detect(slice_str("Dear 12 friends:\nhello\n")), FORMAT_UNKNOWN);
 	assert_string_equal(format_name(FORMAT_PERFSCRIPT), "perf script");
 	struct error err = { "" };

@@ -18,6 +18,9 @@
 #include "format/salvage.h"
 #include "model/profile.h"
 
+/* The first fields are a Profile's, at least `least` of them rows or strings. */
+bool pprof_looks(struct slice bytes, uint32_t least);
+
 /* Decodes `bytes` (raw, gzip'd or zstd) into `p`, which the caller has
  * initialised and which is still empty; on failure it may be half filled and
  * only profile_done() makes sense.
