@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "format/detect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -38,69 +37,73 @@ static int decode(const uint8_t *data, size_t size, size_t flipped, bool salvage
 	return r;
 }
 
-/* The format it is of, FORMAT_UNKNOWN when it is not tried. */
-static enum format damage_file(const char *path)
+struct seed {
+	const char *file;
+	enum format format;
+};
+
+static const struct seed seeds[] = {
+	{ "callgrind/calls", FORMAT_CALLGRIND },
+	{ "callgrind/instr", FORMAT_CALLGRIND },
+	{ "flamebearer/single", FORMAT_FLAMEBEARER },
+	{ "folded/lines", FORMAT_FOLDED },
+	{ "gperf/contention", FORMAT_GPERF },
+	{ "gperf/cpu32-big", FORMAT_GPERF },
+	{ "gperf/cpu64", FORMAT_GPERF },
+	{ "gperf/goroutine", FORMAT_GPERF },
+	{ "gperf/growth", FORMAT_GPERF },
+	{ "gperf/heap", FORMAT_GPERF },
+	{ "gperf/java", FORMAT_GPERF },
+	{ "gperf/threads", FORMAT_GPERF },
+	{ "otlp/everything", FORMAT_OTLP },
+	{ "otlp/v1.10", FORMAT_OTLP },
+	{ "otlp/v1.7", FORMAT_OTLP },
+	{ "otlp/v1.8", FORMAT_OTLP },
+	{ "perfdata/big-endian", FORMAT_PERFDATA },
+	{ "perfdata/compressed", FORMAT_PERFDATA },
+	{ "perfdata/file", FORMAT_PERFDATA },
+	{ "perfdata/pipe", FORMAT_PERFDATA },
+	{ "perfscript/chains", FORMAT_PERFSCRIPT },
+	{ "perfscript/lines", FORMAT_PERFSCRIPT },
+	{ "pprof/everything", FORMAT_PPROF },
+	{ "pprof/everything-gz", FORMAT_PPROF },
+	{ "speedscope/evented", FORMAT_SPEEDSCOPE },
+	{ "speedscope/sampled", FORMAT_SPEEDSCOPE },
+	{ "v8/cpu", FORMAT_V8_CPU },
+	{ "v8/heap", FORMAT_V8_HEAP },
+};
+
+/* A seed that is gone, or one in which damage could not be seen, is no test. */
+static void damaged(void **state)
 {
+	const struct seed *seed = *state;
+	char path[8192];
+	const char *root = getenv("WICK_SOURCE_ROOT");
 	_cleanup_(buf_done)
 	struct buf bytes = buf_of(1 << 20);
-	enum format format = FORMAT_UNKNOWN;
+	enum format found = FORMAT_UNKNOWN;
 	struct error err;
+	(void)snprintf(path, sizeof(path), "%s/tests/seeds/%s", root ? root : ".", seed->file);
 	if (file_read(path, &bytes, &err) < 0)
 		fail_msg("%s", err.text);
-	if (bytes.n > SIZE_MAX_SEED || decode(bytes.data, bytes.n, SIZE_MAX, false, &format) < 0)
-		return FORMAT_UNKNOWN;
+	if (bytes.n > SIZE_MAX_SEED)
+		fail_msg("%s: %zu bytes take too long", path, bytes.n);
+	if (decode(bytes.data, bytes.n, SIZE_MAX, false, &found) < 0 || found != seed->format)
+		fail_msg("%s: no sound file of %s", path, format_name(seed->format));
 	for (size_t i = 0; i < bytes.n; i++) {
 		enum format ignored;
 		(void)decode(bytes.data, i, SIZE_MAX, false, &ignored);
 		(void)decode(bytes.data, i, SIZE_MAX, true, &ignored);
 		(void)decode(bytes.data, bytes.n, i, i % 2, &ignored);
 	}
-	return format;
 }
-
-static void damage_seeds(const char *name, enum format format)
-{
-	char folder[4096], path[8192];
-	const char *root = getenv("WICK_SOURCE_ROOT");
-	uint32_t n_tried = 0;
-	(void)snprintf(folder, sizeof(folder), "%s/tests/seeds/%s", root ? root : ".", name);
-	DIR *dir = opendir(folder);
-	assert_non_null(dir);
-	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		if (e->d_name[0] != '.' && damage_file(path) == format)
-			n_tried++;
-	}
-	(void)closedir(dir);
-	if (n_tried == 0)
-		fail_msg("no small file of %s in %s", format_name(format), folder);
-}
-
-#define DAMAGE(name, format)                                                                                           \
-	static void damaged_##name(void **state)                                                                       \
-	{                                                                                                              \
-		(void)state;                                                                                           \
-		damage_seeds(#name, format);                                                                           \
-	}
-DAMAGE(callgrind, FORMAT_CALLGRIND)
-DAMAGE(flamebearer, FORMAT_FLAMEBEARER)
-DAMAGE(folded, FORMAT_FOLDED)
-DAMAGE(gperf, FORMAT_GPERF)
-DAMAGE(otlp, FORMAT_OTLP)
-DAMAGE(perfdata, FORMAT_PERFDATA)
-DAMAGE(perfscript, FORMAT_PERFSCRIPT)
-DAMAGE(pprof, FORMAT_PPROF)
-DAMAGE(speedscope, FORMAT_SPEEDSCOPE)
-DAMAGE(v8, FORMAT_V8_CPU)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(damaged_callgrind),  cmocka_unit_test(damaged_flamebearer),
-		cmocka_unit_test(damaged_folded),     cmocka_unit_test(damaged_gperf),
-		cmocka_unit_test(damaged_otlp),	      cmocka_unit_test(damaged_perfdata),
-		cmocka_unit_test(damaged_perfscript), cmocka_unit_test(damaged_pprof),
-		cmocka_unit_test(damaged_speedscope), cmocka_unit_test(damaged_v8),
-	};
+	struct CMUnitTest tests[ARRAY_SIZE(seeds)];
+	for (size_t i = 0; i < ARRAY_SIZE(seeds); i++)
+		tests[i] = (struct CMUnitTest){ .name = seeds[i].file,
+						.test_func = damaged,
+						.initial_state = (void *)(uintptr_t)&seeds[i] };
 	return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }
