@@ -680,7 +680,8 @@ def older_forms_become_pprof():
         assert wick("convert", "-", path / "a.pb.gz", stdin=heap.encode()).returncode == 0
         top = json.loads(wick("report", path / "a.pb.gz", "--json").stdout)
         assert top["type"] == "space" and [f["name"] for f in top["functions"]] == ["x+0x10", "x+0x20"], top
-        refused(wick("report", "-", stdin=heap[:-3].encode()), 3, "gperftools: line 4: the file ends within this line")
+        refused(wick("report", "-", stdin=heap[:-3].encode()), 3,
+                "gperftools: ends in the middle of line 4, at byte ", "after 1 sample; --salvage keeps it")
 
 
 @case
@@ -741,7 +742,7 @@ def half_files_are_salvaged_when_asked():
             result = wick("convert", "-", out, "--salvage", "--force", stdin=data)
             assert result.returncode == 0 and b"salvaged: " in result.stderr, result.stderr
             assert b"salvaged: " in out.read_bytes()
-        refused(wick("report", "-", stdin=half), 3, "ends early", "--salvage")
+        refused(wick("report", "-", stdin=half), 3, f"perf script: ends at byte {len(half)} (", "; --salvage keeps")
         whole = wick("convert", "-", out, "--salvage", "--force", stdin=FOLDED.encode())
         assert whole.returncode == 0 and not whole.stderr and b"salvaged" not in out.read_bytes()
 
@@ -754,17 +755,19 @@ def half_a_pprof_file_is_salvaged():
         assert wick("convert", "-", whole, stdin=FOLDED.encode()).returncode == 0
         data = whole.read_bytes()
         half = data[:-8]
-        refused(wick("report", "-", stdin=half), 3, "ends inside a field; --salvage keeps")
-        refused(wick("report", "-", stdin=gzip.compress(data)[:-4]), 3, "ends early", "--salvage keeps")
+        ends = f"ends in the middle of string 7, at byte {len(half)}, after 3 samples"
+        refused(wick("report", "-", stdin=half), 3, f"pprof: {ends}; --salvage keeps them")
+        packed = gzip.compress(data)[:-4]
+        refused(wick("report", "-", stdin=packed), 3,
+                f"ends at byte {len(packed)} ({len(data)} decompressed), after 3 samples; --salvage keeps them")
         result = wick("convert", "-", out, "--salvage", stdin=half)
         assert result.returncode == 0, result.stderr
-        said = f"ends in the middle of string 7, at byte {len(half)}; 3 samples kept; lost: 1 frame names\n"
-        assert result.stderr.decode().endswith("salvaged: " + said), result.stderr
-        result = wick("report", "-", "--salvage", stdin=gzip.compress(data)[:-4])
+        assert result.stderr.decode().endswith(f"salvaged: {ends}; lost: 1 frame names\n"), result.stderr
+        result = wick("report", "-", "--salvage", stdin=packed)
         assert result.returncode == 0 and b"100" in result.stdout, result.stderr
-        assert b"gzip: ends early" in result.stderr and b"3 samples kept\n" in result.stderr, result.stderr
+        assert b"decompressed), after 3 samples\n" in result.stderr, result.stderr
         result = wick("report", "-", "--salvage", stdin=data[: len(data) // 3])
-        refused(result, 3, "nothing can be kept without its")
+        refused(result, 3, "nothing can be kept: its", "missing")
 
 
 # A child's peak counts from before its exec, when its memory is still that of

@@ -31,6 +31,17 @@ void error_prefix(struct error *err, const char *fmt, ...)
 	(void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", old);
 }
 
+void error_append(struct error *err, const char *fmt, ...)
+{
+	if (!err)
+		return;
+	size_t n = strlen(err->text);
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(err->text + n, sizeof(err->text) - n, fmt, ap);
+	va_end(ap);
+}
+
 int error_http_status(int code)
 {
 	switch (code) {

@@ -24,6 +24,9 @@ int error_set(struct error *err, int code, const char *fmt, ...) printf_like(3, 
 /* Prepends "<fmt>: " to the text. */
 void error_prefix(struct error *err, const char *fmt, ...) printf_like(2, 3);
 
+/* Appends to the text. */
+void error_append(struct error *err, const char *fmt, ...) printf_like(2, 3);
+
 /* HTTP status for a negative errno (400, 413, 422, 507 or 500). */
 int error_http_status(int code);
 

@@ -82,11 +82,12 @@ static enum output output_of(const char *path)
 /* What a salvaged file lacks goes along with it. */
 static int say_loss(const char *path, const struct salvage *salvage, struct profile *p, struct error *err)
 {
-	char text[sizeof(salvage->loss.text) + 16];
-	if (!salvage->loss.text[0])
+	char text[sizeof(salvage->end.text) + sizeof(salvage->lost.text) + 32];
+	if (!salvage_is_half(salvage))
 		return 0;
-	(void)fprintf(stderr, "wick: %s: salvaged: %s\n", path, salvage->loss.text);
-	(void)snprintf(text, sizeof(text), "salvaged: %s", salvage->loss.text);
+	(void)snprintf(text, sizeof(text), "salvaged: %s%s%s", salvage->end.text,
+		       salvage->lost.text[0] ? "; lost: " : "", salvage->lost.text);
+	(void)fprintf(stderr, "wick: %s: %s\n", path, text);
 	int r = profile_add_comment(p, slice_str(text));
 	return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
@@ -95,17 +96,17 @@ static int say_loss(const char *path, const struct salvage *salvage, struct prof
 static int decode(const char *path, struct filemap *file, const struct read_options *o, struct profile *p,
 		  struct error *err)
 {
-	struct salvage salvage = { 0 }, *wanted = o->salvage ? &salvage : NULL;
+	struct salvage salvage = { .is_wanted = o->salvage };
 	_cleanup_(buf_done)
 	struct buf inflated = buf_of(0);
 	struct slice plain;
 	enum codec codec = codec_of(file->bytes);
 	enum format format;
-	int r = format_inflate(file->bytes, &o->limits, wanted, &inflated, &plain, err);
+	int r = format_inflate(file->bytes, &o->limits, &salvage, &inflated, &plain, err);
 	if (codec != CODEC_RAW)
 		filemap_done(file);
 	if (r == 0)
-		r = format_decode_plain(plain, codec, &o->limits, wanted, p, &format, err);
+		r = format_decode_plain(plain, codec, &o->limits, &salvage, p, &format, err);
 	if (r < 0)
 		return r;
 	/* It holds addresses only. */

@@ -16,7 +16,7 @@
 static int decode(const uint8_t *data, size_t size, size_t flipped, bool salvages, enum format *ret)
 {
 	struct format_limits limits = format_limits_default;
-	struct salvage salvage = { 0 };
+	struct salvage salvage = { .is_wanted = salvages };
 	struct membudget budget = membudget_of((size_t)64 << 20);
 	struct profile p;
 	struct error err = { "" };
@@ -28,7 +28,7 @@ static int decode(const uint8_t *data, size_t size, size_t flipped, bool salvage
 	limits.inflated_size = 1 << 20;
 	limits.n_samples = 1 << 20;
 	assert_int_equal(profile_init(&p, &budget), 0);
-	int r = format_salvage(slice_of(copy, size), &limits, salvages ? &salvage : NULL, &p, ret, &err);
+	int r = format_salvage(slice_of(copy, size), &limits, &salvage, &p, ret, &err);
 	if (r < 0 && !err.text[0])
 		fail_msg("refused with %d but without a word: %zu bytes, bit flipped at %zu", r, size, flipped);
 	profile_done(&p);

@@ -16,6 +16,7 @@
 #include "format/v8.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #define LOOK	      4096 /* bytes that tell text from binary */
 #define CONTROL_SHARE 8	   /* of text not more than one byte in that many is a control character */
@@ -216,86 +217,153 @@ const char *format_looks_like(struct slice bytes)
 	return is_text(bytes) ? "text" : "binary data of no kind wick has heard of";
 }
 
-static bool is_salvageable(struct slice half)
+/* --- decoding --- */
+
+/* What a file turned out to be. */
+struct source {
+	enum format format;
+	struct slice plain;
+	const struct format_limits *limits;
+};
+
+static int decode_as(const struct source *s, struct salvage *salvage, struct profile *p, struct error *err)
 {
-	enum format format = format_detect(half);
-	if (format == FORMAT_PPROF)
-		return pprof_is_salvageable(half);
-	return format == FORMAT_FOLDED || format == FORMAT_PERFSCRIPT || format == FORMAT_PERFDATA;
+	switch (s->format) {
+	case FORMAT_PPROF:
+		return pprof_salvage(s->plain, s->limits, salvage, p, err);
+	case FORMAT_OTLP:
+		return otlp_decode(s->plain, s->limits, p, err);
+	case FORMAT_FOLDED:
+		return folded_decode(s->plain, s->limits, p, err);
+	case FORMAT_GPERF:
+		return gperf_decode(s->plain, s->limits, p, err);
+	case FORMAT_CALLGRIND:
+		return callgrind_decode(s->plain, s->limits, p, err);
+	case FORMAT_PERFDATA:
+		return perfdata_decode(s->plain, s->limits, salvage, p, err);
+	case FORMAT_PERFSCRIPT:
+		return perfscript_decode(s->plain, s->limits, p, err);
+	case FORMAT_SPEEDSCOPE:
+		return speedscope_decode(s->plain, s->limits, p, err);
+	case FORMAT_FLAMEBEARER:
+		return flamebearer_decode(s->plain, s->limits, p, err);
+	case FORMAT_V8_CPU:
+		return v8_cpu_decode(s->plain, s->limits, p, err);
+	case FORMAT_V8_HEAP:
+		return v8_heap_decode(s->plain, s->limits, p, err);
+	case FORMAT_UNKNOWN:
+		break;
+	}
+	return error_set(err, s->plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",
+			 format_looks_like(s->plain));
+}
+
+/* --- half files --- */
+
+/* Why half of a file of that format says nothing; NULL: it may say something. */
+static const char *why_all_is_needed(enum format format)
+{
+	switch (format) {
+	case FORMAT_SPEEDSCOPE:
+		return "weights stand behind the samples they are of";
+	case FORMAT_FLAMEBEARER:
+		return "what its numbers count stands at its end";
+	case FORMAT_V8_CPU:
+		return "samples and times stand at its end";
+	case FORMAT_V8_HEAP:
+		return "half of the tree has other shares than the whole";
+	default:
+		return NULL;
+	}
 }
 
 /* Text is cut behind its last whole line, perf script behind its last whole
  * sample. Of a number that stands last, nobody knows whether it is all. */
-static struct slice salvage_text(enum format format, struct slice text, struct salvage *salvage)
+static struct slice cut_text(const struct source *s, struct salvage *salvage)
 {
-	bool has_lines = format == FORMAT_FOLDED || format == FORMAT_PERFSCRIPT || format == FORMAT_GPERF;
+	struct slice text = s->plain;
+	bool has_samples = s->format == FORMAT_PERFSCRIPT;
+	bool has_lines = has_samples || s->format == FORMAT_FOLDED || s->format == FORMAT_GPERF;
+	size_t end = text.size;
 	if (!has_lines || !is_text(text))
 		return text;
-	bool wants_blank = format == FORMAT_PERFSCRIPT;
-	size_t end = text.size;
-	while (end > 0 && !(text.data[end - 1] == '\n' && (!wants_blank || (end > 1 && text.data[end - 2] == '\n'))))
+	while (end > 0 && !(text.data[end - 1] == '\n' && (!has_samples || (end > 1 && text.data[end - 2] == '\n'))))
 		end--;
-	if (end == 0 || end == text.size)
+	if (end == text.size)
 		return text;
-	(void)error_set(&salvage->loss, 0, "ends in the middle of a %s, at byte %zu; its last %zu bytes are left out",
-			wants_blank ? "sample" : "line", text.size, text.size - end);
+	uint64_t line = 1;
+	for (size_t i = 0; i + 1 < text.size; i++)
+		line += text.data[i] == '\n';
+	salvage_end(salvage, text.size, has_samples ? "a sample, in line %" PRIu64 : "line %" PRIu64, line);
 	return slice_of(text.data, end);
 }
 
-static int decode_as(enum format format, struct slice plain, const struct format_limits *limits,
-		     struct salvage *salvage, struct profile *p, struct error *err)
+static const char *plural(const struct profile *p)
 {
-	switch (format) {
-	case FORMAT_PPROF:
-		return pprof_salvage(plain, limits, salvage, p, err);
-	case FORMAT_OTLP:
-		return otlp_decode(plain, limits, p, err);
-	case FORMAT_FOLDED:
-		return folded_decode(plain, limits, p, err);
-	case FORMAT_GPERF:
-		return gperf_decode(plain, limits, p, err);
-	case FORMAT_CALLGRIND:
-		return callgrind_decode(plain, limits, p, err);
-	case FORMAT_PERFDATA:
-		return perfdata_decode(plain, limits, salvage, p, err);
-	case FORMAT_PERFSCRIPT:
-		return perfscript_decode(plain, limits, p, err);
-	case FORMAT_SPEEDSCOPE:
-		return speedscope_decode(plain, limits, p, err);
-	case FORMAT_FLAMEBEARER:
-		return flamebearer_decode(plain, limits, p, err);
-	case FORMAT_V8_CPU:
-		return v8_cpu_decode(plain, limits, p, err);
-	case FORMAT_V8_HEAP:
-		return v8_heap_decode(plain, limits, p, err);
-	case FORMAT_UNKNOWN:
-		break;
-	}
-	return error_set(err, plain.size ? -EBADMSG : -ENODATA, "not a profile wick knows; looks like %s",
-			 format_looks_like(plain));
+	return profile_n_samples(p) == 1 ? "sample" : "samples";
 }
 
-static int say_salvage(int r, struct error *err)
+/* Decodes as much as there is. 0: all of it, or half, with salvage->end set. */
+static int decode_half(const struct source *s, struct salvage *salvage, struct profile *p, struct error *err)
 {
+	struct source half = *s;
 	struct error why = { "" };
-	if (err)
-		why = *err;
-	return error_set(err, r, "%s; --salvage keeps what can be read of it", why.text);
+	half.plain = cut_text(s, salvage);
+	int r = half.plain.size || !s->plain.size ? decode_as(&half, salvage, p, &why)
+						  : error_set(&why, -ENODATA, "no line is whole");
+	const char *end = salvage->end.text, *needs_all = why_all_is_needed(s->format);
+	if (r == -ENODATA && needs_all)
+		return error_set(err, r, "%s; nothing can be kept: %s", *end ? end : why.text, needs_all);
+	if (!*end)
+		return r < 0 ? error_set(err, r, "%s", why.text) : 0;
+	if (r < 0 && r != -ENODATA)
+		return error_set(err, r, "%s: %s", end, why.text);
+	if (r < 0 || profile_n_samples(p) == 0)
+		return error_set(err, -ENODATA, "%s; nothing can be kept: %s", end,
+				 r < 0 ? why.text : "no sample stands before that");
+	error_append(&salvage->end, ", after %" PRIu32 " %s", profile_n_samples(p), plural(p));
+	return 0;
+}
+
+/* Refuses half a file, with what --salvage would make of it. */
+static int refuse_half(const struct source *s, struct salvage *salvage, struct profile *p, struct error *err)
+{
+	int r = decode_half(s, salvage, p, err);
+	if (r < 0 || !salvage_is_half(salvage))
+		return r;
+	return error_set(err, -ENODATA, "%s; --salvage keeps %s", salvage->end.text,
+			 profile_n_samples(p) == 1 ? "it" : "them");
+}
+
+/* Of a file that was refused with `code` and `err`: what --salvage would keep. */
+static int advise(const struct source *s, int code, struct salvage *salvage, struct profile *p, struct error *err)
+{
+	struct error half = { "" };
+	struct membudget *budget = p->budget;
+	/* Cut between two rows, a pprof file lacks what others refer to. */
+	bool may_be_cut = code == -EBADMSG && s->format == FORMAT_PPROF;
+	if (code != -ENODATA && !may_be_cut)
+		return code;
+	profile_done(p);
+	int r = profile_init(p, budget);
+	if (r == 0)
+		r = refuse_half(s, salvage, p, &half);
+	if (r == -ENODATA && may_be_cut && profile_n_samples(p))
+		error_append(err, "; --salvage keeps what is whole: %" PRIu32 " %s", profile_n_samples(p), plural(p));
+	else if (r == -ENODATA && !may_be_cut && err)
+		*err = half;
+	return code;
 }
 
 int format_inflate(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
 		   struct buf *inflated, struct slice *ret, struct error *err)
 {
-	struct error why = { "" };
-	int r = inflate_bytes(bytes, limits, inflated, ret, &why);
-	if (r == -ENODATA && salvage && inflated->n) {
-		salvage->loss = why;
-		*ret = slice_of(inflated->data, inflated->n);
-		return 0;
-	}
-	if (r < 0)
-		(void)error_set(err, r, "%s", why.text);
-	return r == -ENODATA && is_salvageable(slice_of(inflated->data, inflated->n)) ? say_salvage(r, err) : r;
+	int r = inflate_bytes(bytes, limits, inflated, ret, err);
+	if (r != -ENODATA || !salvage || inflated->n == 0)
+		return r;
+	(void)error_set(&salvage->end, 0, "ends at byte %zu (%zu decompressed)", bytes.size, inflated->n);
+	*ret = slice_of(inflated->data, inflated->n);
+	return 0;
 }
 
 int format_decode_plain(struct slice plain, enum codec codec, const struct format_limits *limits,
@@ -305,22 +373,25 @@ int format_decode_plain(struct slice plain, enum codec codec, const struct forma
 	struct format_limits inner = *limits;
 	if (inner.input_size < plain.size)
 		inner.input_size = plain.size;
-	enum format format = format_detect(plain);
-	if (salvage)
-		plain = salvage_text(format, plain, salvage);
-	int r = decode_as(format, plain, &inner, salvage, p, err);
-	if (r < 0) {
-		if (r == -ENODATA && !salvage && format == FORMAT_PPROF && pprof_is_salvageable(plain))
-			r = say_salvage(r, err);
-		if (format != FORMAT_UNKNOWN && codec != CODEC_RAW)
+	struct source s = { format_detect(plain), plain, &inner };
+	bool is_cut = salvage && salvage_is_half(salvage);
+	int r;
+	if (salvage && salvage->is_wanted)
+		r = decode_half(&s, salvage, p, err);
+	else if (is_cut)
+		r = refuse_half(&s, salvage, p, err);
+	else
+		r = decode_as(&s, NULL, p, err);
+	if (r < 0 && salvage && !salvage->is_wanted && !is_cut)
+		r = advise(&s, r, salvage, p, err);
+	if (r < 0 && s.format != FORMAT_UNKNOWN) {
+		if (codec != CODEC_RAW && !is_cut)
 			error_prefix(err, "decompressed");
-		if (format != FORMAT_UNKNOWN)
-			error_prefix(err, "%s", format_name(format));
-		return r;
+		error_prefix(err, "%s", format_name(s.format));
 	}
-	if (ret_format)
-		*ret_format = format;
-	return 0;
+	if (r == 0 && ret_format)
+		*ret_format = s.format;
+	return r;
 }
 
 int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,

@@ -37,14 +37,16 @@ const char *format_looks_like(struct slice bytes);
 int format_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, enum format *ret_format,
 		  struct error *err) must_check;
 
-/* The same, but with `salvage` half a file is no error where a prefix means
- * something: what is missing is said there. Not for JSON formats. */
+/* The same; with `salvage` half a file gives what stands before its end, when
+ * that is wanted, or else a message that says where it ends and what --salvage
+ * keeps: "ends in the middle of line 4, at byte 30, after 3 samples; --salvage
+ * keeps them". Half of a JSON document says nothing: the message says why. */
 int format_salvage(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		   enum format *ret_format, struct error *err) must_check;
 
 /* Its two halves, for a caller who lets go of compressed input in between.
  * *ret = the plain bytes: `bytes` themselves or `inflated`, as for
- * inflate_bytes(); half a file's beginning when salvaging. */
+ * inflate_bytes(); half a file's beginning with `salvage`, where that is noted. */
 int format_inflate(struct slice bytes, const struct format_limits *limits, struct salvage *salvage,
 		   struct buf *inflated, struct slice *ret, struct error *err) must_check;
 int format_decode_plain(struct slice plain, enum codec codec, const struct format_limits *limits,

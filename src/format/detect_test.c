@@ -217,6 +217,75 @@ static void strangers_are_named(void **state)
 	}
 }
 
+/* What was read, where it ends, what can be kept or why nothing can. */
+static void half_a_file_says_where_it_ends(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *refused, *kept; /* kept: NULL = nothing */
+		uint32_t n;
+	} cases[] = {
+		{ "a;b 1\nc;d 2\nc;",
+		  "folded: ends in the middle of line 3, at byte 14, after 2 samples; --salvage keeps them",
+		  "ends in the middle of line 3, at byte 14, after 2 samples", 2 },
+		{ "a 7 1.5: 3 cycles:\n\t7f1 f (/x)\n\na 7 1.6: 4 cycles:\n\t7f1 f",
+		  "perf script: ends in the middle of a sample, in line 5, at byte 57, after 1 sample; --salvage keeps "
+		  "it",
+		  "ends in the middle of a sample, in line 5, at byte 57, after 1 sample", 1 },
+		{ "heap profile: 1: 8 [1: 8] @ growthz\n1: 8 [1: 8] @ 0x11\n1: 8 [1: 8] @ 0x1",
+		  "gperftools: ends in the middle of line 3, at byte 72, after 1 sample; --salvage keeps it",
+		  "ends in the middle of line 3, at byte 72, after 1 sample", 1 },
+		{ "heap profile: 1: 8 [1: 8] @ gro",
+		  "gperftools: ends in the middle of line 1, at byte 31; nothing can be kept: no line is whole", NULL,
+		  0 },
+		{ "{\"$schema\":\"speedscope\",\"profiles\":[{\"type\"",
+		  "speedscope: ends in the middle of an object, at byte 43; nothing can be kept: weights stand behind "
+		  "the samples they are of",
+		  NULL, 0 },
+		{ "{\"flamebearer\":{\"names\":[\"total\"],\"levels\":[[0,1",
+		  "flamebearer: ends in the middle of a value, at byte 48; nothing can be kept: what its numbers count "
+		  "stands at its end",
+		  NULL, 0 },
+		{ "{\"nodes\":[{\"id\":1,\"callFrame\":{\"url\":\"\"}}",
+		  "cpuprofile: ends in the middle of an array, at byte 41; nothing can be kept: samples and times "
+		  "stand at its end",
+		  NULL, 0 },
+		{ "{\"head\":{\"callFrame\":{\"url\":\"\"}",
+		  "heapprofile: ends in the middle of an object, at byte 31; nothing can be kept: half of the tree has "
+		  "other shares than the whole",
+		  NULL, 0 },
+	};
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		__typeof__(cases[0]) *c = &cases[i / 2];
+		struct salvage salvage = { .is_wanted = i % 2 };
+		struct error err = { "" };
+		struct profile p;
+		assert_int_equal(profile_init(&p, NULL), 0);
+		int r = format_salvage(slice_str(c->text), &format_limits_default, &salvage, &p, NULL, &err);
+		bool is_kept = salvage.is_wanted && c->kept;
+		assert_string_equal(is_kept ? salvage.end.text : err.text, is_kept ? c->kept : c->refused);
+		assert_int_equal(r, is_kept ? 0 : -ENODATA);
+		if (is_kept)
+			assert_int_equal(profile_n_samples(&p), c->n);
+		profile_done(&p);
+	}
+}
+
+/* Memory is what --max-memory says, however often a file is read. */
+static void advice_keeps_the_budget(void **state)
+{
+	(void)state;
+	struct membudget budget = membudget_of(1 << 20);
+	struct salvage salvage = { 0 };
+	struct error err;
+	struct profile p;
+	assert_int_equal(profile_init(&p, &budget), 0);
+	assert_int_equal(format_salvage(slice_str("a;b 1\nc;"), &format_limits_default, &salvage, &p, NULL, &err),
+			 -ENODATA);
+	profile_done(&p);
+	assert_int_equal(budget.used, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +297,8 @@ int main(void)
 		cmocka_unit_test(fields_alone_are_no_profile),
 		cmocka_unit_test(profiles_that_look_like_text_are_found),
 		cmocka_unit_test(strangers_are_named),
+		cmocka_unit_test(half_a_file_says_where_it_ends),
+		cmocka_unit_test(advice_keeps_the_budget),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

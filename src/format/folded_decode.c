@@ -322,10 +322,13 @@ int folded_decode(struct slice bytes, const struct format_limits *limits, struct
 	if (r < 0)
 		return fail_memory(&f, r);
 	f.line_number = skip_preface(&text).n_lines;
+	bool is_cut = text.size && slice_end(text)[-1] != '\n';
 	while (r == 0 && text.size) {
 		f.line_number++;
 		r = read_line(&f, take_line(&text));
 	}
+	if (r == -EBADMSG && text.size == 0 && is_cut)
+		return error_set(err, -ENODATA, "line %" PRIu64 ": the file ends within this line", f.line_number);
 	if (r == 0 && profile_n_samples(p) == 0)
 		return error_set(err, -ENODATA, "no stack in %" PRIu64 " lines", f.line_number);
 	return r;

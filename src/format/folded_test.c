@@ -166,6 +166,8 @@ static void messages_name_the_line(void **state)
 	assert_refused("a;b -1\n", -EBADMSG, "line 1: weight \"-1\" is not a number >= 0");
 	assert_refused("a;b\n", -EBADMSG, "line 1: not \"stack weight\"");
 	assert_refused("a b\n", -EBADMSG, "line 1: weight \"b\" is not a number >= 0");
+	assert_refused("a;b 1\nc;d", -ENODATA, "line 2: the file ends within this line");
+	assert_refused("a;b 1\nc;d x", -ENODATA, "line 2: the file ends within this line");
 	assert_refused("\n12\n", -EBADMSG, "line 2: not \"stack weight\"");
 	assert_refused("a 9223372036854775808\n", -EBADMSG,
 		       "line 1: weight \"9223372036854775808\" does not fit into 63 bits");

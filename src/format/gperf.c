@@ -401,7 +401,7 @@ int gperf_decode(struct slice bytes, const struct format_limits *limits, struct 
 	memory_map_init(&g.map, &p->dict);
 	int r = decode(&g);
 	/* Half a line may read as a shorter one. */
-	if (g.is_cut && (r == 0 || r == -EBADMSG))
+	if (g.is_cut && (r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT))
 		r = gperf_fail(&g, -ENODATA, "the file ends within this line");
 	return r < 0 ? r : finish(&g);
 }

@@ -60,7 +60,7 @@ static int refuse_at(struct jsonr *r, const uint8_t *at, int code, const char *w
 
 static int cut_off(struct jsonr *r, const char *within)
 {
-	return error_set(r->err, -ENODATA, "at byte %zu: ends within %s", (size_t)(r->end - r->from), within);
+	return error_set(r->err, -ENODATA, "ends in the middle of %s, at byte %zu", within, (size_t)(r->end - r->from));
 }
 
 static inline void skip_space(struct jsonr *r)

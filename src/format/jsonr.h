@@ -19,7 +19,8 @@
  * is checked for matching brackets, whole strings and UTF-8, not for what
  * stands between them.
  *
- * Messages read "at byte 12: ..." with offsets from the start of the input.
+ * Messages read "at byte 12: ..." with offsets from the start of the input, or
+ * "ends in the middle of a string, at byte 12".
  * Errors: -EBADMSG, -ENODATA, -E2BIG (depth), -ENOMEM. After an error only
  * jsonr_done() makes sense. */
 #pragma once

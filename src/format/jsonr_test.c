@@ -179,7 +179,7 @@ static void small_numbers_have_a_short_way(void **state)
 static void messages_name_the_byte(void **state)
 {
 	(void)state;
-	assert_refused("", -ENODATA, "at byte 0: ends within a value");
+	assert_refused("", -ENODATA, "ends in the middle of a value, at byte 0");
 	assert_refused("[1 2]", -EBADMSG, "at byte 3: expected ',' or ']'");
 	assert_refused("[1,]", -EBADMSG, "at byte 3: not the beginning of a value");
 	assert_refused("[,1]", -EBADMSG, "at byte 1: not the beginning of a value");
@@ -188,7 +188,7 @@ static void messages_name_the_byte(void **state)
 	assert_refused("{\"a\":1]", -EBADMSG, "at byte 6: expected ',' or '}'");
 	assert_refused("[1}", -EBADMSG, "at byte 2: expected ',' or ']'");
 	assert_refused("[nul]", -EBADMSG, "at byte 1: expected null");
-	assert_refused("[tru", -ENODATA, "at byte 4: ends within true");
+	assert_refused("[tru", -ENODATA, "ends in the middle of true, at byte 4");
 	assert_refused("[-]", -EBADMSG, "at byte 2: expected a digit");
 	assert_refused("[1.]", -EBADMSG, "at byte 3: expected a digit");
 	assert_refused("[1e+]", -EBADMSG, "at byte 4: expected a digit");
@@ -197,7 +197,7 @@ static void messages_name_the_byte(void **state)
 	assert_refused("[\"a\\qb\"]", -EBADMSG, "at byte 3: an escape that JSON does not have");
 	assert_refused("[\"\\u12g4\"]", -EBADMSG, "at byte 2: \\u without four hexadecimal digits");
 	assert_refused("[\"\xc0\x80\"]", -EBADMSG, "at byte 2: not UTF-8");
-	assert_refused("[\"abc", -ENODATA, "at byte 5: ends within a string");
+	assert_refused("[\"abc", -ENODATA, "ends in the middle of a string, at byte 5");
 	assert_refused("[[[[[[[[[1]]]]]]]]]", -E2BIG, "at byte 8: nested deeper than 8");
 	assert_refused("{} x", -EBADMSG, "at byte 3: expected nothing behind the outermost value");
 	assert_refused("NaN", -EBADMSG, "at byte 0: not the beginning of a value");
@@ -262,9 +262,9 @@ static void skipping_finds_what_is_broken(void **state)
 	} cases[] = {
 		{ "[1,[2}", -EBADMSG, "at byte 5: expected ']', found '}'" },
 		{ "{\"a\":[]]", -EBADMSG, "at byte 7: expected '}', found ']'" },
-		{ "[\"a", -ENODATA, "at byte 3: ends within a string" },
-		{ "[1,[2]", -ENODATA, "at byte 6: ends within a value" },
-		{ "[\"\\", -ENODATA, "at byte 3: ends within a string" },
+		{ "[\"a", -ENODATA, "ends in the middle of a string, at byte 3" },
+		{ "[1,[2]", -ENODATA, "ends in the middle of a value, at byte 6" },
+		{ "[\"\\", -ENODATA, "ends in the middle of a string, at byte 3" },
 		{ "[[[[[[[[[", -E2BIG, "at byte 8: nested too deep" },
 		{ "nxll", -EBADMSG, "at byte 0: expected null" },
 		{ "\"\xff\"", -EBADMSG, "at byte 1: not UTF-8" },

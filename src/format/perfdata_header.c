@@ -284,6 +284,15 @@ int perfdata_read_meta(struct perfdata *d, const struct record_header *h, struct
 
 /* --- the head of a file --- */
 
+/* Without it records are only bytes. */
+static int ends_in_head(struct perfdata *d)
+{
+	if (!d->salvage)
+		return error_set(d->err, -ENODATA, "ends before its list of events, at byte %zu", d->file.size);
+	salvage_end(d->salvage, d->file.size, "its header");
+	return error_set(d->err, -ENODATA, "its list of events is missing");
+}
+
 struct section {
 	uint64_t off, size;
 };
@@ -309,7 +318,7 @@ static struct perf_bytes bytes_of(const struct perfdata *d, struct section s)
 static int read_attrs(struct perfdata *d, struct section attrs, uint64_t attr_size)
 {
 	if (!lies_in(d, attrs))
-		return error_set(d->err, -ENODATA, "ends before its list of events, at byte %zu", d->file.size);
+		return ends_in_head(d);
 	if (attr_size < ATTR_MIN + SECTION_SIZE || attrs.size % attr_size != 0)
 		return error_set(d->err, -EBADMSG,
 				 "at byte 16: attr_size: %" PRIu64 " bytes for each of %" PRIu64 " bytes of events",
@@ -366,7 +375,7 @@ static int read_file_header(struct perfdata *d, struct perf_bytes b)
 	struct section attrs = take_section(&b), data = take_section(&b);
 	(void)take_section(&b); /* event_types, of perf before 2012 */
 	if (b.failed)
-		return error_set(d->err, -ENODATA, "ends within its header, at byte %zu", d->file.size);
+		return ends_in_head(d);
 	int r = read_attrs(d, attrs, attr_size);
 	if (r < 0)
 		return r;
@@ -391,7 +400,7 @@ int perfdata_read_header(struct perfdata *d)
 	perf_skip(&b, 8);
 	uint64_t size = perf_u64(&b);
 	if (b.failed)
-		return error_set(d->err, -ENODATA, "ends within its header, at byte %zu", d->file.size);
+		return ends_in_head(d);
 	d->is_pipe = size == PIPE_HEADER;
 	if (d->is_pipe) {
 		d->data = slice_of(b.at, perf_left(&b));

@@ -194,15 +194,10 @@ static int index_record(struct perfdata *d, const struct record_header *h, struc
 /* The file ends within something. */
 static int ends_early(struct perfdata *d, const char *within)
 {
-	char text[160];
-	if (d->counts.samples == 0)
-		return error_set(d->err, -ENODATA, "ends in the middle of %s before the first sample, at byte %zu",
-				 within, d->file.size);
-	(void)snprintf(text, sizeof(text), "ends in the middle of %s behind sample %" PRIu64 ", at byte %zu", within,
-		       d->counts.samples, d->file.size);
 	if (!d->salvage)
-		return error_set(d->err, -ENODATA, "%s; --salvage keeps the samples before it", text);
-	return error_set(&d->salvage->loss, 0, "%s", text);
+		return error_set(d->err, -ENODATA, "ends in the middle of %s, at byte %zu", within, d->file.size);
+	salvage_end(d->salvage, d->file.size, "%s", within);
+	return 0;
 }
 
 static int index_data(struct perfdata *d)

@@ -38,13 +38,10 @@ int pprof_decode(struct slice bytes, const struct format_limits *limits, struct 
 /* The same of plain bytes. With `salvage`, unless NULL, a file that ends early
  * gives what is whole: samples whose locations are behind the end are left
  * out, names and labels whose strings are go missing, all counted in
- * salvage->loss. -ENODATA when nothing can be kept. Whoever cut compressed
- * input says so in salvage->loss beforehand. */
+ * salvage->lost. -ENODATA when nothing can be kept. Whoever cut compressed
+ * input says so in salvage->end beforehand. */
 int pprof_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		  struct error *err) must_check;
-
-/* Whether that would help half a file; looks at its top level only. */
-bool pprof_is_salvageable(struct slice half);
 
 /* Appends the profile, uncompressed. Same profile, same bytes. -E2BIG past
  * out->max, -ENOMEM. */

@@ -7,26 +7,12 @@
 #include "format/pprof_decoder.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-
-#define MIN_STRINGS 3 /* the empty one, a sample type, its unit */
-
-static void add(struct error *to, const char *fmt, ...) printf_like(2, 3);
-
-static void add(struct error *to, const char *fmt, ...)
-{
-	size_t n = strlen(to->text);
-	va_list ap;
-	va_start(ap, fmt);
-	(void)vsnprintf(to->text + n, sizeof(to->text) - n, fmt, ap);
-	va_end(ap);
-}
 
 static bool is_lossy(const struct pprof_decoder *d)
 {
 	const struct pprof_lost *l = &d->lost;
 	return d->is_cut || l->samples || l->frames || l->labels || l->mappings || l->strings ||
-	       d->salvage->loss.text[0];
+	       salvage_is_half(d->salvage);
 }
 
 void pprof_note_cut(struct pprof_decoder *d, const struct pb_reader *r, const struct pb_field *f)
@@ -49,27 +35,22 @@ void pprof_note_cut(struct pprof_decoder *d, const struct pb_reader *r, const st
 	}
 }
 
-/* "ends in the middle of string 12, at byte 2000"; of compressed input it is
- * known already where that ends. */
-static void say_end(const struct pprof_decoder *d, struct error *to)
+/* Of compressed input it is known already where that ends. */
+static void say_end(const struct pprof_decoder *d)
 {
-	bool is_compressed = to->text[0];
-	if (d->is_cut) {
-		add(to, "%s in the middle of ", is_compressed ? "," : "ends");
-		if (d->cut_name)
-			add(to, "%s %" PRIu64, d->cut_name, d->cut_row);
-		else
-			add(to, "a field");
-	}
-	if (!is_compressed)
-		add(to, d->is_cut ? ", at byte %zu" : "ends at byte %zu, before what it refers to", d->bytes.size);
+	struct salvage *s = d->salvage;
+	if (d->is_cut && d->cut_name)
+		salvage_end(s, d->bytes.size, "%s %" PRIu64, d->cut_name, d->cut_row);
+	else if (d->is_cut)
+		salvage_end(s, d->bytes.size, "a field");
+	else if (!salvage_is_half(s))
+		(void)error_set(&s->end, 0, "ends at byte %zu, before what it refers to", d->bytes.size);
 }
 
 int pprof_fail_salvage(struct pprof_decoder *d, const char *missing)
 {
-	struct error why = d->salvage->loss;
-	say_end(d, &why);
-	return error_set(d->err, -ENODATA, "%s: nothing can be kept without its %s", why.text, missing);
+	say_end(d);
+	return error_set(d->err, -ENODATA, "its %s are missing", missing);
 }
 
 int pprof_check_salvage(struct pprof_decoder *d)
@@ -84,19 +65,16 @@ int pprof_check_salvage(struct pprof_decoder *d)
 int pprof_end_salvage(struct pprof_decoder *d)
 {
 	const struct pprof_lost *l = &d->lost;
-	struct error *loss = &d->salvage->loss;
 	if (!is_lossy(d))
 		return 0;
 	if (profile_n_samples(d->p) == 0)
 		return pprof_fail_salvage(d, "locations");
-	say_end(d, loss);
-	add(loss, "; %" PRIu32 " samples kept", profile_n_samples(d->p));
-	if (l->samples)
-		add(loss, ", %" PRIu64 " without their stack left out", l->samples);
+	say_end(d);
 	const struct {
 		const char *what;
 		uint64_t n;
 	} parts[] = {
+		{ "samples, whose stacks are not there", l->samples },
 		{ "frame names", l->frames },
 		{ "labels", l->labels },
 		{ "mappings", l->mappings },
@@ -105,24 +83,9 @@ int pprof_end_salvage(struct pprof_decoder *d)
 	bool is_first = true;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (parts[i].n) {
-			add(loss, "%s %" PRIu64 " %s", is_first ? "; lost:" : ",", parts[i].n, parts[i].what);
+			error_append(&d->salvage->lost, "%s%" PRIu64 " %s", is_first ? "" : ", ", parts[i].n,
+				     parts[i].what);
 			is_first = false;
 		}
 	return 0;
-}
-
-bool pprof_is_salvageable(struct slice half)
-{
-	struct pb_reader r = pb_reader_of(half);
-	struct pb_field f;
-	uint32_t n_strings = 0;
-	bool has[N_PROFILE_FIELDS] = { false };
-	int k;
-	while ((k = pb_next(&r, &f)) > 0) {
-		n_strings += f.number == PROFILE_STRING_TABLE && n_strings < MIN_STRINGS;
-		if (f.number < N_PROFILE_FIELDS)
-			has[f.number] = true;
-	}
-	return k != -EBADMSG && n_strings == MIN_STRINGS && has[PROFILE_SAMPLE_TYPE] && has[PROFILE_SAMPLE] &&
-	       has[PROFILE_LOCATION];
 }

@@ -127,13 +127,13 @@ static void cut_everywhere(struct slice whole, int64_t want)
 {
 	int64_t before = 0;
 	for (size_t n = 0; n < whole.size; n++) {
-		struct salvage salvage = { 0 };
+		struct salvage salvage = { .is_wanted = true };
 		struct error err = { "" };
 		struct profile p, strict;
 		bool is_whole = decode(slice_of(whole.data, n), NULL, &strict, &err) == 0;
 		int r = decode(slice_of(whole.data, n), &salvage, &p, &err);
 		assert_true(r == 0 || r == -ENODATA || r == -EBADMSG);
-		assert_true(r == 0 ? is_whole == !salvage.loss.text[0] : err.text[0] != 0);
+		assert_true(r == 0 ? is_whole == !salvage_is_half(&salvage) : err.text[0] != 0);
 		if (r == 0) {
 			assert_in_range(sum(&p), before, want);
 			before = sum(&p);
@@ -180,23 +180,60 @@ static void the_loss_is_counted(void **state)
 	} cases[] = {
 		{ false, BEHIND_ALL, 0, 3, "" },
 		{ false, BEHIND_MAIN, 3, 3,
-		  "ends in the middle of string 4, at byte 107; 3 samples kept; lost: 1 frame names, 3 labels" },
+		  "ends in the middle of string 4, at byte 107, after 3 samples; lost: 1 frame names, 3 labels" },
 		{ false, BEHIND_TYPE, 0, 3,
-		  "ends at byte 98, before what it refers to; 3 samples kept; lost: 2 frame names, 3 labels" },
+		  "ends at byte 98, before what it refers to, after 3 samples; lost: 2 frame names, 3 labels" },
 		{ false, BEHIND_TYPE, 1, 3,
-		  "ends in the middle of string 3, at byte 99; 3 samples kept; lost: 2 frame names, 3 labels" },
+		  "ends in the middle of string 3, at byte 99, after 3 samples; lost: 2 frame names, 3 labels" },
 		{ false, BEHIND_FUNCTIONS, 4, 0,
-		  "pprof: ends in the middle of string 1, at byte 84: nothing can be kept without its sample types' "
-		  "names" },
+		  "pprof: ends in the middle of string 1, at byte 84; nothing can be kept: its sample types' names "
+		  "are missing" },
 		{ false, BEHIND_LOCATIONS, 3, 0,
-		  "pprof: ends in the middle of function 1, at byte 71: nothing can be kept without its strings" },
+		  "pprof: ends in the middle of function 1, at byte 71; nothing can be kept: its strings are missing" },
 		{ true, BEHIND_LOCATIONS, 0, 3,
-		  "ends at byte 111, before what it refers to; 3 samples kept; lost: 2 frame names" },
+		  "ends at byte 111, before what it refers to, after 3 samples; lost: 2 frame names" },
 		{ true, BEHIND_LOCATION, 5, 2,
-		  "ends in the middle of location 2, at byte 103; 2 samples kept, 1 without their stack left out; "
-		  "lost: 1 frame names" },
+		  "ends in the middle of location 2, at byte 103, after 2 samples; lost: 1 samples, whose stacks are "
+		  "not there, 1 frame names" },
 		{ true, BEHIND_SAMPLES, 5, 0,
-		  "pprof: ends in the middle of location 1, at byte 90: nothing can be kept without its locations" },
+		  "pprof: ends in the middle of location 1, at byte 90; nothing can be kept: its locations are "
+		  "missing" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(buf_done)
+		struct buf b = buf_of(MAX);
+		struct salvage salvage = { .is_wanted = true };
+		struct error err = { "" };
+		struct profile p;
+		size_t end[N_PLACES];
+		(cases[i].strings_first ? make_strings_first : make_profile)(&b, end);
+		int r = decode(slice_of(b.data, end[cases[i].place] + cases[i].behind), &salvage, &p, &err);
+		assert_int_equal(r, cases[i].n_samples ? 0 : -ENODATA);
+		error_append(&salvage.end, "%s%s", salvage.lost.text[0] ? "; lost: " : "", salvage.lost.text);
+		assert_string_equal(r < 0 ? err.text : salvage.end.text, cases[i].said);
+		if (r == 0)
+			assert_int_equal(profile_n_samples(&p), cases[i].n_samples);
+		profile_done(&p);
+	}
+}
+
+/* What --salvage would make of it, or why it would make nothing. */
+static void half_a_file_is_refused_with_advice(void **state)
+{
+	(void)state;
+	static const struct {
+		int place;
+		uint32_t behind;
+		int code;
+		const char *said;
+	} cases[] = {
+		{ BEHIND_MAIN, 3, -ENODATA,
+		  "pprof: ends in the middle of string 4, at byte 107, after 3 samples; --salvage keeps them" },
+		{ BEHIND_LOCATIONS, 3, -ENODATA,
+		  "pprof: ends in the middle of function 1, at byte 71; nothing can be kept: its strings are missing" },
+		{ BEHIND_TYPE, 0, -EBADMSG,
+		  "pprof: at byte 72: function 1: name: string 3 does not exist; --salvage keeps what is whole: 3 "
+		  "samples" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(buf_done)
@@ -205,33 +242,37 @@ static void the_loss_is_counted(void **state)
 		struct error err = { "" };
 		struct profile p;
 		size_t end[N_PLACES];
-		(cases[i].strings_first ? make_strings_first : make_profile)(&b, end);
-		int r = decode(slice_of(b.data, end[cases[i].place] + cases[i].behind), &salvage, &p, &err);
-		assert_int_equal(r, cases[i].n_samples ? 0 : -ENODATA);
-		assert_string_equal(r < 0 ? err.text : salvage.loss.text, cases[i].said);
-		if (r == 0)
-			assert_int_equal(profile_n_samples(&p), cases[i].n_samples);
+		make_profile(&b, end);
+		struct slice half = slice_of(b.data, end[cases[i].place] + cases[i].behind);
+		assert_int_equal(decode(half, &salvage, &p, &err), cases[i].code);
+		assert_string_equal(err.text, cases[i].said);
 		profile_done(&p);
 	}
 }
 
-/* Only where --salvage would give something is it told of. */
-static void half_a_file_is_refused_with_advice(void **state)
+/* Of a compressed file two ends are to be told. */
+static void half_a_compressed_file_says_both_ends(void **state)
 {
 	(void)state;
 	_cleanup_(buf_done)
-	struct buf b = buf_of(MAX);
-	struct error err = { "" };
-	struct profile p;
+	struct buf b = buf_of(MAX), gz = buf_of(MAX);
 	size_t end[N_PLACES];
 	make_profile(&b, end);
-	assert_int_equal(decode(slice_of(b.data, end[BEHIND_MAIN] + 3), NULL, &p, &err), -ENODATA);
-	assert_string_equal(err.text,
-			    "pprof: at byte 105: ends inside a field; --salvage keeps what can be read of it");
-	profile_done(&p);
-	assert_int_equal(decode(slice_of(b.data, end[BEHIND_LOCATIONS] + 3), NULL, &p, &err), -ENODATA);
-	assert_string_equal(err.text, "pprof: at byte 69: ends inside a field");
-	profile_done(&p);
+	/* Stored, not packed: what is there is known. */
+	assert_int_equal(gzip_compress(slice_of(b.data, b.n), 0, &gz), 0);
+	for (int wanted = 0; wanted < 2; wanted++) {
+		struct salvage salvage = { .is_wanted = wanted };
+		struct error err = { "" };
+		struct profile p;
+		size_t behind = gz.n - 8 - (b.n - end[BEHIND_MAIN]) + 3;
+		assert_int_equal(decode(slice_of(gz.data, behind), &salvage, &p, &err), wanted ? 0 : -ENODATA);
+		assert_string_equal(
+			wanted ? salvage.end.text : err.text,
+			wanted ? "ends at byte 122 (107 decompressed), in the middle of string 4, after 3 samples"
+			       : "pprof: ends at byte 122 (107 decompressed), in the middle of string 4, after "
+				 "3 samples; --salvage keeps them");
+		profile_done(&p);
+	}
 }
 
 /* A file that is wrong rather than short stays refused. */
@@ -240,7 +281,7 @@ static void malformed_is_not_salvaged(void **state)
 	(void)state;
 	_cleanup_(buf_done)
 	struct buf b = buf_of(MAX);
-	struct salvage salvage = { 0 };
+	struct salvage salvage = { .is_wanted = true };
 	struct error err = { "" };
 	struct profile p;
 	size_t end[N_PLACES];
@@ -257,6 +298,7 @@ int main(void)
 		cmocka_unit_test(every_beginning_says_what_it_lacks),
 		cmocka_unit_test(the_loss_is_counted),
 		cmocka_unit_test(half_a_file_is_refused_with_advice),
+		cmocka_unit_test(half_a_compressed_file_says_both_ends),
 		cmocka_unit_test(malformed_is_not_salvaged),
 	};
 	return cmocka_run_group_tests_name("pprof_salvage", tests, NULL, NULL);

@@ -197,7 +197,8 @@ static void messages_name_the_byte(void **state)
 		       "at byte 116: frame 0 is closed but is not the last one opened");
 	assert_refused(E("[{\"at\":2,\"frame\":0,\"type\":\"O\"},{\"at\":1,\"frame\":0,\"type\":\"C\"}]"), -EBADMSG,
 		       "at byte 146: an event earlier than the one before it");
-	assert_refused("{\"shared\":{\"frames\":[{\"name\":\"a\"", -ENODATA, "at byte 32: ends within a value");
+	assert_refused("{\"shared\":{\"frames\":[{\"name\":\"a\"", -ENODATA,
+		       "ends in the middle of a value, at byte 32");
 }
 
 static void limits_are_named(void **state)
