@@ -236,7 +236,7 @@ static int decode_as(const struct source *s, struct salvage *salvage, struct pro
 	case FORMAT_FOLDED:
 		return folded_decode(s->plain, s->limits, p, err);
 	case FORMAT_GPERF:
-		return gperf_decode(s->plain, s->limits, p, err);
+		return gperf_decode(s->plain, s->limits, salvage, p, err);
 	case FORMAT_CALLGRIND:
 		return callgrind_decode(s->plain, s->limits, p, err);
 	case FORMAT_PERFDATA:
@@ -283,9 +283,8 @@ static struct slice cut_text(const struct source *s, struct salvage *salvage)
 {
 	struct slice text = s->plain;
 	bool has_samples = s->format == FORMAT_PERFSCRIPT;
-	bool has_lines = has_samples || s->format == FORMAT_FOLDED || s->format == FORMAT_GPERF;
 	size_t end = text.size;
-	if (!has_lines || !is_text(text))
+	if (!has_samples && s->format != FORMAT_FOLDED)
 		return text;
 	while (end > 0 && !(text.data[end - 1] == '\n' && (!has_samples || (end > 1 && text.data[end - 2] == '\n'))))
 		end--;

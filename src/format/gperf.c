@@ -46,10 +46,16 @@ bool gperf_next_line(struct gperf_reader *g, struct slice *ret)
 	const uint8_t *from = g->bytes.data + g->at;
 	const uint8_t *end = memchr(from, '\n', g->bytes.size - g->at);
 	size_t size = end ? (size_t)(end - from) : g->bytes.size - g->at;
+	struct slice line = slice_trimmed(slice_of(from, size));
 	g->at += size + (end != NULL);
 	g->line++;
-	*ret = slice_trimmed(slice_of(from, size));
-	g->is_cut = !end && ret->size > 0;
+	g->is_cut = !end && line.size > 0;
+	if (g->is_cut && g->salvage) {
+		salvage_end(g->salvage, g->bytes.size, "line %" PRIu64 "%s", g->line,
+			    g->has_words ? " behind the samples" : "");
+		return false;
+	}
+	*ret = line;
 	return true;
 }
 
@@ -388,20 +394,25 @@ bool gperf_looks(struct slice bytes)
 	return decoder_of(bytes) != NULL;
 }
 
-int gperf_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
+int gperf_decode(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		 struct error *err)
 {
 	if (bytes.size > limits->input_size)
 		return error_set(err, -E2BIG, "more than %zu bytes", limits->input_size);
 	decode_fn *decode = decoder_of(bytes);
 	if (!decode)
 		return error_set(err, -EBADMSG, "none of the older forms");
+	if (salvage && decode != gperf_cpu_decode && !slice_first(bytes, '\n')) {
+		salvage_end(salvage, bytes.size, "line 1");
+		return error_set(err, -ENODATA, "no line is whole");
+	}
 	_cleanup_(reader_done)
-	struct gperf_reader g = { .p = p, .limits = limits, .err = err, .bytes = bytes };
+	struct gperf_reader g = { .p = p, .limits = limits, .err = err, .salvage = salvage, .bytes = bytes };
 	u64map_init(&g.address_ids, p->budget);
 	memory_map_init(&g.map, &p->dict);
 	int r = decode(&g);
 	/* Half a line may read as a shorter one. */
-	if (g.is_cut && (r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT))
+	if (g.is_cut && !salvage && (r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT))
 		r = gperf_fail(&g, -ENODATA, "the file ends within this line");
 	return r < 0 ? r : finish(&g);
 }

@@ -21,11 +21,14 @@
 
 #include "base/error.h"
 #include "format/limits.h"
+#include "format/salvage.h"
 #include "model/profile.h"
 
 bool gperf_looks(struct slice bytes);
 
 /* Decodes plain bytes into `p`, empty as for pprof_decode(). Messages read
- * "line 3: ..." or, for CPU profiles, "at byte 40: sample 2: ...". */
-int gperf_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
+ * "line 3: ..." or, for CPU profiles, "at byte 40: sample 2: ...". -ENODATA
+ * when the file ends early; `salvage` unless NULL: it gives its whole samples
+ * and lines. */
+int gperf_decode(struct slice bytes, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		 struct error *err) must_check;

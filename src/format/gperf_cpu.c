@@ -65,13 +65,15 @@ static int fail_at(const struct gperf_reader *g, size_t at, int code, const char
 	return error_set(g->err, code, "at byte %zu: sample %" PRIu32 ": %s", at, g->samples.n + 1, what);
 }
 
-static int next_word(struct gperf_reader *g, const struct words *w, uint64_t *ret)
+/* The count of a sample and of its frames. */
+static bool next_head(struct gperf_reader *g, const struct words *w, uint64_t *ret_count, uint64_t *ret_n)
 {
-	if (g->bytes.size - g->at < w->size)
-		return fail_at(g, g->bytes.size, -ENODATA, "the file ends before the end marker");
-	*ret = load(w, g->bytes.data + g->at);
-	g->at += w->size;
-	return 0;
+	if (g->bytes.size - g->at < 2 * (size_t)w->size)
+		return false;
+	*ret_count = load(w, g->bytes.data + g->at);
+	*ret_n = load(w, g->bytes.data + g->at + w->size);
+	g->at += 2 * (size_t)w->size;
+	return true;
 }
 
 static int add_sample(struct gperf_reader *g, size_t at, uint64_t count)
@@ -106,25 +108,31 @@ static int read_stack(struct gperf_reader *g, const struct words *w, uint64_t n,
 	return 0;
 }
 
+/* The file ends in the middle of a sample. */
+static int ends_early(struct gperf_reader *g, size_t at, const char *what)
+{
+	if (!g->salvage)
+		return fail_at(g, at, -ENODATA, "%s", what);
+	salvage_end(g->salvage, g->bytes.size, "sample %" PRIu32, g->samples.n + 1);
+	g->at = g->bytes.size;
+	return 0;
+}
+
 /* Up to the end marker: no times a stack of one frame 0. */
 static int read_samples(struct gperf_reader *g, const struct words *w, bool adjust)
 {
 	for (;;) {
 		size_t at = g->at;
 		uint64_t count = 0, n = 0;
-		int r = next_word(g, w, &count);
-		if (r == 0)
-			r = next_word(g, w, &n);
-		if (r < 0)
-			return r;
+		if (!next_head(g, w, &count, &n))
+			return ends_early(g, g->bytes.size, "the file ends before the end marker");
 		if (n > (g->bytes.size - g->at) / w->size)
-			return fail_at(g, at + w->size, -ENODATA, "%" PRIu64 " frames, but the file ends before them",
-				       n);
+			return ends_early(g, at + w->size, "the file ends before its frames");
 		if (count == 0 && n == 1 && load(w, g->bytes.data + g->at) == 0) {
 			g->at += w->size;
 			return 0;
 		}
-		r = read_stack(g, w, n, adjust);
+		int r = read_stack(g, w, n, adjust);
 		if (r == 0)
 			r = add_sample(g, at, count);
 		if (r < 0)
@@ -186,6 +194,7 @@ int gperf_cpu_decode(struct gperf_reader *g)
 		return error_set(g->err, -EBADMSG, "at byte %zu: a period of %" PRIu64 " microseconds",
 				 (size_t)h.words.size * 3, h.period_us);
 	g->at = (size_t)h.words.size * HEADER_WORDS;
+	g->has_words = true;
 	int r = gperf_types(g, types, ARRAY_SIZE(types));
 	if (r == 0)
 		r = gperf_period(g, "cpu", "nanoseconds", period);

@@ -39,10 +39,12 @@ struct gperf_reader {
 	struct profile *p;
 	const struct format_limits *limits;
 	struct error *err;
+	struct salvage *salvage; /* NULL: all must be there */
 	struct slice bytes;
 	size_t at;
-	uint64_t line; /* 0: not in text */
-	bool is_cut;   /* the file ends within this line */
+	uint64_t line;	/* 0: not in text */
+	bool is_cut;	/* the file ends within this line */
+	bool has_words; /* samples are no lines */
 
 	VEC(struct gperf_address) addresses;
 	struct u64map address_ids; /* value -> index + 1 */
@@ -55,7 +57,8 @@ struct gperf_reader {
 int gperf_fail(const struct gperf_reader *g, int code, const char *fmt, ...) printf_like(3, 4);
 int gperf_fail_memory(const struct gperf_reader *g, int code);
 
-/* The next line without its end and the blanks around it. */
+/* The next line without its end and the blanks around it. False behind the
+ * last one; when salvaging, half a line is no line. */
 bool gperf_next_line(struct gperf_reader *g, struct slice *ret);
 bool gperf_is_comment(struct slice line); /* or empty */
 

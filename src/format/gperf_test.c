@@ -14,7 +14,7 @@
 static int decode(struct slice bytes, struct profile *p, struct error *err)
 {
 	assert_int_equal(profile_init(p, NULL), 0);
-	return gperf_decode(bytes, &format_limits_default, p, err);
+	return gperf_decode(bytes, &format_limits_default, NULL, p, err);
 }
 
 /* --- google/pprof's own text of a profile, and ours in the same words --- */
@@ -448,8 +448,7 @@ static void messages_name_the_place(void **state)
 	_cleanup_(buf_done)
 	struct buf b = buf_of(1 << 16);
 	put_words(&b, form, deep, ARRAY_SIZE(deep));
-	assert_refused(slice_of(b.data, b.n), -ENODATA,
-		       "at byte 24: sample 1: 100 frames, but the file ends before them");
+	assert_refused(slice_of(b.data, b.n), -ENODATA, "at byte 24: sample 1: the file ends before its frames");
 	b.n = 0;
 	put_words(&b, form, open, ARRAY_SIZE(open));
 	assert_refused(slice_of(b.data, b.n), -ENODATA, "at byte 32: sample 2: the file ends before the end marker");
@@ -457,6 +456,49 @@ static void messages_name_the_place(void **state)
 	put_words(&b, (struct cpu_form){ 8, true }, many, ARRAY_SIZE(many));
 	assert_refused(slice_of(b.data, b.n), -EBADMSG,
 		       "at byte 40: sample 1: count 9223372036854775808 does not fit into 63 bits");
+}
+
+static void assert_salvaged(struct slice bytes, uint32_t n_samples, uint32_t n_mapped, const char *end)
+{
+	struct salvage salvage = { 0 };
+	struct error err = { "" };
+	struct profile p;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	if (gperf_decode(bytes, &format_limits_default, &salvage, &p, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(salvage.end.text, end);
+	assert_int_equal(profile_n_samples(&p), n_samples);
+	uint32_t n = 0;
+	for (uint32_t i = 1; i < p.dict.frames.n; i++)
+		n += p.dict.mappings.data[p.dict.frames.data[i].mapping.v].path.v != 0;
+	assert_int_equal(n, n_mapped);
+	profile_done(&p);
+}
+
+/* What is whole is kept: samples, and lines of the map that stands behind. */
+static void half_files_keep_what_is_whole(void **state)
+{
+	(void)state;
+	static const uint64_t samples[] = { 0, 3, 0, 10, 0, 5, 1, 0x1100, 7, 2, 0x2100, 0x1100, 0, 1, 0 };
+	static const char map[] = "1000-2000 r-xp 00000000 08:01 12 /bin/a\n2000-3000 r-xp 00000000 08:01 13 /bin/b\n";
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 16);
+	put_words(&b, (struct cpu_form){ 8, false }, samples, ARRAY_SIZE(samples));
+	size_t n_words = b.n, first_line = strcspn(map, "\n") + 1;
+	buf_add_str(&b, map);
+	assert_salvaged(slice_of(b.data, b.n), 2, 3, "");
+	assert_salvaged(slice_of(b.data, n_words + first_line + 20), 2, 2,
+			"ends in the middle of line 2 behind the samples, at byte 180");
+	assert_salvaged(slice_of(b.data, n_words + 5), 2, 0,
+			"ends in the middle of line 1 behind the samples, at byte 125");
+	assert_salvaged(slice_of(b.data, n_words - 1), 2, 0, "ends in the middle of sample 3, at byte 119");
+	assert_salvaged(slice_of(b.data, (size_t)8 * 11), 1, 0, "ends in the middle of sample 2, at byte 88");
+	assert_salvaged(slice_str("goroutine profile: total 2\n1 @ 0x11\n1 @ 0x1"), 1, 0,
+			"ends in the middle of line 3, at byte 43");
+	/* Half of an id's name would be another name. */
+	assert_salvaged(
+		slice_str("--- heapz 1 ---\nformat = java\nresolution = bytes\n 8 1 @ 0x1 0x2\n\n 0x1 a.b\n 0x2 a."), 1,
+		0, "ends in the middle of line 7, at byte 81");
 }
 
 static void limits_are_named(void **state)
@@ -480,7 +522,7 @@ static void limits_are_named(void **state)
 		struct error err = { "" };
 		struct profile p;
 		assert_int_equal(profile_init(&p, NULL), 0);
-		assert_int_equal(gperf_decode(slice_str(text), &cases[i].limits, &p, &err), -E2BIG);
+		assert_int_equal(gperf_decode(slice_str(text), &cases[i].limits, NULL, &p, &err), -E2BIG);
 		assert_string_equal(err.text, cases[i].message);
 		profile_done(&p);
 	}
@@ -499,7 +541,7 @@ static void budget_ends_in_an_error(void **state)
 		struct error err = { "" };
 		int r = profile_init(&p, &budget);
 		if (r == 0) {
-			r = gperf_decode(slice_of(b.data, b.n), &format_limits_default, &p, &err);
+			r = gperf_decode(slice_of(b.data, b.n), &format_limits_default, NULL, &p, &err);
 			assert_true(r == 0 || strstr(err.text, "does not fit"));
 			profile_done(&p);
 		}
@@ -588,6 +630,7 @@ int main(void)
 		cmocka_unit_test(java_names_its_frames),
 		cmocka_unit_test(maps_are_put_right),
 		cmocka_unit_test(messages_name_the_place),
+		cmocka_unit_test(half_files_keep_what_is_whole),
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(budget_ends_in_an_error),
 		cmocka_unit_test(cut_and_flipped_bytes_do_no_harm),
