@@ -21,14 +21,17 @@
 
 #include "base/buf.h"
 #include "format/limits.h"
+#include "format/salvage.h"
 #include "model/calltree.h"
 #include "model/profile.h"
 
 bool callgrind_looks(struct slice bytes);
 
 /* Decodes plain text into `p`, empty as for pprof_decode(); messages read
- * "line 3: ...". `totals:` lines must be the sums of their part. */
-int callgrind_decode(struct slice text, const struct format_limits *limits, struct profile *p,
+ * "line 3: ...". `totals:` lines must be the sums of their part. -ENODATA when
+ * the file or a part of it ends early; `salvage` unless NULL: it gives the
+ * costs of its whole lines. */
+int callgrind_decode(struct slice text, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		     struct error *err) must_check;
 
 /* Appends one value type, from a tree whose functions' lines stand apart

@@ -26,6 +26,7 @@ struct callgrind_reader {
 	struct profile *p;
 	const struct format_limits *limits;
 	struct error *err;
+	struct salvage *salvage; /* NULL: all must be there */
 	struct slice text;
 	size_t at;
 	uint64_t line;
@@ -378,11 +379,19 @@ static int read_label(struct callgrind_reader *c, const char *key, struct slice 
 	return set_labels(c);
 }
 
+/* What its header says a part comes to, its lines do not. */
+static bool is_part_short(const struct callgrind_reader *c)
+{
+	return c->has_summary && !c->has_totals && c->sum[0] != c->summary[0];
+}
+
 /* A new part begins: what it says is of itself. */
 static int begin_part(struct callgrind_reader *c)
 {
-	if (c->has_summary && !c->has_totals && c->sum[0] != c->summary[0])
+	if (is_part_short(c) && !c->salvage)
 		return fail(c, -ENODATA, "the part before ends early");
+	if (is_part_short(c) && !salvage_is_half(c->salvage))
+		(void)error_set(&c->salvage->end, 0, "line %" PRIu64 ": the part before ends early", c->line);
 	memset(c->sum, 0, sizeof(c->sum));
 	c->has_summary = c->has_totals = false;
 	return 0;
@@ -503,10 +512,14 @@ static bool next_line(struct callgrind_reader *c, struct slice *ret)
 	const uint8_t *from = c->text.data + c->at;
 	const uint8_t *end = memchr(from, '\n', c->text.size - c->at);
 	size_t size = end ? (size_t)(end - from) : c->text.size - c->at;
+	struct slice line = slice_trimmed(slice_of(from, size));
 	c->at += size + (end != NULL);
 	c->line++;
-	*ret = slice_trimmed(slice_of(from, size));
-	c->is_cut = !end && ret->size > 0;
+	c->is_cut = !end && line.size > 0;
+	/* Half a line may read as another. */
+	if (c->is_cut && c->salvage)
+		return false;
+	*ret = line;
 	return true;
 }
 
@@ -524,12 +537,32 @@ bool callgrind_looks(struct slice bytes)
 	return false;
 }
 
-int callgrind_decode(struct slice text, const struct format_limits *limits, struct profile *p, struct error *err)
+/* The file may end within a line, between the two of a call, or before its
+ * costs add up. */
+static int end_file(struct callgrind_reader *c)
+{
+	if (c->n_events == 0)
+		return error_set(c->err, -ENODATA, "no \"events:\" in %" PRIu64 " lines", c->line);
+	if (!c->salvage && c->in_call)
+		return fail(c, -ENODATA, "the file ends before the cost of this call");
+	if (!c->salvage)
+		return begin_part(c);
+	if (c->is_cut)
+		salvage_end(c->salvage, c->text.size, "line %" PRIu64, c->line);
+	else if (c->in_call)
+		salvage_end(c->salvage, c->text.size, "a call, behind line %" PRIu64, c->line);
+	else if (is_part_short(c))
+		salvage_end(c->salvage, c->text.size, "a part, behind line %" PRIu64, c->line);
+	return 0;
+}
+
+int callgrind_decode(struct slice text, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		     struct error *err)
 {
 	if (text.size > limits->input_size)
 		return error_set(err, -E2BIG, "more than %zu bytes", limits->input_size);
 	_cleanup_(reader_done)
-	struct callgrind_reader c = { .p = p, .limits = limits, .err = err, .text = text };
+	struct callgrind_reader c = { .p = p, .limits = limits, .err = err, .salvage = salvage, .text = text };
 	u64map_init(&c.objects, p->budget);
 	u64map_init(&c.files, p->budget);
 	u64map_init(&c.names, p->budget);
@@ -540,13 +573,7 @@ int callgrind_decode(struct slice text, const struct format_limits *limits, stru
 	int r = 0;
 	while (r == 0 && next_line(&c, &line))
 		r = read_line(&c, line);
-	if (c.is_cut && (r == 0 || r == -EBADMSG))
+	if (c.is_cut && !salvage && (r == 0 || r == -EBADMSG))
 		return fail(&c, -ENODATA, "the file ends within this line");
-	if (r < 0)
-		return r;
-	if (c.n_events == 0)
-		return error_set(err, -ENODATA, "no \"events:\" in %" PRIu64 " lines", c.line);
-	if (c.in_call)
-		return fail(&c, -ENODATA, "the file ends before the cost of this call");
-	return begin_part(&c);
+	return r < 0 ? r : end_file(&c);
 }

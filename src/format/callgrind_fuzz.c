@@ -20,12 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *copy = malloc(size ? size : 1);
 	_cleanup_(buf_done)
 	struct buf out = buf_of((size_t)64 << 20);
+	struct salvage salvage = { 0 };
 	struct profile p, q;
 	assert(copy);
 	memcpy(copy, data, size);
 	int r = profile_init(&p, &budget);
 	assert(r == 0);
-	r = callgrind_decode(slice_of(copy, size), &limits, &p, &err);
+	r = callgrind_decode(slice_of(copy, size), &limits, size % 2 ? &salvage : NULL, &p, &err);
 	assert(r == 0 || err.text[0]);
 	if (r == 0) {
 		r = pprof_encode(&p, &out);

@@ -11,7 +11,7 @@
 static int decode(struct slice text, struct profile *p, struct error *err)
 {
 	assert_int_equal(profile_init(p, NULL), 0);
-	return callgrind_decode(text, &format_limits_default, p, err);
+	return callgrind_decode(text, &format_limits_default, NULL, p, err);
 }
 
 /* "file:name:line@address" from the root, then the values of all types. */
@@ -135,6 +135,62 @@ static void messages_name_the_line(void **state)
 	}
 }
 
+static int salvage_text(struct slice text, struct salvage *salvage, struct profile *p)
+{
+	assert_int_equal(profile_init(p, NULL), 0);
+	return callgrind_decode(text, &format_limits_default, salvage, p, NULL);
+}
+
+static int64_t sum_of_first(const struct profile *p)
+{
+	int64_t sum = 0;
+	for (uint32_t i = 0; p->n_types && i < profile_n_samples(p); i++)
+		sum += p->value[0].data[i];
+	return sum;
+}
+
+/* Whole lines count; of a call only both of its lines. */
+static void half_files_keep_their_whole_lines(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *end;
+		int64_t sum;
+		uint32_t n;
+	} cases[] = {
+		{ "events: Ir\nfn=f\n1 2\n2 3\ntotals: 5\n", "", 5, 2 },
+		{ "events: Ir\nfn=f\n1 2\n2 3", "ends in the middle of line 4, at byte 23", 2, 1 },
+		{ "events: Ir\nfn=f\n1 2\n2 3\ntotals: ", "ends in the middle of line 5, at byte 32", 5, 2 },
+		{ "events: Ir\nfn=f\n1 2\ncfn=g\ncalls=1 1\n",
+		  "ends in the middle of a call, behind line 5, at byte 36", 2, 1 },
+		{ "events: Ir\nsummary: 9\nfn=f\n1 2\n", "ends in the middle of a part, behind line 4, at byte 31", 2,
+		  1 },
+		{ "events: Ir\nsummary: 9\nfn=f\n1 2\npart: 2\n1 3\ntotals: 3\n", "line 5: the part before ends early",
+		  5, 2 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct salvage salvage = { 0 };
+		struct profile p;
+		assert_int_equal(salvage_text(slice_str(cases[i].text), &salvage, &p), 0);
+		assert_string_equal(salvage.end.text, cases[i].end);
+		assert_int_equal(sum_of_first(&p), cases[i].sum);
+		assert_int_equal(profile_n_samples(&p), cases[i].n);
+		profile_done(&p);
+	}
+	/* Each further byte leaves no less. */
+	int64_t before = 0;
+	for (size_t n = 0; n <= strlen(whole); n++) {
+		struct salvage salvage = { 0 };
+		struct profile p;
+		int r = salvage_text(slice_of(whole, n), &salvage, &p);
+		assert_true(r == 0 || (r == -ENODATA && before == 0));
+		assert_true(sum_of_first(&p) >= before);
+		before = sum_of_first(&p);
+		profile_done(&p);
+	}
+	assert_true(before > 0);
+}
+
 static void limits_are_named(void **state)
 {
 	(void)state;
@@ -152,7 +208,7 @@ static void limits_are_named(void **state)
 		struct error err = { "" };
 		struct profile p;
 		assert_int_equal(profile_init(&p, NULL), 0);
-		assert_int_equal(callgrind_decode(slice_str(whole), &cases[i].limits, &p, &err), -E2BIG);
+		assert_int_equal(callgrind_decode(slice_str(whole), &cases[i].limits, NULL, &p, &err), -E2BIG);
 		assert_string_equal(err.text, cases[i].message);
 		profile_done(&p);
 	}
@@ -168,7 +224,7 @@ static void budget_ends_in_an_error(void **state)
 		struct error err = { "" };
 		int r = profile_init(&p, &budget);
 		if (r == 0) {
-			r = callgrind_decode(slice_str(whole), &format_limits_default, &p, &err);
+			r = callgrind_decode(slice_str(whole), &format_limits_default, NULL, &p, &err);
 			assert_true(r == 0 || strstr(err.text, "does not fit"));
 			profile_done(&p);
 		}
@@ -291,6 +347,7 @@ int main(void)
 		cmocka_unit_test(addresses_jumps_and_plain_names),
 		cmocka_unit_test(parts_have_totals_of_their_own),
 		cmocka_unit_test(messages_name_the_line),
+		cmocka_unit_test(half_files_keep_their_whole_lines),
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(budget_ends_in_an_error),
 		cmocka_unit_test(cut_and_flipped_bytes_do_no_harm),

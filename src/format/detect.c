@@ -238,7 +238,7 @@ static int decode_as(const struct source *s, struct salvage *salvage, struct pro
 	case FORMAT_GPERF:
 		return gperf_decode(s->plain, s->limits, salvage, p, err);
 	case FORMAT_CALLGRIND:
-		return callgrind_decode(s->plain, s->limits, p, err);
+		return callgrind_decode(s->plain, s->limits, salvage, p, err);
 	case FORMAT_PERFDATA:
 		return perfdata_decode(s->plain, s->limits, salvage, p, err);
 	case FORMAT_PERFSCRIPT:
