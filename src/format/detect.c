@@ -232,7 +232,7 @@ static int decode_as(const struct source *s, struct salvage *salvage, struct pro
 	case FORMAT_PPROF:
 		return pprof_salvage(s->plain, s->limits, salvage, p, err);
 	case FORMAT_OTLP:
-		return otlp_decode(s->plain, s->limits, p, err);
+		return otlp_salvage(s->plain, s->limits, salvage, p, err);
 	case FORMAT_FOLDED:
 		return folded_decode(s->plain, s->limits, p, err);
 	case FORMAT_GPERF:

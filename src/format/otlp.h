@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "format/limits.h"
+#include "format/salvage.h"
 #include "model/profile.h"
 
 /* ExportProfilesServiceRequest or ProfilesData (the bytes are the same), raw,
@@ -26,6 +27,13 @@
  * layouts before v1.7. */
 int otlp_decode(struct slice bytes, const struct format_limits *limits, struct profile *p,
 		struct error *err) must_check;
+
+/* The same of plain bytes. With `salvage`, unless NULL, a file that ends early
+ * gives its whole samples, without labels whose attributes are behind the end;
+ * those whose stacks are behind it are left out. Both are counted in
+ * salvage->lost. -ENODATA when nothing can be kept. */
+int otlp_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		 struct error *err) must_check;
 
 /* Whether a protobuf message is this and not a pprof profile. */
 bool otlp_looks_like(struct slice bytes);

@@ -219,10 +219,21 @@ static int read_attribute(struct otlp_decoder *d, struct slice message, bool wit
 	return label.data == key.data ? 0 : otlp_intern(d, message.data, label, &a->label.key);
 }
 
+/* One whose strings are missing says nothing. */
+static int read_or_lose(struct otlp_decoder *d, struct slice message, bool with_unit, struct otlp_attribute *a)
+{
+	uint64_t n_lost = d->lost.strings;
+	int r = read_attribute(d, message, with_unit, a);
+	if (d->lost.strings > n_lost)
+		a->role = ROLE_LOST;
+	d->lost.strings = n_lost;
+	return r;
+}
+
 int otlp_take_attribute(struct otlp_decoder *d, const struct pb_field *f)
 {
 	struct otlp_attribute a = { 0 };
-	int r = read_attribute(d, f->bytes, d->layout != OTLP_1_7, &a);
+	int r = read_or_lose(d, f->bytes, d->layout != OTLP_1_7, &a);
 	if (r < 0)
 		return r;
 	r = vec_reserve(d->p->budget, &d->attributes, 1);
@@ -326,6 +337,8 @@ static int add(struct otlp_decoder *d, const uint8_t *at, const struct otlp_attr
 	case ROLE_DEFAULT_TYPE:
 		fact = &p->default_type;
 		break;
+	case ROLE_LOST:
+		return 0;
 	case ROLE_LABEL:
 	case ROLE_FRAME_TYPE:
 	case ROLE_IS_FOLDED:
@@ -343,15 +356,18 @@ int otlp_add_key_value(struct otlp_decoder *d, const struct pb_field *f, uint32_
 	struct otlp_attribute a = { 0 };
 	int r = otlp_expect_wire(d, f, PB_BYTES, "attributes");
 	if (r == 0)
-		r = read_attribute(d, f->bytes, false, &a);
+		r = read_or_lose(d, f->bytes, false, &a);
+	d->lost.labels += a.role == ROLE_LOST;
 	return r < 0 ? r : add(d, f->at, &a, n_outer, set);
 }
 
 int otlp_attribute_at(struct otlp_decoder *d, const uint8_t *at, uint64_t index, const struct otlp_attribute **ret)
 {
+	*ret = NULL;
 	if (index >= d->attributes.n)
-		return otlp_fail_index(d, at, "attribute", index);
-	*ret = &d->attributes.data[index];
+		return d->salvage ? 0 : otlp_fail_index(d, at, "attribute", index);
+	if (d->attributes.data[index].role != ROLE_LOST)
+		*ret = &d->attributes.data[index];
 	return 0;
 }
 
@@ -359,14 +375,17 @@ int otlp_add_attributes(struct otlp_decoder *d, const struct pb_field *f, uint32
 {
 	struct pb_reader r = otlp_repeated(f);
 	uint64_t index = 0;
+	bool is_lost = false;
 	int k;
 	while ((k = otlp_repeated_next(&r, f, &index)) > 0) {
 		const struct otlp_attribute *a;
 		k = otlp_attribute_at(d, f->at, index, &a);
-		if (k == 0)
+		if (k == 0 && a)
 			k = add(d, f->at, a, n_outer, set);
 		if (k < 0)
 			return k;
+		is_lost = is_lost || !a;
 	}
+	d->lost.labels += is_lost;
 	return k < 0 ? otlp_fail_reader(d, &r, k) : 0;
 }

@@ -68,6 +68,8 @@ int otlp_fail_limit(struct otlp_decoder *d, const uint8_t *at, const char *what,
 
 int otlp_fail_index(struct otlp_decoder *d, const uint8_t *at, const char *what, uint64_t index)
 {
+	if (d->salvage)
+		return error_set(d->err, -ENODATA, "%s %" PRIu64 " is missing", what, index);
 	return otlp_fail(d, at, -EBADMSG, "%s %" PRIu64 " does not exist", what, index);
 }
 
@@ -92,9 +94,14 @@ int otlp_string(struct otlp_decoder *d, const struct pb_field *f, const char *na
 	int r = otlp_expect_wire(d, f, PB_VARINT, name);
 	if (r < 0)
 		return r;
-	if (f->value >= d->strings.n)
+	if (f->value < d->strings.n) {
+		*ret = d->strings.data[f->value];
+		return 0;
+	}
+	if (!d->salvage)
 		return otlp_fail(d, f->at, -EBADMSG, "%s: string %" PRIu64 " does not exist", name, f->value);
-	*ret = d->strings.data[f->value];
+	d->lost.strings++;
+	ret->v = 0;
 	return 0;
 }
 
@@ -150,6 +157,8 @@ static int find_dictionary(struct otlp_decoder *d)
 	}
 	if (k < 0)
 		return otlp_fail_reader(d, &r, k);
+	if (!d->dictionary.data && d->salvage)
+		return error_set(d->err, -ENODATA, "its dictionary is missing");
 	if (has_profiles && !d->dictionary.data)
 		return error_set(d->err, -EPROTONOSUPPORT,
 				 "no dictionary: either the end is missing, or this is a layout from before "
@@ -270,6 +279,25 @@ static int decode(struct otlp_decoder *d)
 	return r;
 }
 
+int otlp_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
+		 struct error *err)
+{
+	if (plain.size == 0)
+		return error_set(err, -ENODATA, "not a profile: it is empty");
+	_cleanup_(buf_done)
+	struct buf mended = buf_of(SIZE_MAX / 2);
+	_cleanup_(decoder_done)
+	struct otlp_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
+	if (salvage && otlp_mend(plain, salvage, &mended, &d.bytes) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	if (salvage && salvage_is_half(salvage))
+		d.salvage = salvage;
+	int r = decode(&d);
+	if (r == 0 && d.salvage)
+		otlp_end_salvage(&d);
+	return r;
+}
+
 int otlp_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)
 {
 	_cleanup_(buf_done)
@@ -278,14 +306,19 @@ int otlp_decode(struct slice bytes, const struct format_limits *limits, struct p
 	int r = inflate_bytes(bytes, limits, &inflated, &plain, err);
 	if (r < 0)
 		return r;
-	if (plain.size == 0)
-		return error_set(err, -ENODATA, "not a profile: it is empty");
-	_cleanup_(decoder_done)
-	struct otlp_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err };
-	r = decode(&d);
+	r = otlp_salvage(plain, limits, NULL, p, err);
 	if (r < 0 && codec_of(bytes) != CODEC_RAW)
 		error_prefix(err, "decompressed");
 	return r;
+}
+
+/* resource_profiles: messages, of which the first is a resource, a scope or a
+ * text. */
+static bool looks_like_resource(struct slice message)
+{
+	struct pb_reader r = pb_reader_nested(message);
+	struct pb_field f;
+	return pb_next(&r, &f) > 0 && f.wire == PB_BYTES && f.number <= RESOURCE_PROFILES_SCHEMA_URL;
 }
 
 /* pprof's fields 1 and 2 are a value type (of numbers) and a sample, and it
@@ -294,17 +327,17 @@ int otlp_decode(struct slice bytes, const struct format_limits *limits, struct p
 bool otlp_looks_like(struct slice bytes)
 {
 	struct pb_reader r = pb_reader_of(bytes);
-	struct pb_field f, inner;
+	struct pb_field f;
 	bool found = false;
-	for (int i = 0; i < 1000 && pb_next(&r, &f) > 0; i++) {
+	int k = 0;
+	for (int i = 0; i < 1000 && (k = pb_next(&r, &f)) > 0; i++) {
 		if (f.number > OTLP_DICTIONARY || f.wire != PB_BYTES)
 			return false;
-		struct pb_reader nested = pb_reader_nested(f.bytes);
-		if (f.number != OTLP_RESOURCE_PROFILES || found || pb_next(&nested, &inner) <= 0)
+		if (f.number != OTLP_RESOURCE_PROFILES || found || f.bytes.size == 0)
 			continue;
-		if (inner.wire != PB_BYTES || inner.number > RESOURCE_PROFILES_SCHEMA_URL)
+		if (!looks_like_resource(f.bytes))
 			return false;
 		found = true;
 	}
-	return found;
+	return found || (k == -ENODATA && otlp_looks_half(bytes));
 }

@@ -8,13 +8,15 @@
  *   otlp_attribute.c   attributes -> labels
  *   otlp_stack.c       stacks -> nodes
  *   otlp_profile.c     profiles
- *   otlp_sample.c      samples -> rows */
+ *   otlp_sample.c      samples -> rows
+ *   otlp_salvage.c     half a request as a whole one */
 #pragma once
 
 #include "format/limits.h"
 #include "format/otlp_wire.h"
 #include "format/pathcache.h"
 #include "format/protobuf.h"
+#include "format/salvage.h"
 #include "model/profile.h"
 #include "model/stackwalk.h"
 
@@ -49,6 +51,7 @@ enum otlp_role {
 	ROLE_DROP_FRAMES,
 	ROLE_KEEP_FRAMES,
 	ROLE_DEFAULT_TYPE,
+	ROLE_LOST, /* its strings are in the half that is not there */
 };
 
 struct otlp_attribute {
@@ -118,11 +121,18 @@ struct otlp_row {
 /* Samples taken together. */
 #define OTLP_BATCH 16
 
+/* What half a file refers to but does not hold. */
+struct otlp_lost {
+	uint64_t samples, names, labels, mappings, strings;
+};
+
 struct otlp_decoder {
 	struct slice bytes;
 	const struct format_limits *limits;
 	struct profile *p;
 	struct error *err;
+	struct salvage *salvage; /* NULL: the request is whole */
+	struct otlp_lost lost;
 	enum otlp_layout layout;
 
 	struct slice dictionary;
@@ -165,6 +175,7 @@ int otlp_fail(struct otlp_decoder *d, const uint8_t *at, int code, const char *f
 int otlp_fail_memory(struct otlp_decoder *d, const uint8_t *at, int code);
 int otlp_fail_reader(struct otlp_decoder *d, const struct pb_reader *r, int code);
 int otlp_fail_limit(struct otlp_decoder *d, const uint8_t *at, const char *what, uint64_t limit);
+/* What does not exist; in half a file, what is missing: -ENODATA. */
 int otlp_fail_index(struct otlp_decoder *d, const uint8_t *at, const char *what, uint64_t index);
 
 /* Fields of known kind; the message names the field. */
@@ -220,7 +231,7 @@ int otlp_add_attributes(struct otlp_decoder *d, const struct pb_field *f, uint32
 			struct otlp_labels *set) must_check;
 int otlp_add_label(struct otlp_decoder *d, const uint8_t *at, const struct label *l, uint32_t n_outer,
 		   struct otlp_labels *set) must_check;
-/* Of a mapping or location. */
+/* Of a mapping or location. *ret = NULL: it is lost with the other half. */
 int otlp_attribute_at(struct otlp_decoder *d, const uint8_t *at, uint64_t index,
 		      const struct otlp_attribute **ret) must_check;
 
@@ -232,3 +243,10 @@ int otlp_take_profile(struct otlp_decoder *d, const struct pb_field *f, const st
 /* The samples behind number d->row of the profile. */
 int otlp_take_samples(struct otlp_decoder *d, const struct pb_field *messages, uint32_t n,
 		      const struct otlp_header *h) must_check;
+
+/* *ret = `bytes`, or in `out` a whole request of what is there of a half one, of
+ * which `salvage` is told. -ENOMEM. */
+int otlp_mend(struct slice bytes, struct salvage *salvage, struct buf *out, struct slice *ret) must_check;
+void otlp_end_salvage(struct otlp_decoder *d);
+/* Half a request, cut in its first profile. */
+bool otlp_looks_half(struct slice bytes);

@@ -85,6 +85,13 @@ static int each_row(struct otlp_decoder *d, enum dictionary_field table, const c
 		r_ < 0 ? otlp_fail_memory(d, at, r_) : 0;                                                              \
 	})
 
+/* Strings missing since `n_before` were are of rows of one kind. */
+static void count_lost(struct otlp_decoder *d, uint64_t n_before, uint64_t *rows)
+{
+	*rows += d->lost.strings > n_before;
+	d->lost.strings = n_before;
+}
+
 /* A line or column: negative means unknown. */
 static int line_field(struct otlp_decoder *d, const struct pb_field *f, const char *name, uint32_t *ret)
 {
@@ -110,6 +117,8 @@ static int mapping_attributes(struct otlp_decoder *d, const struct pb_field *f, 
 		k = otlp_attribute_at(d, f->at, index, &a);
 		if (k < 0)
 			return k;
+		if (!a)
+			continue;
 		if (a->role == ROLE_MAPPING_FLAG)
 			m->flags |= a->arg;
 		if (a->role == ROLE_BUILD_ID && a->arg > *better) {
@@ -154,6 +163,7 @@ static int take_mapping(struct otlp_decoder *d, const struct pb_field *message)
 	uint8_t better = 0;
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
+	uint64_t n_lost = d->lost.strings;
 	int k;
 	while ((k = pb_next(&r, &f)) > 0) {
 		k = mapping_field(d, &f, &m, &better);
@@ -162,6 +172,7 @@ static int take_mapping(struct otlp_decoder *d, const struct pb_field *message)
 	}
 	if (k < 0)
 		return otlp_fail_reader(d, &r, k);
+	count_lost(d, n_lost, &d->lost.mappings);
 	if (message->bytes.size)
 		k = dict_mapping(&d->p->dict, &m, &id);
 	return k < 0 ? otlp_fail_memory(d, message->at, k) : push_row(d, message->at, mappings, id);
@@ -173,6 +184,7 @@ static int take_function(struct otlp_decoder *d, const struct pb_field *message)
 	struct func_id id = { 0 };
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
+	uint64_t n_lost = d->lost.strings;
 	int k;
 	while ((k = pb_next(&r, &f)) > 0) {
 		if (f.number == OTLP_FUNCTION_NAME)
@@ -188,6 +200,7 @@ static int take_function(struct otlp_decoder *d, const struct pb_field *message)
 	}
 	if (k < 0)
 		return otlp_fail_reader(d, &r, k);
+	count_lost(d, n_lost, &d->lost.names);
 	if (message->bytes.size)
 		k = dict_function(&d->p->dict, &fn, &id);
 	return k < 0 ? otlp_fail_memory(d, message->at, k) : push_row(d, message->at, functions, id);
@@ -209,6 +222,8 @@ static int location_attributes(struct otlp_decoder *d, const struct pb_field *f,
 		k = otlp_attribute_at(d, f->at, index, &a);
 		if (k < 0)
 			return k;
+		if (!a)
+			continue;
 		if (a->role == ROLE_FRAME_TYPE) {
 			loc->frame.kind = a->arg;
 			loc->has_kind = true;

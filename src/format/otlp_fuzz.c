@@ -9,15 +9,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int decode(struct slice bytes, struct profile *p, struct membudget *budget)
+static int decode(struct slice bytes, bool salvages, struct profile *p, struct membudget *budget)
 {
+	struct salvage salvage = { 0 };
 	struct format_limits limits = format_limits_default;
 	struct error err = { "" };
 	limits.inflated_size = 1 << 20;
 	limits.depth = 512;
 	int r = profile_init(p, budget);
 	assert(r == 0);
-	r = otlp_decode(bytes, &limits, p, &err);
+	r = salvages ? otlp_salvage(bytes, &limits, &salvage, p, &err) : otlp_decode(bytes, &limits, p, &err);
 	assert(r == 0 || err.text[0]);
 	return r;
 }
@@ -28,10 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_(buf_done)
 	struct buf once = buf_of(BUDGET);
 	struct profile p, q;
-	if (decode(slice_of(data, size), &p, &budget) == 0) {
+	if (decode(slice_of(data, size), size % 2, &p, &budget) == 0) {
 		int r = otlp_encode(&p, &once);
 		assert(r == 0);
-		r = decode(slice_of(once.data, once.n), &q, &budget);
+		r = decode(slice_of(once.data, once.n), false, &q, &budget);
 		assert(r == 0 && profile_n_samples(&q) <= profile_n_samples(&p));
 		profile_done(&q);
 	}

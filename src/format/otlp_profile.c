@@ -48,6 +48,10 @@ static int add_comment(struct otlp_decoder *d, const struct pb_field *f)
 	uint64_t index = 0;
 	int k;
 	while ((k = otlp_repeated_next(&r, f, &index)) > 0) {
+		if (index >= d->strings.n && d->salvage) {
+			d->lost.strings++;
+			continue;
+		}
 		if (index >= d->strings.n)
 			return otlp_fail_index(d, f->at, "comment_strindices: string", index);
 		k = otlp_push_comment(d, f->at, d->strings.data[index]);
@@ -159,7 +163,11 @@ static int take_types(struct otlp_decoder *d, const struct pb_field *message, st
 		if (f.number != OTLP_PROFILE_SAMPLE_TYPE)
 			continue;
 		struct value_type t;
+		uint64_t n_lost = d->lost.strings;
 		k = otlp_value_type(d, &f, &t);
+		/* Numbers of nobody knows what. */
+		if (k == 0 && d->lost.strings > n_lost)
+			return error_set(d->err, -ENODATA, "its sample types' names are missing");
 		if (k == 0 && h->n_types == (d->layout == OTLP_1_7 ? PROFILE_MAX_TYPES : 1))
 			k = otlp_fail_limit(d, f.at, "sample types", h->n_types);
 		if (k == 0)

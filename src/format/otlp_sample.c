@@ -26,6 +26,7 @@ struct sample {
 	uint64_t hash; /* of `key` */
 	struct node_id node;
 	struct labels_id labels;
+	bool is_lost; /* its stack is in the half that is not there */
 };
 
 /* v1.7 has one value for each type; since then there is one type, and a value
@@ -97,7 +98,7 @@ static int sample_field(struct otlp_decoder *d, const struct pb_field *f, const 
 static int add_link(struct otlp_decoder *d, const uint8_t *at, uint64_t index, uint32_t n_outer,
 		    struct otlp_labels *set)
 {
-	if (index == 0)
+	if (index == 0 || (index >= d->links.n && d->salvage))
 		return 0;
 	if (index >= d->links.n)
 		return otlp_fail_index(d, at, "link", index);
@@ -189,12 +190,19 @@ static int find_labels(struct otlp_decoder *d, const struct otlp_header *h, stru
 	}
 }
 
+static bool has_stack(const struct otlp_decoder *d, const struct sample *s)
+{
+	if (d->layout == OTLP_1_7)
+		return s->length <= d->location_indices.n && s->stack <= d->location_indices.n - s->length;
+	return s->stack < d->stacks.n || s->stack == 0;
+}
+
 /* v1.7: samples may share stretches of a list. Each stretch is walked once,
  * and all together in proportion to what the file could list itself. */
 static int walk_range(struct otlp_decoder *d, struct sample *s)
 {
 	const uint8_t *at = s->message.at;
-	if (s->length > d->location_indices.n || s->stack > d->location_indices.n - s->length)
+	if (!has_stack(d, s))
 		return otlp_fail(d, at, -EBADMSG, "locations %" PRIu64 " to %" PRIu64 " of the %" PRIu32 " there are",
 				 s->stack, s->stack + s->length, d->location_indices.n);
 	uint32_t *known = u64map_put(&d->ranges, s->stack << 32 | s->length);
@@ -216,9 +224,15 @@ static int walk_range(struct otlp_decoder *d, struct sample *s)
 
 static int find_node(struct otlp_decoder *d, struct sample *s)
 {
+	s->is_lost = d->salvage && !has_stack(d, s);
+	if (s->is_lost) {
+		d->lost.samples++;
+		s->node.v = 0;
+		return 0;
+	}
 	if (d->layout == OTLP_1_7)
 		return walk_range(d, s);
-	if (s->stack >= d->stacks.n && s->stack > 0)
+	if (!has_stack(d, s))
 		return otlp_fail_index(d, s->message.at, "stack", s->stack);
 	s->node.v = s->stack < d->stacks.n ? d->stacks.data[s->stack].v : 0;
 	return 0;
@@ -348,7 +362,7 @@ int otlp_take_samples(struct otlp_decoder *d, const struct pb_field *messages, u
 	}
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		d->row = first + i + 1;
-		r = add_row(d, h, &samples[i]);
+		r = samples[i].is_lost ? 0 : add_row(d, h, &samples[i]);
 	}
 	return r;
 }

@@ -553,6 +553,112 @@ static void cut_and_flipped_bytes_do_no_harm(void **state)
 	}
 }
 
+/* --- half files --- */
+
+static int salvage_copy(const uint8_t *data, size_t n, struct salvage *salvage, struct profile *p, struct error *err)
+{
+	_cleanup_(free_ptr)
+	uint8_t *part = malloc(n ? n : 1);
+	assert_non_null(part);
+	memcpy(part, data, n);
+	assert_int_equal(profile_init(p, NULL), 0);
+	return format_salvage(slice_of(part, n), &format_limits_default, salvage, p, NULL, err);
+}
+
+/* The order of the two fields that a request has is free. */
+static void turn_round(const struct buf *b, struct buf *out)
+{
+	struct pb_reader r = pb_reader_of(bytes_of(b));
+	struct pb_field resource, dictionary;
+	assert_int_equal(pb_next(&r, &resource), 1);
+	assert_int_equal(pb_next(&r, &dictionary), 1);
+	assert_int_equal(dictionary.number, OTLP_DICTIONARY);
+	pb_put_bytes(out, OTLP_DICTIONARY, dictionary.bytes);
+	pb_put_bytes(out, OTLP_RESOURCE_PROFILES, resource.bytes);
+}
+
+/* Every beginning: no less than a shorter one gave, never more samples than
+ * the whole has, and never without a word. */
+static void every_beginning_says_what_it_lacks(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		_cleanup_(buf_done)
+		struct buf written = buf_of(1 << 20), turned = buf_of(1 << 20);
+		if (i / 2 <= V1_10)
+			put_request(&written, (enum layout)(i / 2));
+		else
+			encode_test_profile(&written);
+		turn_round(&written, &turned);
+		const struct buf *b = i % 2 ? &turned : &written;
+		uint32_t before = 0;
+		for (size_t n = 1; n <= b->n; n++) {
+			struct salvage salvage = { .is_wanted = true };
+			struct error err = { "" };
+			struct profile p;
+			int r = salvage_copy(b->data, n, &salvage, &p, &err);
+			assert_true(r == 0 || r == -ENODATA || r == -EBADMSG || r == -EPROTONOSUPPORT);
+			assert_true(r == 0 ? (n < b->n) == salvage_is_half(&salvage) : err.text[0] != 0);
+			if (r == 0) {
+				assert_true(profile_n_samples(&p) >= before);
+				before = profile_n_samples(&p);
+			}
+			profile_done(&p);
+		}
+		assert_true(before > 0);
+	}
+}
+
+/* Most producers write strings or stacks last. */
+static void what_half_a_file_lacks_is_counted(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20), dictionary = buf_of(1 << 20), half = buf_of(1 << 20);
+	encode_test_profile(&b);
+	struct salvage salvage = { .is_wanted = true };
+	struct error err = { "" };
+	struct profile p;
+	assert_int_equal(salvage_copy(b.data, b.n - 3, &salvage, &p, &err), 0);
+	assert_string_equal(salvage.end.text, "ends in the middle of its dictionary, at byte 1284, after 3 samples");
+	assert_string_equal(salvage.lost.text, "1 function names");
+	profile_done(&p);
+
+	salvage = (struct salvage){ 0 };
+	assert_int_equal(salvage_copy(b.data, b.n - 3, &salvage, &p, &err), -ENODATA);
+	assert_string_equal(err.text,
+			    "OTLP profiles: ends in the middle of its dictionary, at byte 1284, after 3 samples; "
+			    "--salvage keeps them");
+	profile_done(&p);
+
+	salvage = (struct salvage){ .is_wanted = true };
+	assert_int_equal(salvage_copy(b.data, 150, &salvage, &p, &err), -ENODATA);
+	assert_string_equal(err.text,
+			    "OTLP profiles: ends in the middle of a profile, at byte 150; nothing can be kept: "
+			    "its dictionary is missing");
+	profile_done(&p);
+
+	/* Stacks last: samples of those behind the end are left out. */
+	struct pb_reader r = pb_reader_of(bytes_of(&b)), inner;
+	struct pb_field resource, f;
+	assert_int_equal(pb_next(&r, &resource), 1);
+	assert_int_equal(pb_next(&r, &f), 1);
+	inner = pb_reader_nested(f.bytes);
+	for (int stacks = 0; stacks < 2; stacks++) {
+		inner = pb_reader_nested(f.bytes);
+		struct pb_field row;
+		while (pb_next(&inner, &row) > 0)
+			if ((row.number == DICTIONARY_STACK) == stacks)
+				pb_put_bytes(&dictionary, row.number, row.bytes);
+	}
+	pb_put_bytes(&half, OTLP_RESOURCE_PROFILES, resource.bytes);
+	pb_put_bytes(&half, OTLP_DICTIONARY, bytes_of(&dictionary));
+	salvage = (struct salvage){ .is_wanted = true };
+	assert_int_equal(salvage_copy(half.data, half.n - 1, &salvage, &p, &err), 0);
+	assert_string_equal(salvage.lost.text, "2 samples, whose stacks are not there");
+	profile_done(&p);
+}
+
 /* v1.7 samples that share one long list in ever new stretches. */
 static void overlapping_stretches_are_refused(void **state)
 {
@@ -607,6 +713,8 @@ int main(void)
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(budget_ends_in_an_error),
 		cmocka_unit_test(cut_and_flipped_bytes_do_no_harm),
+		cmocka_unit_test(every_beginning_says_what_it_lacks),
+		cmocka_unit_test(what_half_a_file_lacks_is_counted),
 		cmocka_unit_test(overlapping_stretches_are_refused),
 		cmocka_unit_test(pprof_is_not_taken_for_it),
 	};

@@ -135,6 +135,18 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 	return k < 0 ? k : 1;
 }
 
+/* What is there of a field that pb_next() found no end of. False: it is cut in
+ * its key or length, or holds no bytes. */
+static inline bool pb_rest(const struct pb_reader *r, const struct pb_field *f, struct slice *ret)
+{
+	struct pb_reader t = *r;
+	uint64_t size;
+	if (r->at == f->at || f->wire != PB_BYTES || pb_varint(&t, &size) < 0)
+		return false;
+	*ret = slice_of(t.at, (size_t)(t.end - t.at));
+	return true;
+}
+
 static inline void pb_put_varint(struct buf *b, uint64_t v)
 {
 	uint8_t *p = buf_room(b, 10);
