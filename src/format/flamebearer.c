@@ -118,9 +118,10 @@ static int read_file(struct reader *d)
 	if (k < 0)
 		return k;
 	k = jsonr_finish(&d->json);
-	if (k == 0 && (!d->names || !d->levels))
-		return error_set(d->json.err, -EBADMSG, "no flamebearer.%s", d->names ? "levels" : "names");
-	return k;
+	if (k < 0 || (d->names && d->levels))
+		return k;
+	d->json.token = d->json.from;
+	return jsonr_refuse(&d->json, -EBADMSG, "no flamebearer.%s", d->names ? "levels" : "names");
 }
 
 /* Pyroscope's units -> ours. */

@@ -71,8 +71,8 @@ static void assert_refused(const char *text, const char *message)
 static void messages_name_the_byte(void **state)
 {
 	(void)state;
-	assert_refused("{}", "no flamebearer.names");
-	assert_refused("{\"flamebearer\":{\"names\":[]}}", "no flamebearer.levels");
+	assert_refused("{}", "at byte 0: no flamebearer.names");
+	assert_refused("{\"flamebearer\":{\"names\":[]}}", "at byte 0: no flamebearer.levels");
 	assert_refused("{\"metadata\":{\"format\":\"double\"}}",
 		       "at byte 22: a comparison of two profiles, not a profile");
 	assert_refused("{\"metadata\":{\"format\":\"x\"}}", "at byte 22: format \"x\" is not \"single\"");

@@ -13,9 +13,9 @@
 
 enum profile_kind { KIND_NONE, KIND_SAMPLED, KIND_EVENTED };
 
-/* What stands in one profile, wherever it stands. Offsets of its arrays. */
+/* What stands in one profile, wherever it stands. Offsets of it and of its arrays. */
 struct header {
-	size_t samples, weights, events;
+	size_t at, samples, weights, events;
 	double end_value;
 	bool has_end;
 	uint8_t kind, unit;
@@ -123,10 +123,17 @@ static int read_frame(struct reader *d, struct jsonr *r)
 	return 0;
 }
 
+/* For jsonr_refuse(): of a place that is not the value last read. */
+static const struct jsonr *json_at(struct reader *d, size_t at)
+{
+	d->json.token = d->json.from + at;
+	return &d->json;
+}
+
 static int read_frames(struct reader *d)
 {
 	if (!d->frames)
-		return error_set(d->json.err, -EBADMSG, "no shared.frames");
+		return jsonr_refuse(json_at(d, 0), -EBADMSG, "no shared.frames");
 	struct jsonr r = jsonr_at_section(&d->json, d->frames);
 	int k = jsonr_array(&r);
 	while (k == 0 && (k = jsonr_next(&r)) == 1)
@@ -431,6 +438,7 @@ static int read_header(struct reader *d, struct jsonr *r)
 	if (k < 0)
 		return k;
 	r->token = from;
+	h.at = (size_t)(from - r->from);
 	if (h.kind == KIND_NONE)
 		return jsonr_refuse(r, -EBADMSG, "a profile without type");
 	if (h.kind == KIND_EVENTED && !h.events)
@@ -486,11 +494,12 @@ static int give_type(struct reader *d, struct header *h)
 static int give_types(struct reader *d)
 {
 	if (d->headers.n == 0)
-		return error_set(d->json.err, -ENODATA, "no profiles");
+		return jsonr_refuse(json_at(d, 0), -EBADMSG, "no profiles");
 	for (uint32_t i = 0; i < d->headers.n; i++) {
 		int k = give_type(d, &d->headers.data[i]);
 		if (k == -E2BIG)
-			return error_set(d->json.err, k, "more than %d sample types", PROFILE_MAX_TYPES);
+			return jsonr_refuse(json_at(d, d->headers.data[i].at), k, "more than %d sample types",
+					    PROFILE_MAX_TYPES);
 		if (k < 0)
 			return fail_memory(&d->json, k);
 	}

@@ -173,8 +173,8 @@ static void frames_keep_file_and_line(void **state)
 static void messages_name_the_byte(void **state)
 {
 	(void)state;
-	assert_refused("{}", -EBADMSG, "no shared.frames");
-	assert_refused("{" F "}", -ENODATA, "no profiles");
+	assert_refused("{}", -EBADMSG, "at byte 0: no shared.frames");
+	assert_refused("{" F "}", -EBADMSG, "at byte 0: no profiles");
 	assert_refused(S("[[0,3]]", "[1]"), -EBADMSG, "at byte 120: frame 3 does not exist");
 	assert_refused(S("[[-1]]", "[1]"), -EBADMSG, "at byte 118: -1 is negative");
 	assert_refused(S("[[0]]", "[]"), -EBADMSG, "at byte 132: fewer weights than samples");
@@ -199,6 +199,27 @@ static void messages_name_the_byte(void **state)
 		       "at byte 146: an event earlier than the one before it");
 	assert_refused("{\"shared\":{\"frames\":[{\"name\":\"a\"", -ENODATA,
 		       "ends in the middle of a value, at byte 32");
+}
+
+/* wick's own profiles are types, of which there are 32 at most. */
+static void too_many_types_are_named(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf text = buf_of(1 << 16);
+	buf_add_str(&text, "{\"exporter\":\"wick@1\"," F ",\"profiles\":[");
+	size_t last = 0;
+	for (int i = 0; i <= PROFILE_MAX_TYPES; i++) {
+		last = text.n + (i > 0);
+		buf_printf(&text,
+			   "%s{\"type\":\"sampled\",\"name\":\"t%d\",\"unit\":\"none\",\"samples\":[],\"weights\":[]}",
+			   i ? "," : "", i);
+	}
+	buf_add_str(&text, "]}");
+	buf_add_byte(&text, 0);
+	char message[64];
+	(void)snprintf(message, sizeof(message), "at byte %zu: more than 32 sample types", last);
+	assert_refused((const char *)text.data, -E2BIG, message);
 }
 
 static void limits_are_named(void **state)
@@ -359,6 +380,7 @@ int main(void)
 		cmocka_unit_test(several_profiles_are_told_apart),
 		cmocka_unit_test(frames_keep_file_and_line),
 		cmocka_unit_test(messages_name_the_byte),
+		cmocka_unit_test(too_many_types_are_named),
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(text_that_is_written_is_escaped),

@@ -17,7 +17,14 @@ struct v8_node {
 	uint32_t frame, parent; /* of the dict; index */
 	uint32_t node;		/* of the dict, 0 = not looked up yet, or the root */
 	uint32_t depth;
+	size_t at;	      /* where it stands in the file */
 	int64_t count, value; /* hits and nanoseconds, or bytes */
+};
+
+/* Which may stand before the node it names. */
+struct v8_child {
+	uint32_t id;
+	size_t at;
 };
 
 struct reader {
@@ -28,9 +35,10 @@ struct reader {
 	VEC(uint32_t) path;
 	struct u64map index_of;	 /* id -> index + 1 */
 	struct u64map parent_of; /* id -> index of the parent + 1 */
-	VEC(uint64_t) ids;	 /* by index */
-	size_t samples, deltas;	 /* sections */
-	int64_t start, end;	 /* microseconds */
+	VEC(struct v8_child) children;
+	VEC(uint64_t) ids;	/* by index */
+	size_t samples, deltas; /* sections */
+	int64_t start, end;	/* microseconds */
 	bool has_sizes;
 };
 
@@ -47,6 +55,7 @@ static void reader_done(struct reader *d)
 	vec_done(d->p->budget, &d->nodes);
 	vec_done(d->p->budget, &d->path);
 	vec_done(d->p->budget, &d->ids);
+	vec_done(d->p->budget, &d->children);
 	u64map_done(&d->index_of);
 	u64map_done(&d->parent_of);
 }
@@ -56,6 +65,18 @@ static int fail_memory(const struct jsonr *r, int code)
 	return jsonr_refuse(r, code,
 			    code == -ENOBUFS ? "the profile does not fit into the memory allowed for it"
 					     : "out of memory");
+}
+
+/* For jsonr_refuse(): of a place that is not the value last read. */
+static const struct jsonr *json_at(struct reader *d, size_t at)
+{
+	d->json.token = d->json.from + at;
+	return &d->json;
+}
+
+static size_t offset_of(const struct jsonr *r)
+{
+	return (size_t)(r->token - r->from);
 }
 
 /* --- call frames --- */
@@ -128,7 +149,7 @@ static int new_node(struct reader *d, uint32_t parent)
 	int k = vec_reserve(d->p->budget, &d->nodes, 1);
 	if (k < 0)
 		return fail_memory(&d->json, k);
-	d->nodes.data[d->nodes.n++] = (struct v8_node){ .parent = parent };
+	d->nodes.data[d->nodes.n++] = (struct v8_node){ .parent = parent, .at = offset_of(&d->json) };
 	return 0;
 }
 
@@ -158,14 +179,14 @@ static int place_node(struct reader *d, uint32_t i)
 		i = nodes[i].parent;
 	}
 	if (nodes[i].node == VISITED)
-		return error_set(d->json.err, -EBADMSG, "a node that is its own ancestor");
+		return jsonr_refuse(json_at(d, nodes[i].at), -EBADMSG, "a node that is its own ancestor");
 	struct node_id node = { nodes[i].node };
 	while (d->path.n > 0) {
 		uint32_t depth = nodes[i].depth + 1;
-		if (depth > d->limits->depth)
-			return error_set(d->json.err, -E2BIG, "more than %" PRIu32 " frames in one stack",
-					 d->limits->depth);
 		i = d->path.data[--d->path.n];
+		if (depth > d->limits->depth)
+			return jsonr_refuse(json_at(d, nodes[i].at), -E2BIG,
+					    "more than %" PRIu32 " frames in one stack", d->limits->depth);
 		nodes[i].depth = depth;
 		int k = dict_node(&d->p->dict, node, (struct frame_id){ nodes[i].frame }, &node);
 		if (k < 0)
@@ -186,7 +207,8 @@ static int add_rows(struct reader *d, bool with_count)
 		if (n->count == 0 && n->value == 0)
 			continue;
 		if (profile_n_samples(d->p) >= d->limits->n_samples)
-			return error_set(d->json.err, -E2BIG, "more than %" PRIu32 " samples", d->limits->n_samples);
+			return jsonr_refuse(json_at(d, n->at), -E2BIG, "more than %" PRIu32 " samples",
+					    d->limits->n_samples);
 		int64_t values[] = { n->count, n->value };
 		k = profile_add_sample(d->p, (struct node_id){ n->node }, (struct labels_id){ 0 },
 				       with_count ? values : values + 1);
@@ -212,6 +234,10 @@ static int read_children(struct reader *d, uint32_t parent)
 		if (*slot)
 			return jsonr_refuse(&d->json, -EBADMSG, "node %" PRIu32 " has two parents", id);
 		*slot = parent + 1;
+		k = vec_reserve(d->p->budget, &d->children, 1);
+		if (k < 0)
+			return fail_memory(&d->json, k);
+		d->children.data[d->children.n++] = (struct v8_child){ id, offset_of(&d->json) };
 	}
 	return k;
 }
@@ -294,16 +320,19 @@ static int read_cpu_file(struct reader *d)
 
 static int link_nodes(struct reader *d)
 {
-	uint32_t n_linked = 0;
+	uint32_t root = NO_PARENT;
+	for (uint32_t i = 0; i < d->children.n; i++)
+		if (!u64map_get(&d->index_of, d->children.data[i].id))
+			return jsonr_refuse(json_at(d, d->children.data[i].at), -EBADMSG, "a child that is no node");
 	for (uint32_t i = 0; i < d->nodes.n; i++) {
 		uint32_t parent = u64map_get(&d->parent_of, d->ids.data[i]);
 		d->nodes.data[i].parent = parent ? parent - 1 : NO_PARENT;
-		n_linked += parent != 0;
+		if (parent)
+			continue;
+		if (root != NO_PARENT)
+			return jsonr_refuse(json_at(d, d->nodes.data[i].at), -EBADMSG, "a second node without parent");
+		root = i;
 	}
-	if (n_linked != d->parent_of.n)
-		return error_set(d->json.err, -EBADMSG, "a child that is no node");
-	if (d->nodes.n - n_linked > 1)
-		return error_set(d->json.err, -EBADMSG, "%" PRIu32 " nodes without parent", d->nodes.n - n_linked);
 	return 0;
 }
 
@@ -392,7 +421,7 @@ int v8_cpu_decode(struct slice text, const struct format_limits *limits, struct 
 		return fail_memory(&d.json, k);
 	k = read_cpu_file(&d);
 	if (k == 0 && d.nodes.n == 0)
-		return error_set(err, -ENODATA, "no nodes");
+		return jsonr_refuse(json_at(&d, 0), -EBADMSG, "no nodes");
 	if (k == 0)
 		k = link_nodes(&d);
 	if (k == 0 && d.samples && d.deltas)
@@ -485,6 +514,6 @@ int v8_heap_decode(struct slice text, const struct format_limits *limits, struct
 	if (k == 0)
 		k = jsonr_finish(&d.json);
 	if (k == 0 && !d.has_sizes)
-		return error_set(err, -EBADMSG, "no node with a selfSize");
+		return jsonr_refuse(json_at(&d, 0), -EBADMSG, "no node with a selfSize");
 	return k < 0 ? k : add_rows(&d, false);
 }

@@ -113,24 +113,24 @@ static void assert_refused(decoder_fn *with, const char *text, int code, const c
 static void messages_name_what_is_wrong(void **state)
 {
 	(void)state;
-	assert_refused(v8_cpu_decode, "{}", -ENODATA, "no nodes");
+	assert_refused(v8_cpu_decode, "{}", -EBADMSG, "at byte 0: no nodes");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1}]}", -EBADMSG,
 		       "at byte 10: a node without id or callFrame");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1," ROOT "},{\"id\":1," ROOT "}]}", -EBADMSG,
 		       "at byte 106: node 1 is there twice");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1," ROOT ",\"children\":[7]}]}", -EBADMSG,
-		       "a child that is no node");
+		       "at byte 111: a child that is no node");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1," ROOT ",\"children\":[7,7]}]}", -EBADMSG,
 		       "at byte 113: node 7 has two parents");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1," ROOT "},{\"id\":2," ROOT "}]}", -EBADMSG,
-		       "2 nodes without parent");
+		       "at byte 100: a second node without parent");
 	assert_refused(v8_cpu_decode, "{\"nodes\":[{\"id\":1," ROOT ",\"children\":[1]}]}", -EBADMSG,
-		       "a node that is its own ancestor");
+		       "at byte 10: a node that is its own ancestor");
 	assert_refused(v8_cpu_decode, "{\"samples\":[9],\"timeDeltas\":[1]," NODES "}", -EBADMSG,
 		       "at byte 12: node 9 does not exist");
 	assert_refused(v8_cpu_decode, "{\"samples\":[2],\"timeDeltas\":[]," NODES "}", -EBADMSG,
 		       "at byte 28: fewer timeDeltas than samples");
-	assert_refused(v8_heap_decode, "{}", -EBADMSG, "no node with a selfSize");
+	assert_refused(v8_heap_decode, "{}", -EBADMSG, "at byte 0: no node with a selfSize");
 	assert_refused(v8_heap_decode, "{\"head\":{\"selfSize\":1}}", -EBADMSG, "at byte 20: a node without callFrame");
 	assert_refused(v8_heap_decode, "{\"head\":{\"selfSize\":-1}}", -EBADMSG, "at byte 20: a negative count");
 }
@@ -144,7 +144,13 @@ static void limits_are_named(void **state)
 	l.depth = 1;
 	assert_int_equal(profile_init(&p, NULL), 0);
 	assert_int_equal(v8_cpu_decode(slice_str("{" NODES "}"), &l, &p, &err), -E2BIG);
-	assert_string_equal(err.text, "more than 1 frames in one stack");
+	assert_string_equal(err.text, "at byte 130: more than 1 frames in one stack");
+	profile_done(&p);
+	l = format_limits_default;
+	l.n_samples = 1;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(v8_cpu_decode(slice_str("{" NODES "}"), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "at byte 130: more than 1 samples");
 	profile_done(&p);
 	l.n_locations = 1;
 	assert_int_equal(profile_init(&p, NULL), 0);
