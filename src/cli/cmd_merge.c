@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/filter_options.h"
 #include "cli/profile_file.h"
+#include "cli/profile_save.h"
 
 #include <errno.h>
 #include <getopt.h>

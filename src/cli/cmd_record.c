@@ -4,7 +4,7 @@
 #include "cli/command.h"
 #include "cli/launch.h"
 #include "cli/number.h"
-#include "cli/profile_file.h"
+#include "cli/profile_save.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -3,6 +3,7 @@
 #include "cli/filter_options.h"
 #include "cli/number.h"
 #include "cli/profile_file.h"
+#include "cli/profile_save.h"
 #include "cli/report_peek.h"
 #include "cli/report_raw.h"
 #include "cli/report_top.h"
