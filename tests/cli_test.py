@@ -527,7 +527,7 @@ def report_raw_carries_every_field():
         assert {"key": "thread_id", "num": 7, "unit": ""} in raw["samples"][0]["labels"]
 
 
-def in_terminal(columns, *arguments, **environment):
+def in_terminal(columns, *arguments, status=0, **environment):
     """What wick prints to a terminal of that width."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -543,7 +543,7 @@ def in_terminal(columns, *arguments, **environment):
             if not got:
                 break
             out += got
-        assert process.wait(60) == 0, out
+        assert process.wait(60) == status, out
     os.close(leader)
     return out.replace(b"\r\n", b"\n")
 
@@ -570,6 +570,46 @@ def color_is_for_terminals_and_names_cannot_fake_it():
         path.write_text(f"{deep} 1\n")
         tree = re.sub(rb"\x1b\[[0-9;]*m", b"", in_terminal(60, "report", path, "--tree")).decode().splitlines()
         assert len(tree) == 302 and max(map(len, tree[2:])) <= 60 and tree[-1].endswith("[299] f299"), tree[-1]
+
+
+@case
+def output_goes_to_standard_output_too():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "in.folded").write_text(FOLDED)
+        for to in ("pb.gz", "pb", "folded", "otlp", "speedscope.json", "flamebearer.json", "csv", "callgrind"):
+            assert wick("convert", path / "in.folded", path / "out", "--to", to, "--force").returncode == 0, to
+            for name in ("-", "/dev/stdout"):
+                result = wick("convert", path / "in.folded", name, "--to", to)
+                assert result.returncode == 0 and result.stdout == (path / "out").read_bytes(), (to, result.stderr)
+        svg = wick("convert", "-", "-", "--to", "svg", stdin=FOLDED.encode())
+        assert svg.returncode == 0 and b"operator new" in svg.stdout and not svg.stderr, svg
+        merged = wick("merge", "-o", "-", "--to", "folded", path / "in.folded", path / "in.folded")
+        assert sorted(merged.stdout.decode().splitlines())[1] == "main;parse 20", merged
+        diff = wick("diff", path / "in.folded", path / "in.folded", "-o", "-", "--to", "svg")
+        assert diff.returncode == 0 and b"</svg>" in diff.stdout, diff
+        # A pipe or a device is written, not replaced; neither asks for --force.
+        assert wick("convert", path / "in.folded", "/dev/null", "--to", "pb").returncode == 0
+        with open(path / "redirected", "wb") as out:
+            done = subprocess.run([WICK, "convert", path / "in.folded", "/dev/stdout", "--to", "txt"], stdout=out, check=True)
+        assert done.returncode == 0 and "main;parse 10" in (path / "redirected").read_text()
+        refused(wick("convert", path / "in.folded", "-"), 2, "--to", "pb.gz")
+        refused(wick("convert", path / "in.folded", "-", "--to", "exe"), 2, "--to exe", "pb.gz")
+        refused(wick("diff", path / "in.folded", path / "in.folded", "-o", "-", "--to", "folded"), 2, "svg html slab")
+        refused(wick("diff", path / "in.folded", path / "in.folded", "--to", "svg"), 2, "-o")
+        flame = wick("report", path / "in.folded", "--flame", "-", "--to", "svg")
+        assert flame.returncode == 0 and b"</svg>" in flame.stdout, flame
+        refused(wick("report", path / "in.folded", "--to", "svg"), 2, "--flame")
+        refused(wick("record", "-o", "-", "--", "true"), 2, "--to")
+
+
+@case
+def binary_output_is_nothing_for_a_terminal():
+    with workspace() as folder:
+        path = pathlib.Path(folder) / "in.folded"
+        path.write_text(FOLDED)
+        assert b"is a terminal" in in_terminal(80, "convert", path, "-", "--to", "pb.gz", status=2)
+        assert b"main;parse 10" in in_terminal(80, "convert", path, "-", "--to", "folded")
 
 
 @case
@@ -617,7 +657,9 @@ def wrong_input_is_named():
         refused(wick("report", path / "cut.pb.gz"), 3, "cut.pb.gz")
         refused(wick("report", path / "absent"), 1, "absent", "No such file")
         refused(wick("report", folder), 1, "directory")
-        refused(wick("report", "-", "--type", "heap", stdin=FOLDED.encode()), 1, "samples:count")
+        refused(wick("report", "-", "--type", "heap", stdin=FOLDED.encode()), 1, "-: no sample type", "samples:count")
+        refused(wick("convert", path / "in.folded", path / "x.svg", "--type", "heap"), 1, "in.folded: no sample type")
+        refused(wick("merge", path / "in.folded", "-o", path / "x.svg", "--type", "heap"), 1, "in.folded: no sample")
 
 
 @case

@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct convert_options {
-	const char *type;
+	const char *type, *to;
 	bool force, collapses;
 	const char *needs_collapse; /* an option that means nothing alone */
 	struct stackcollapse_options collapse;
@@ -49,6 +49,7 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 {
 	static const struct option options[] = {
 		{ "type", required_argument, NULL, 't' },
+		{ "to", required_argument, NULL, 'T' },
 		{ "force", no_argument, NULL, 'f' },
 		{ "stackcollapse", no_argument, NULL, 's' },
 		{ "all", no_argument, NULL, 'a' },
@@ -91,11 +92,14 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 			}
 			continue;
 		}
-		if (!strchr("tfs", o))
+		if (!strchr("tTfs", o))
 			c.needs_collapse = options[which].name;
 		switch (o) {
 		case 't':
 			c.type = optarg;
+			break;
+		case 'T':
+			c.to = optarg;
 			break;
 		case 'f':
 			c.force = true;
@@ -117,6 +121,39 @@ static bool parse_options(int argc, char **argv, struct convert_options *ret, st
 	return true;
 }
 
+/* What does not go with the format, said before a long input is read. */
+static int check_format(const struct convert_options *c, const struct output *o, struct error *err)
+{
+	if (c->collapses && o->format != OUTPUT_FOLDED)
+		return error_set(err, -EINVAL, "%s: --stackcollapse writes .folded .collapsed .txt only", o->path);
+	if (c->has_dot && o->format != OUTPUT_DOT)
+		return error_set(err, -EINVAL, "%s: --max-nodes, --min-node and --min-edge are for .dot", o->path);
+	return 0;
+}
+
+static int convert(struct convert_options *c, const char *in, const char *path, struct error *err)
+{
+	struct output out;
+	struct profile p;
+	int r = output_init(&out, path, c->to, c->force, OUTPUT_ANY, err);
+	if (r == 0)
+		r = check_format(c, &out, err);
+	if (r == 0)
+		r = profile_load(in, &c->read, &p, err);
+	if (r < 0)
+		return r;
+	struct save_options options = { .is_type_given = c->type != NULL,
+					.dot = &c->dot,
+					.collapse = c->collapses ? &c->collapse : NULL };
+	r = profile_choose_type(&p, c->type, in, &options.type, err);
+	if (r == 0)
+		r = filter_options_apply(c->filter, in, &p, err);
+	if (r == 0)
+		r = profile_save(&p, &out, &options, err);
+	profile_done(&p);
+	return r;
+}
+
 static int run_convert(int argc, char **argv)
 {
 	_cleanup_(convert_options_done)
@@ -134,20 +171,7 @@ static int run_convert(int argc, char **argv)
 		return command_usage_error(&cmd_convert, "--stackcollapse draws no graph");
 	if (argc - optind != 2)
 		return command_usage_error(&cmd_convert, "wants an input and an output file");
-	const char *in = argv[optind], *out = argv[optind + 1];
-	/* Said before a long input is read. */
-	int r = profile_check_output(out, c.force, &err);
-	struct profile p;
-	if (r == 0)
-		r = profile_load(in, &c.read, &p, &err);
-	if (r < 0)
-		return command_failed(&cmd_convert, r, &err);
-	r = filter_options_apply(c.filter, in, &p, &err);
-	if (r == 0)
-		r = c.collapses ? profile_save_collapsed(&p, out, &c.collapse, c.force, &err)
-		    : c.has_dot ? profile_save_dot(&p, out, c.type, &c.dot, c.force, &err)
-				: profile_save(&p, out, c.type, c.force, &err);
-	profile_done(&p);
+	int r = convert(&c, argv[optind], argv[optind + 1], &err);
 	return r < 0 ? command_failed(&cmd_convert, r, &err) : 0;
 }
 
@@ -155,7 +179,7 @@ const struct command cmd_convert = {
 	.name = "convert",
 	.summary = "write a profile in another format",
 	.usage =
-		"wick convert IN OUT [--type TYPE] [--force] [FILTER ...]\n"
+		"wick convert IN OUT [--to FORMAT] [--type TYPE] [--force] [FILTER ...]\n"
 		"wick convert IN OUT.dot [--max-nodes N] [--min-node PERCENT] [--min-edge PERCENT] [...]\n"
 		"wick convert IN OUT --stackcollapse [--event NAME] [--all] [--kernel] [--jit] [--pid] [--tid]\n"
 		"             [--addrs] [--force]\n"
@@ -164,7 +188,8 @@ const struct command cmd_convert = {
 		".heapprofile,\n"
 		"gperftools' older forms (CPU, heap, growth, contention, goroutine, threads; Java), callgrind.\n"
 		"OUT by name: .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab .otlp .otlp.gz\n"
-		".speedscope.json .flamebearer.json .dot .csv .callgrind\n"
+		".speedscope.json .flamebearer.json .dot .csv .callgrind; or \"-\" (standard output) and --to.\n"
+		"--to FORMAT is the format whatever the name says: those without the first dot.\n"
 		"--type picks the sample type for formats that hold one, and the only one of .csv.\n"
 		"--max-nodes (80; 0: all), --min-node (0.5) and --min-edge (0.1 percent) say what .dot leaves out.\n"
 		"--stackcollapse writes what stackcollapse-perf.pl makes of perf script: one event (--event, else the\n"

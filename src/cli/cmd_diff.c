@@ -17,7 +17,7 @@
 struct diff_options {
 	const char **base; /* windows of A */
 	uint32_t n_base;
-	const char *type, *out;
+	const char *type, *out, *to;
 	uint32_t limit;
 	double detect;
 	enum diff_mode mode;
@@ -141,8 +141,8 @@ static void print_notes(const struct comparison *c)
 static int compare(struct comparison *c, char **windows, struct error *err)
 {
 	const struct diff_options *o = c->options;
-	/* Said before long inputs are read. */
-	int r = o->out ? diff_check_output(o->out, o->force, err) : 0;
+	struct output out;
+	int r = o->out ? output_init(&out, o->out, o->to, o->force, OUTPUT_PICTURES, err) : 0;
 	if (r < 0)
 		return r;
 	r = diff_init(&c->diff, &c->budget);
@@ -172,7 +172,7 @@ static int compare(struct comparison *c, char **windows, struct error *err)
 		.terminal = terminal_of(stdout, o->color),
 	};
 	if (o->out)
-		r = diff_save(&view, o->out, o->force, err);
+		r = diff_save(&view, &out, err);
 	else if (o->json)
 		diff_json(&view);
 	else if ((r = diff_text(&view)) < 0)
@@ -184,7 +184,7 @@ static int compare(struct comparison *c, char **windows, struct error *err)
 	return 0;
 }
 
-enum { OPTION_MODE = 256, OPTION_SORT, OPTION_DETECT, OPTION_COLOR };
+enum { OPTION_MODE = 256, OPTION_SORT, OPTION_DETECT, OPTION_COLOR, OPTION_TO };
 
 static const struct option long_options[] = {
 	{ "base", required_argument, NULL, 'b' },
@@ -196,6 +196,7 @@ static const struct option long_options[] = {
 	{ "detect", required_argument, NULL, OPTION_DETECT },
 	{ "json", no_argument, NULL, 'j' },
 	{ "output", required_argument, NULL, 'o' },
+	{ "to", required_argument, NULL, OPTION_TO },
 	{ "force", no_argument, NULL, 'f' },
 	{ "color", required_argument, NULL, OPTION_COLOR },
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
@@ -233,6 +234,9 @@ static int take_option(struct diff_options *o, int option)
 		return 0;
 	case 'o':
 		o->out = optarg;
+		return 0;
+	case OPTION_TO:
+		o->to = optarg;
 		return 0;
 	case 'f':
 		o->force = true;
@@ -302,6 +306,8 @@ static int run_diff(int argc, char **argv)
 	char **windows = argv + optind;
 	if (o->n_base == 0 && argc - optind == 2)
 		o->base[o->n_base++] = *windows++;
+	if (o->to && !o->out)
+		return command_usage_error(&cmd_diff, "--to says the format of -o OUT");
 	if (o->n_base == 0 || !*windows)
 		return command_usage_error(&cmd_diff,
 					   "wants two profiles, or --base A for each window of A and those of B");
@@ -331,6 +337,7 @@ const struct command cmd_diff = {
 		 "  -o OUT             a flame graph (.svg .html .slab) instead: width is B, orange more, blue less, "
 		 "grey not\n"
 		 "                     significant, what is gone apart; --force replaces an existing file\n"
+		 "  --to FORMAT        svg, html or slab, whatever OUT says (\"-\": standard output)\n"
 		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n" FILTER_USAGE
 			 READ_USAGE,
 	.run = run_diff,

@@ -17,7 +17,7 @@
 #define COMPACT_MIN 65536
 
 struct merge_options {
-	const char *out, *type;
+	const char *out, *to, *type;
 	bool force;
 	struct read_options read;
 	struct filter *filter;
@@ -110,8 +110,8 @@ static int add_file(struct merge *m, struct merge_options *o, const char *path, 
 
 static int merge(struct merge_options *o, char **inputs, struct error *err)
 {
-	/* Said before long inputs are read. */
-	int r = profile_check_output(o->out, o->force, err);
+	struct output out;
+	int r = output_init(&out, o->out, o->to, o->force, OUTPUT_ANY, err);
 	if (r < 0)
 		return r;
 	struct merge m = { .budget = membudget_of(MERGE_MAX) };
@@ -122,8 +122,11 @@ static int merge(struct merge_options *o, char **inputs, struct error *err)
 		r = add_file(&m, o, *inputs, err);
 	if (r == 0 && (r = compact(&m, true)) < 0)
 		error_set(err, r, "out of memory");
+	struct save_options options = { .is_type_given = o->type != NULL };
 	if (r == 0)
-		r = profile_save(&m.sum, o->out, o->type, o->force, err);
+		r = profile_choose_type(&m.sum, o->type, m.first, &options.type, err);
+	if (r == 0)
+		r = profile_save(&m.sum, &out, &options, err);
 	if (r == 0)
 		print_lost(&m);
 	profile_done(&m.sum);
@@ -133,9 +136,8 @@ static int merge(struct merge_options *o, char **inputs, struct error *err)
 static int run_merge(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "type", required_argument, NULL, 't' },
-		{ "force", no_argument, NULL, 'f' },
+		{ "output", required_argument, NULL, 'o' }, { "type", required_argument, NULL, 't' },
+		{ "to", required_argument, NULL, 'T' },	    { "force", no_argument, NULL, 'f' },
 #define READ_LIMIT(field, option, unit, meaning) READ_OPTION_ROW(field, option)
 #include "cli/read_option.def"
 #undef READ_LIMIT
@@ -154,6 +156,8 @@ static int run_merge(int argc, char **argv)
 			m.out = optarg;
 		else if (o == 't')
 			m.type = optarg;
+		else if (o == 'T')
+			m.to = optarg;
 		else if (o == 'f')
 			m.force = true;
 		else if (is_read_option(o)) {
@@ -176,11 +180,11 @@ static int run_merge(int argc, char **argv)
 const struct command cmd_merge = {
 	.name = "merge",
 	.summary = "add profiles up to one",
-	.usage = "wick merge -o OUT [--type TYPE] [--force] [FILTER ...] IN...\n"
+	.usage = "wick merge -o OUT [--to FORMAT] [--type TYPE] [--force] [FILTER ...] IN...\n"
 		 "Reads the inputs one after the other, in any formats wick convert reads, and writes their sum in the "
 		 "format\n"
-		 "that the end of OUT names. All inputs must have the same sample types, by name and unit, in any "
-		 "order.\n"
+		 "that the end of OUT names, or --to (\"-\": standard output).\n"
+		 "All inputs must have the same sample types, by name and unit, in any order.\n"
 		 "Rows of equal stack and labels are summed. Period, default type and doc_url are those of the first "
 		 "input;\n"
 		 "stderr says where inputs differ in them. --type picks the sample type for formats that hold "

@@ -17,7 +17,8 @@
 
 struct record {
 	struct recording_options options;
-	const char *output;
+	const char *path, *to;
+	struct output output;
 	char **command;	     /* NULL: none */
 	int64_t duration_ns; /* 0: until Ctrl-C, or the target's end */
 	bool force;
@@ -38,6 +39,7 @@ static int parse(struct record *o, int argc, char **argv)
 		{ "rate", required_argument, NULL, 'F' },
 		{ "duration", required_argument, NULL, 'd' },
 		{ "output", required_argument, NULL, 'o' },
+		{ "to", required_argument, NULL, 'T' },
 		{ "force", no_argument, NULL, 'f' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -77,7 +79,10 @@ static int parse(struct record *o, int argc, char **argv)
 			o->duration_ns = (int64_t)n * 1000000000;
 			break;
 		case 'o':
-			o->output = optarg;
+			o->path = optarg;
+			break;
+		case 'T':
+			o->to = optarg;
 			break;
 		case 'f':
 			o->force = true;
@@ -94,7 +99,7 @@ static int parse(struct record *o, int argc, char **argv)
 	}
 	if (n_targets != 1)
 		return command_usage_error(&cmd_record, "wants one of -p PID, --service NAME, -a, or -- CMD");
-	if (!o->output)
+	if (!o->path)
 		return command_usage_error(&cmd_record, "wants -o FILE");
 	return 0;
 }
@@ -164,7 +169,7 @@ static void summarise(const struct record *o, const struct recording *r)
 		if (i != LOSS_truncated && i != LOSS_stack_error)
 			lost += s.info.lost[i];
 	(void)fprintf(stderr, "%s%s: %" PRIu64 " samples of %" PRIu64 " processes at %" PRIu32 " Hz (%s)",
-		      isatty(STDERR_FILENO) ? "\r" : "", o->output, s.info.n_samples, s.n_processes, s.info.rate_hz,
+		      isatty(STDERR_FILENO) ? "\r" : "", o->path, s.info.n_samples, s.n_processes, s.info.rate_hz,
 		      s.info.source);
 	if (lost)
 		(void)fprintf(stderr, ", %" PRIu64 " lost", lost);
@@ -197,7 +202,8 @@ static int record_into(struct record *o, struct profile *p, struct error *err)
 		status = finish;
 		*err = finish_err;
 	}
-	int saved = profile_save(p, o->output, NULL, o->force, status < 0 ? &finish_err : err);
+	struct save_options options = { .type = profile_default_type(p) };
+	int saved = profile_save(p, &o->output, &options, status < 0 ? &finish_err : err);
 	if (saved == 0)
 		summarise(o, r);
 	return status < 0 ? status : saved;
@@ -205,7 +211,7 @@ static int record_into(struct record *o, struct profile *p, struct error *err)
 
 static int record(struct record *o, struct error *err)
 {
-	int r = profile_check_output(o->output, o->force, err);
+	int r = output_init(&o->output, o->path, o->to, o->force, OUTPUT_ANY, err);
 	if (r < 0)
 		return r;
 	sigset_t set;
@@ -264,13 +270,15 @@ static int run_record(int argc, char **argv)
 const struct command cmd_record = {
 	.name = "record",
 	.summary = "sample a process, a service, a command or everything into a file",
-	.usage = "wick record [-p PID | --service NAME | -a | -- CMD...] [-F HZ] [-d SECONDS] [--force] -o FILE\n"
+	.usage = "wick record [-p PID | --service NAME | -a | -- CMD...] [-F HZ] [-d SECONDS] [--force]\n"
+		 "            [--to FORMAT] -o FILE\n"
 		 "  -p PID          one process with all its threads\n"
 		 "  --service NAME  the processes of one service (README: how services are named)\n"
 		 "  -a              every process, kernel included (root)\n"
 		 "  -- CMD          a command from before its exec, with its children; its status is passed on\n"
 		 "  -F HZ           samples a second and CPU (100)\n"
 		 "  -d SECONDS      how long; otherwise until Ctrl-C or the target's end\n"
-		 "  -o FILE         .pb.gz .pprof .prof .pb .folded .collapsed .txt .svg .html .slab\n",
+		 "  -o FILE         .pb.gz .pprof .prof .pb .folded .svg .html ... (wick help convert lists all)\n"
+		 "  --to FORMAT     the format, whatever FILE says (\"-\": standard output): pb.gz, folded ...\n",
 	.run = run_record,
 };

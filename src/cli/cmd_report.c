@@ -19,7 +19,8 @@
 enum view { VIEW_NONE, VIEW_TOP, VIEW_TREE, VIEW_PEEK, VIEW_CALLERS, VIEW_CALLEES, VIEW_RAW };
 
 struct report_options {
-	const char *file, *type_name, *flame, *label;
+	const char *file, *type_name, *flame, *to, *label;
+	struct output output; /* of `flame` */
 	enum view view;
 	uint32_t limit;
 	bool has_limit, lines, json, force;
@@ -37,7 +38,16 @@ static void options_done(struct report_options *o)
 	pattern_free(&o->pattern);
 }
 
-enum { OPTION_COLOR = 256, OPTION_MIN_PERCENT, OPTION_SORT, OPTION_PEEK, OPTION_CALLERS, OPTION_CALLEES, OPTION_BY };
+enum {
+	OPTION_COLOR = 256,
+	OPTION_MIN_PERCENT,
+	OPTION_SORT,
+	OPTION_PEEK,
+	OPTION_CALLERS,
+	OPTION_CALLEES,
+	OPTION_BY,
+	OPTION_TO
+};
 
 static const struct option long_options[] = {
 	{ "top", optional_argument, NULL, 'n' },
@@ -54,6 +64,7 @@ static const struct option long_options[] = {
 	{ "color", required_argument, NULL, OPTION_COLOR },
 	{ "json", no_argument, NULL, 'j' },
 	{ "flame", required_argument, NULL, 'o' },
+	{ "to", required_argument, NULL, OPTION_TO },
 	{ "type", required_argument, NULL, 't' },
 	{ "force", no_argument, NULL, 'f' },
 #define FILTER(id, name, option, value, meaning) FILTER_OPTION_ROW(id, option)
@@ -179,6 +190,9 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 	case 'o':
 		o->flame = optarg;
 		return 0;
+	case OPTION_TO:
+		o->to = optarg;
+		return 0;
 	case 't':
 		o->type_name = optarg;
 		return 0;
@@ -260,7 +274,6 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 	bool is_tree = o->view == VIEW_TREE || o->view == VIEW_CALLERS || o->view == VIEW_CALLEES;
 	struct report r = {
 		.profile = p,
-		.type = profile_default_type(p),
 		.label = o->label,
 		.limit = o->has_limit ? o->limit
 			 : is_tree    ? 0
@@ -273,7 +286,7 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 		.json = o->json,
 		.terminal = terminal_of(stdout, o->color),
 	};
-	int k = o->type_name ? profile_find_type(p, o->type_name, &r.type, err) : 0;
+	int k = profile_choose_type(p, o->type_name, o->file, &r.type, err);
 	if (k < 0)
 		return k;
 	/* Shares are those of all there is, as pprof has them. */
@@ -282,9 +295,8 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 	if (k < 0)
 		return k;
 	if (o->flame) {
-		k = profile_save(p, o->flame, o->type_name, o->force, err);
-		if (k < 0 || !o->json)
-			return k;
+		struct save_options options = { .type = r.type, .is_type_given = o->type_name != NULL };
+		return profile_save(p, &o->output, &options, err);
 	}
 	k = show_tree(o, &r, err);
 	if (k < 0)
@@ -303,6 +315,8 @@ static int run_report(int argc, char **argv)
 		if (status)
 			return status;
 	}
+	if (o.to && !o.flame)
+		return command_usage_error(&cmd_report, "--to says the format of --flame OUT");
 	if (o.label && o.view != VIEW_NONE && o.view != VIEW_TOP && o.view != VIEW_TREE)
 		return command_usage_error(&cmd_report, "--by goes with --top and --tree");
 	if (argc - optind != 1)
@@ -311,7 +325,7 @@ static int run_report(int argc, char **argv)
 	o.file = argv[optind];
 	struct error err;
 	struct profile p;
-	int status = o.flame ? profile_check_output(o.flame, o.force, &err) : 0;
+	int status = o.flame ? output_init(&o.output, o.flame, o.to, o.force, OUTPUT_ANY, &err) : 0;
 	if (status == 0)
 		status = profile_load(o.file, &o.read, &p, &err);
 	if (status < 0)
@@ -325,7 +339,7 @@ const struct command cmd_report = {
 	.name = "report",
 	.summary = "show where a profile's time went",
 	.usage = "wick report FILE [VIEW] [options] [FILTER ...]\n"
-		 "wick report FILE --flame OUT.svg|OUT.html [--force]\n"
+		 "wick report FILE --flame OUT.svg|OUT.html [--to FORMAT] [--force]\n"
 		 "Views:\n"
 		 "  --top [N]          functions by their own value, N of them (default, 20)\n"
 		 "  --tree             the call tree\n"

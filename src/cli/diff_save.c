@@ -12,20 +12,6 @@
 
 #define OUTPUT_MAX ((size_t)4 << 30)
 
-static bool has_suffix(const char *path, const char *suffix)
-{
-	size_t n = strlen(path), k = strlen(suffix);
-	return n > k && strcmp(path + n - k, suffix) == 0;
-}
-
-int diff_check_output(const char *path, bool force, struct error *err)
-{
-	if (!has_suffix(path, ".svg") && !has_suffix(path, ".html") && !has_suffix(path, ".slab"))
-		return error_set(err, -EINVAL,
-				 "%s: the end of the name says no format; a comparison can be .svg .html .slab", path);
-	return outfile_check(path, force, err);
-}
-
 /* `"diff":{"whole_a":1,"whole_b":2}`: what shares are of. */
 static int render_slab(const struct diff_view *v, struct buf *out)
 {
@@ -38,11 +24,11 @@ static int render_slab(const struct diff_view *v, struct buf *out)
 	return slab_encode(&v->diff->tree, &meta, out);
 }
 
-static int render(const struct diff_view *v, const char *path, const char *title, struct buf *out)
+static int render(const struct diff_view *v, enum output_format format, const char *title, struct buf *out)
 {
-	if (has_suffix(path, ".slab"))
+	if (format == OUTPUT_SLAB)
 		return render_slab(v, out);
-	if (has_suffix(path, ".svg")) {
+	if (format == OUTPUT_SVG) {
 		struct svg_options options = { .title = title, .unit = v->unit, .diff = v->diff };
 		return svg_render(&v->diff->tree, &options, out);
 	}
@@ -54,15 +40,15 @@ static int render(const struct diff_view *v, const char *path, const char *title
 	return html_render(slice_of(web_viewer_html, web_viewer_html_size), title, slice_of(slab.data, slab.n), out);
 }
 
-int diff_save(const struct diff_view *v, const char *path, bool force, struct error *err)
+int diff_save(const struct diff_view *v, const struct output *o, struct error *err)
 {
-	const char *slash = strrchr(path, '/');
+	const char *name = output_title(o);
 	char title[512];
-	(void)snprintf(title, sizeof(title), "%s (%s)", slash ? slash + 1 : path, v->type);
+	(void)snprintf(title, sizeof(title), *name ? "%s (%s)" : "%s%s", name, v->type);
 	_cleanup_(buf_done)
 	struct buf out = buf_of(OUTPUT_MAX);
-	int r = render(v, path, title, &out);
+	int r = render(v, o->format, title, &out);
 	if (r < 0)
-		return error_set(err, r, "%s: %s", path, strerror(-r));
-	return outfile_write(path, slice_of(out.data, out.n), force, err);
+		return error_set(err, r, "%s: %s", o->path, strerror(-r));
+	return outfile_write(o->path, slice_of(out.data, out.n), o->force, err);
 }

@@ -75,6 +75,18 @@ int profile_load(const char *path, struct read_options *o, struct profile *p, st
 	return r;
 }
 
+int profile_choose_type(const struct profile *p, const char *name, const char *file, uint32_t *ret, struct error *err)
+{
+	if (!name) {
+		*ret = profile_default_type(p);
+		return 0;
+	}
+	int r = profile_find_type(p, name, ret, err);
+	if (r < 0)
+		error_prefix(err, "%s", file);
+	return r;
+}
+
 static int plain_calltree(const struct profile *p, uint32_t type, const struct calltree_view *view,
 			  struct calltree *ret)
 {

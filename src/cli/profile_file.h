@@ -11,6 +11,11 @@
  * returned. What --salvage gave up is said on stderr and in a comment. */
 int profile_load(const char *path, struct read_options *o, struct profile *p, struct error *err) must_check;
 
+/* The sample type of that name, NULL = the profile's default. Messages begin
+ * with `file`. */
+int profile_choose_type(const struct profile *p, const char *name, const char *file, uint32_t *ret,
+			struct error *err) must_check;
+
 /* The call tree of one sample type. `by`: a first level with the values of
  * that label, where there are several; NULL = none. `view` may be NULL
  * (calltree_add). `ret` needs calltree_done(). */
