@@ -672,6 +672,16 @@ def wrong_usage_is_status_2():
     refused(wick("report", "--sort", "up", "x"), 2, "up")
     refused(wick("report", "--color", "blue", "x"), 2, "blue")
     refused(wick("report", "x", "y"), 2, "y")
+    for options in (("--raw", "--lines"), ("--raw", "--type", "cpu"), ("--raw", "--limit", "3"), ("--raw", "--sort", "self"),
+                    ("--raw", "--min-percent", "1"), ("--raw", "--by", "pid"), ("--flame", "x.svg", "--json"),
+                    ("--flame", "x.svg", "--lines"), ("--flame", "x.svg", "--by", "pid"), ("--tree", "--sort", "total"),
+                    ("--peek", "f", "--by", "pid")):
+        flag = [word for word in options if word.startswith("--")]
+        refused(wick("report", "x", *options), 2, f"{flag[1]} does not go with {flag[0]}")
+    refused(wick("report", "x", "--flame", "x.svg", "--tree"), 2, "a view does not go with --flame")
+    refused(wick("diff", "-", "-", stdin=b"a 1\n"), 2, "standard input can be read once")
+    refused(wick("diff", "--base", "-", "-", stdin=b"a 1\n"), 2, "standard input can be read once")
+    refused(wick("merge", "-o", "x.pb", "-", "-", stdin=b"a 1\n"), 2, "standard input can be read once")
     refused(wick("convert", "a"), 2)
     refused(wick("convert", "a", "b.xyz"), 2, ".pb.gz")
     refused(wick("convert", "a", "b.txt", "--pid"), 2, "--stackcollapse")

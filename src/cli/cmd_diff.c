@@ -311,6 +311,8 @@ static int run_diff(int argc, char **argv)
 	if (o->n_base == 0 || !*windows)
 		return command_usage_error(&cmd_diff,
 					   "wants two profiles, or --base A for each window of A and those of B");
+	if (command_count_stdin(o->base) + command_count_stdin((const char *const *)windows) > 1)
+		return command_usage_error(&cmd_diff, "standard input can be read once");
 	_cleanup_(comparison_done)
 	struct comparison c = { .options = o, .read = &options.read, .budget = membudget_of(DIFF_MAX) };
 	struct error err;

@@ -173,6 +173,8 @@ static int run_merge(int argc, char **argv)
 		return command_usage_error(&cmd_merge, "wants -o OUT");
 	if (optind == argc)
 		return command_usage_error(&cmd_merge, "wants at least one profile");
+	if (command_count_stdin((const char *const *)argv + optind) > 1)
+		return command_usage_error(&cmd_merge, "standard input can be read once");
 	int r = merge(&m, argv + optind, &err);
 	return r < 0 ? command_failed(&cmd_merge, r, &err) : 0;
 }

@@ -23,7 +23,7 @@ struct report_options {
 	struct output output; /* of `flame` */
 	enum view view;
 	uint32_t limit;
-	bool has_limit, lines, json, force;
+	bool has_limit, has_sort, lines, json, force;
 	double min_percent; /* < 0: the view's own */
 	enum top_order sort;
 	enum color_mode color;
@@ -131,6 +131,7 @@ static int set_sort(struct report_options *o)
 	if (strcmp(optarg, "self") != 0 && strcmp(optarg, "total") != 0)
 		return command_usage_error(&cmd_report, "--sort wants self or total, not \"%s\"", optarg);
 	o->sort = *optarg == 's' ? TOP_BY_SELF : TOP_BY_TOTAL;
+	o->has_sort = true;
 	return 0;
 }
 
@@ -304,6 +305,40 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 	return k;
 }
 
+/* The first option given that a view has no use for; NULL: all have one. */
+static const char *useless_option(const struct report_options *o)
+{
+	bool is_raw = o->view == VIEW_RAW, is_all = is_raw || o->flame;
+	const struct {
+		bool is_useless;
+		const char *name;
+	} options[] = {
+		{ o->flame && o->view != VIEW_NONE, "a view" },
+		{ o->flame && o->json, "--json" },
+		{ is_all && o->lines, "--lines" },
+		{ is_all && o->has_limit, "--limit" },
+		{ is_all && o->min_percent >= 0, "--min-percent" },
+		{ is_raw && o->type_name, "--type" },
+		{ (is_all || (o->view != VIEW_NONE && o->view != VIEW_TOP)) && o->has_sort, "--sort" },
+		{ (is_all || (o->view != VIEW_NONE && o->view != VIEW_TOP && o->view != VIEW_TREE)) && o->label,
+		  "--by" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].is_useless)
+			return options[i].name;
+	return NULL;
+}
+
+static const char *view_name(const struct report_options *o)
+{
+	static const char *const names[] = {
+		[VIEW_NONE] = "--top",	[VIEW_TOP] = "--top",	      [VIEW_TREE] = "--tree",
+		[VIEW_PEEK] = "--peek", [VIEW_CALLERS] = "--callers", [VIEW_CALLEES] = "--callees",
+		[VIEW_RAW] = "--raw",
+	};
+	return o->flame ? "--flame" : names[o->view];
+}
+
 static int run_report(int argc, char **argv)
 {
 	_cleanup_(options_done)
@@ -317,8 +352,9 @@ static int run_report(int argc, char **argv)
 	}
 	if (o.to && !o.flame)
 		return command_usage_error(&cmd_report, "--to says the format of --flame OUT");
-	if (o.label && o.view != VIEW_NONE && o.view != VIEW_TOP && o.view != VIEW_TREE)
-		return command_usage_error(&cmd_report, "--by goes with --top and --tree");
+	const char *useless = useless_option(&o);
+	if (useless)
+		return command_usage_error(&cmd_report, "%s does not go with %s", useless, view_name(&o));
 	if (argc - optind != 1)
 		return command_usage_error(&cmd_report, "wants one profile%s%s", argc > optind ? ", not also " : "",
 					   argc > optind ? argv[optind + 1] : "");

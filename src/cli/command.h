@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 
+#include <stdint.h>
+
 struct command {
 	const char *name;
 	const char *summary; /* one line of `wick help` */
@@ -30,3 +32,7 @@ int command_usage_error(const struct command *c, const char *fmt, ...) printf_li
 
 /* Prints "wick NAME: <err>"; returns the status for `code`. */
 int command_failed(const struct command *c, int code, const struct error *err);
+
+/* How many of the inputs, up to a NULL, are standard input, which can be read
+ * once. */
+uint32_t command_count_stdin(const char *const *inputs);

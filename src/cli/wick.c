@@ -38,6 +38,14 @@ int command_failed(const struct command *c, int code, const struct error *err)
 	return error_exit_status(code);
 }
 
+uint32_t command_count_stdin(const char *const *inputs)
+{
+	uint32_t n = 0;
+	for (; *inputs; inputs++)
+		n += strcmp(*inputs, "-") == 0;
+	return n;
+}
+
 static int run_version(int argc, char **argv)
 {
 	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
