@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/csv.h"
 
+#include "base/utf8.h"
 #include "model/calltree.h"
 #include "model/toptable.h"
 
@@ -9,6 +10,7 @@
 
 static void put_text(struct buf *out, struct slice s)
 {
+	static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd }; /* U+FFFD */
 	bool is_formula = s.size && memchr("=+-@\t\r\n", s.data[0], 7), needs_quotes = false;
 	for (size_t i = 0; i < s.size; i++)
 		needs_quotes = needs_quotes || memchr(",\"\r\n", s.data[i], 4);
@@ -16,10 +18,11 @@ static void put_text(struct buf *out, struct slice s)
 		buf_add_byte(out, '"');
 	if (is_formula)
 		buf_add_byte(out, '\'');
-	for (size_t i = 0; i < s.size; i++) {
+	for (size_t i = 0, n; i < s.size; i += n ? n : 1) {
+		n = utf8_sequence(s.data + i, s.size - i);
 		if (s.data[i] == '"')
 			buf_add_byte(out, '"');
-		buf_add_byte(out, s.data[i]);
+		buf_add(out, n ? s.data + i : replacement, n ? n : sizeof(replacement));
 	}
 	if (needs_quotes)
 		buf_add_byte(out, '"');

@@ -10,7 +10,7 @@
  *
  * A text that begins with = + - @, a tab or a line break gets an apostrophe in
  * front: a spreadsheet would run it as a formula, and names come from the
- * program that was profiled. */
+ * program that was profiled. Bytes that are no UTF-8 become U+FFFD. */
 #pragma once
 
 #include "base/buf.h"

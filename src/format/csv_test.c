@@ -36,6 +36,14 @@ static void cells_are_quoted(void **state)
 	assert_becomes("f<a, b>(\"x\") 1\n", HEAD "samples,count,\"f<a, b>(\"\"x\"\")\",,,1,1,100.0000,100.0000\r\n");
 }
 
+/* A table that is no UTF-8 is opened as something else as a whole. */
+static void cells_are_utf8(void **state)
+{
+	(void)state;
+	assert_becomes("\xff\xc3\xa4\xc3 1\n",
+		       HEAD "samples,count,\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd,,,1,1,100.0000,100.0000\r\n");
+}
+
 /* The program that was profiled chose the names; opening the table must run none of them. */
 static void no_name_is_a_formula(void **state)
 {
@@ -69,9 +77,8 @@ static void all_types_or_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_row_for_each_function),
-		cmocka_unit_test(cells_are_quoted),
-		cmocka_unit_test(no_name_is_a_formula),
+		cmocka_unit_test(a_row_for_each_function), cmocka_unit_test(cells_are_quoted),
+		cmocka_unit_test(cells_are_utf8),	   cmocka_unit_test(no_name_is_a_formula),
 		cmocka_unit_test(all_types_or_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
