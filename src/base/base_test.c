@@ -183,6 +183,31 @@ static void files_are_whole_or_absent(void **state)
 	assert_true(outfile_write("/nonexistent/x", slice_str("x"), false, &err) < 0);
 }
 
+/* A terabyte that is refused is not read, nor is there memory for it. */
+static void too_large_files_are_not_read(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/wick-base-test-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	int r = ftruncate(fd, (off_t)1 << 40);
+	(void)close(fd);
+	struct error err;
+	struct buf b = buf_of(1000);
+	if (r == 0) {
+		assert_int_equal(file_read(path, &b, &err), -E2BIG);
+		assert_non_null(strstr(err.text, "1099511627776 bytes, more than the limit of 1000"));
+		assert_int_equal(b.cap, 0);
+		assert_int_equal(truncate(path, 1000), 0);
+		assert_int_equal(file_read(path, &b, &err), 0);
+		assert_int_equal(b.n, 1000);
+	}
+	buf_done(&b);
+	(void)unlink(path);
+	if (r < 0)
+		skip_because("no sparse files in /tmp");
+}
+
 static uint32_t n_entries(const char *folder)
 {
 	DIR *dir = opendir(folder);
@@ -271,6 +296,7 @@ int main(void)
 		cmocka_unit_test(json_is_valid_whatever_the_name),
 		cmocka_unit_test(buf_stops_at_its_maximum),
 		cmocka_unit_test(files_are_whole_or_absent),
+		cmocka_unit_test(too_large_files_are_not_read),
 		cmocka_unit_test(a_kill_leaves_nothing),
 		cmocka_unit_test(pieces_wait_for_the_commit),
 	};

@@ -22,6 +22,19 @@ int fd_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+/* What is known to be too much is not read first. */
+static int make_room(int fd, const struct stat *st, const char *path, struct buf *out, struct error *err)
+{
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	size_t size = at >= 0 && at < st->st_size ? (size_t)(st->st_size - at) : 0;
+	if (size > out->max - out->n)
+		return error_set(err, -E2BIG, "%s: %zu bytes, more than the limit of %zu", path, size, out->max);
+	/* One more shows that the end is the end. */
+	if (size)
+		(void)buf_room(out, size < out->max - out->n ? size + 1 : size);
+	return 0;
+}
+
 int file_read(const char *path, struct buf *out, struct error *err)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
@@ -30,10 +43,13 @@ int file_read(const char *path, struct buf *out, struct error *err)
 	if (fd < 0)
 		return error_set(err, -errno, "%s: %s", path, strerror(errno));
 	struct stat st;
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+	if (fstat(fd, &st) < 0)
+		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode))
 		return error_set(err, -EISDIR, "%s: is a directory", path);
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size < out->max - out->n)
-		(void)buf_room(out, (size_t)st.st_size + 1);
+	int r = S_ISREG(st.st_mode) ? make_room(fd, &st, path, out, err) : 0;
+	if (r < 0)
+		return r;
 	for (;;) {
 		size_t want = out->cap - out->n > 1 ? out->cap - out->n : 65536;
 		uint8_t *p = buf_room(out, want < out->max - out->n ? want : out->max - out->n);
