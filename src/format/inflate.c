@@ -64,7 +64,8 @@ static bool gzip_at_once(struct slice in, const struct format_limits *limits, st
 		return false;
 	const uint8_t *t = in.data + in.size - 4;
 	size_t size = (size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24;
-	if (size > limits->inflated_size || (size > ALWAYS_ALLOWED && size / PLAIN_RATIO > in.size))
+	uint32_t ratio = limits->ratio < PLAIN_RATIO ? limits->ratio : PLAIN_RATIO;
+	if (size > limits->inflated_size || (size > ALWAYS_ALLOWED && size / ratio > in.size))
 		return false;
 	uint8_t *room = size ? buf_room(out, size) : NULL;
 	struct libdeflate_decompressor *z = room ? libdeflate_alloc_decompressor() : NULL;

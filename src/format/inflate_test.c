@@ -108,6 +108,28 @@ static void compression_is_deterministic(void **state)
 	buf_done(&small);
 }
 
+/* Both ways through a gzip file ask what --max-ratio says. */
+static void the_ratio_asked_for_counts(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf gz = buf_of(32 << 20), out = buf_of(0);
+	_cleanup_(free_ptr)
+	uint8_t *text = malloc(24 << 20);
+	assert_non_null(text);
+	for (size_t i = 0; i < 24 << 20; i++)
+		text[i] = (uint8_t)("0123456789abcdef"[i * 2654435761u >> 28 & 15]);
+	assert_int_equal(gzip_compress(slice_of(text, 24 << 20), 1, &gz), 0);
+	struct format_limits limits = format_limits_default;
+	struct slice plain;
+	struct error err = { "" };
+	/* About 1 : 2, and whole sizes in the trailer. */
+	assert_int_equal(inflate_bytes(bytes_of(&gz), &limits, &out, &plain, &err), 0);
+	limits.ratio = 1;
+	assert_int_equal(inflate_bytes(bytes_of(&gz), &limits, &out, &plain, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "a ratio over 1 looks like a bomb"));
+}
+
 static size_t peak_kb(void)
 {
 	struct rusage usage;
@@ -200,6 +222,7 @@ int main(void)
 		cmocka_unit_test(raw_is_not_copied),
 		cmocka_unit_test(members_and_frames_are_joined),
 		cmocka_unit_test(compression_is_deterministic),
+		cmocka_unit_test(the_ratio_asked_for_counts),
 		cmocka_unit_test(bombs_are_cheap),
 		cmocka_unit_test(limits_are_named),
 		cmocka_unit_test(damage_is_located),
