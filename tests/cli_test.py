@@ -775,6 +775,13 @@ def limits_are_set_by_options():
         ("--max-memory", "1k", "memory"),
     ):
         refused(wick("report", "-", option, value, stdin=script.encode()), 4, word)
+    refused(wick("report", "-", "--max-strings", "2", stdin=script.encode()), 4, "more than 2 strings")
+    with workspace() as folder:
+        for to in ("pb", "otlp", "folded", "speedscope.json", "flamebearer.json"):
+            out = os.path.join(folder, "x")
+            assert wick("convert", "-", out, "--to", to, "--force", stdin=FOLDED.encode()).returncode == 0
+            refused(wick("report", out, "--max-strings", "2"), 4, "more than 2 strings")
+            refused(wick("report", out, "--max-locations", "2"), 4, "more than 2 ")
     packed = gzip.compress(script.encode() * 1000)
     refused(wick("report", "-", "--max-inflated", "10k", stdin=packed), 4, "10240")
     for value in ("", "x", "1x", "-1", "0", "99999999999999999999g"):

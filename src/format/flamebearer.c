@@ -21,6 +21,7 @@ struct box {
 struct reader {
 	struct profile *p;
 	const struct format_limits *limits;
+	uint32_t max_strings;
 	struct jsonr json;
 	VEC(uint32_t) frame_of;	 /* by name index */
 	VEC(struct box) rows[2]; /* the level above, this level */
@@ -45,6 +46,13 @@ static int fail_memory(const struct jsonr *r, int code)
 					     : "out of memory");
 }
 
+static int check_strings(const struct reader *d, const struct jsonr *r)
+{
+	if (strtab_count(&d->p->dict.strings) <= d->max_strings)
+		return 0;
+	return jsonr_refuse(r, -E2BIG, "more than %" PRIu32 " strings", d->limits->n_strings);
+}
+
 /* --- what a file says of itself --- */
 
 static int read_text(struct reader *d, struct str_id *ret)
@@ -54,7 +62,7 @@ static int read_text(struct reader *d, struct str_id *ret)
 	if (k < 0)
 		return k;
 	k = strtab_intern(&d->p->dict.strings, text, ret);
-	return k < 0 ? fail_memory(&d->json, k) : 0;
+	return k < 0 ? fail_memory(&d->json, k) : check_strings(d, &d->json);
 }
 
 static int read_format(struct reader *d)
@@ -170,6 +178,7 @@ static int read_names(struct reader *d, struct jsonr *r)
 		if (k < 0)
 			return fail_memory(r, k);
 		d->frame_of.data[d->frame_of.n++] = id.v;
+		k = check_strings(d, r);
 	}
 	return k;
 }
@@ -283,6 +292,7 @@ int flamebearer_decode(struct slice text, const struct format_limits *limits, st
 		return error_set(err, -E2BIG, "more than %zu bytes", limits->input_size);
 	_cleanup_(reader_done)
 	struct reader d = { .p = p, .limits = limits };
+	d.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	jsonr_init(&d.json, text, JSON_DEPTH, err);
 	int k = read_file(&d);
 	if (k == 0)

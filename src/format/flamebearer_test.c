@@ -99,6 +99,11 @@ static void limits_are_named(void **state)
 	l.n_locations = 2;
 	assert_int_equal(decode(slice_str(text), &l, &p, &err), -E2BIG);
 	profile_done(&p);
+	l = format_limits_default;
+	l.n_strings = 1;
+	assert_int_equal(decode(slice_str(text), &l, &p, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "more than 1 strings"));
+	profile_done(&p);
 	struct membudget budget = membudget_of(SIZE_MAX);
 	assert_int_equal(profile_init(&p, &budget), 0);
 	budget.max = budget.used; /* from here on, nothing more */

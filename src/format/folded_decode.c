@@ -24,6 +24,7 @@ struct folded_reader {
 	struct profile *p;
 	const struct format_limits *limits;
 	struct error *err;
+	uint32_t max_strings;
 	uint64_t line_number;
 	double left_over;      /* what rounding has taken from weights so far */
 	struct slice previous; /* stack of the line before */
@@ -82,6 +83,18 @@ static int map_kind(struct dict *dict, struct frame *frame)
 	return r < 0 ? r : dict_mapping(dict, &mapping, &frame->mapping);
 }
 
+static int check_limits(const struct folded_reader *f)
+{
+	const struct dict *dict = &f->p->dict;
+	if (strtab_count(&dict->strings) > f->max_strings)
+		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " strings", f->line_number,
+				 f->limits->n_strings);
+	if (dict->frames.n - 1 > f->limits->n_locations)
+		return error_set(f->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " different frames",
+				 f->line_number, f->limits->n_locations);
+	return 0;
+}
+
 static int push_frame(struct folded_reader *f, struct slice name, size_t end, uint32_t *node)
 {
 	if (f->done.n >= f->limits->depth)
@@ -108,7 +121,7 @@ static int push_frame(struct folded_reader *f, struct slice name, size_t end, ui
 		return fail_memory(f, r);
 	f->done.data[f->done.n++] = (struct done_frame){ end, child.v };
 	*node = child.v;
-	return 0;
+	return check_limits(f);
 }
 
 static size_t common_prefix(struct slice a, struct slice b)
@@ -321,6 +334,7 @@ int folded_decode(struct slice bytes, const struct format_limits *limits, struct
 	r = profile_add_type(p, slice_str("samples"), slice_str("count"));
 	if (r < 0)
 		return fail_memory(&f, r);
+	f.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	f.line_number = skip_preface(&text).n_lines;
 	bool is_cut = text.size && slice_end(text)[-1] != '\n';
 	while (r == 0 && text.size) {

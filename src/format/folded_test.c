@@ -189,6 +189,19 @@ static void limits_are_named(void **state)
 	assert_int_equal(folded_decode(slice_str("a 1\na 1\na 1\na 1\n"), &l, &p, &err), -E2BIG);
 	assert_string_equal(err.text, "line 4: more than 3 samples");
 	profile_done(&p);
+	static const char text[] = "a;b 1\na;b_[k] 1\na;c 1\n";
+	l = format_limits_default;
+	l.n_strings = 3;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str(text), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 3: more than 3 strings"); /* "[kernel]" is one */
+	profile_done(&p);
+	l = format_limits_default;
+	l.n_locations = 3;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(folded_decode(slice_str(text), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 3: more than 3 different frames");
+	profile_done(&p);
 }
 
 static void budget_ends_in_an_error(void **state)

@@ -28,6 +28,18 @@ int gperf_fail_memory(const struct gperf_reader *g, int code)
 					   : "out of memory");
 }
 
+uint32_t gperf_max_strings(const struct gperf_reader *g)
+{
+	return limits_max_strings(g->limits, strtab_count(&g->p->dict.strings));
+}
+
+int gperf_check_strings(const struct gperf_reader *g, uint32_t max)
+{
+	if (strtab_count(&g->p->dict.strings) <= max)
+		return 0;
+	return gperf_fail(g, -E2BIG, "more than %" PRIu32 " strings", g->limits->n_strings);
+}
+
 int gperf_number(const struct gperf_reader *g, struct scan *s, const char *what, int64_t *ret)
 {
 	scan_blanks(s);
@@ -164,6 +176,7 @@ void gperf_drop_double_leaf(struct gperf_reader *g)
 
 int gperf_read_map(struct gperf_reader *g)
 {
+	uint32_t max_strings = gperf_max_strings(g);
 	struct slice line;
 	while (gperf_next_line(g, &line)) {
 		int r = memory_map_line(&g->map, line, g->limits);
@@ -171,6 +184,9 @@ int gperf_read_map(struct gperf_reader *g)
 			return gperf_fail(g, r, "more than %" PRIu32 " mappings", g->limits->n_locations);
 		if (r < 0)
 			return gperf_fail_memory(g, r);
+		r = gperf_check_strings(g, max_strings);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -204,7 +204,7 @@ int gperf_cpu_decode(struct gperf_reader *g)
 		return r;
 	/* Lines are counted from where text begins. */
 	if (h.is_java)
-		return gperf_java_names(g);
+		return gperf_java_names(g, slice_of("", 0));
 	r = strip_handler(g);
 	if (r == 0)
 		r = gperf_read_map(g);

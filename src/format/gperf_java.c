@@ -164,13 +164,15 @@ static int read_name(struct gperf_reader *g, struct slice line)
 	return id ? name_id(g, &g->addresses.data[id - 1], scan_rest(&s)) : 0;
 }
 
-int gperf_java_names(struct gperf_reader *g)
+int gperf_java_names(struct gperf_reader *g, struct slice line)
 {
-	struct slice line;
-	int r = 0;
-	while (r == 0 && gperf_next_line(g, &line)) {
+	uint32_t max_strings = gperf_max_strings(g);
+	int r;
+	do {
 		r = read_name(g, line);
-	}
+		if (r == 0)
+			r = gperf_check_strings(g, max_strings);
+	} while (r == 0 && gperf_next_line(g, &line));
 	return r;
 }
 
@@ -195,10 +197,8 @@ int gperf_java_decode(struct gperf_reader *g)
 			r = add_types(g, &h);
 		in_header = false;
 		struct scan s = scan_of(line);
-		if (r == 0 && slice_has_prefix(line, "0x")) {
-			r = read_name(g, line);
-			return r < 0 ? r : gperf_java_names(g);
-		}
+		if (r == 0 && slice_has_prefix(line, "0x"))
+			return gperf_java_names(g, line);
 		if (r == 0)
 			r = read_sample(g, &s, &h);
 	}

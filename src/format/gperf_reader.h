@@ -82,6 +82,11 @@ int gperf_skip_to_map(struct gperf_reader *g, struct slice line) must_check;
  * signal's registers and, one less, from the stack. */
 void gperf_drop_double_leaf(struct gperf_reader *g);
 
+/* What the table of strings may grow to by those of the file, which are read
+ * from here on; -E2BIG beyond. */
+uint32_t gperf_max_strings(const struct gperf_reader *g);
+int gperf_check_strings(const struct gperf_reader *g, uint32_t max) must_check;
+
 int gperf_types(struct gperf_reader *g, const char *const (*types)[2], uint32_t n) must_check;
 int gperf_period(struct gperf_reader *g, const char *type, const char *unit, int64_t period) must_check;
 
@@ -101,5 +106,5 @@ int gperf_contention_decode(struct gperf_reader *g) must_check;
 int gperf_thread_decode(struct gperf_reader *g) must_check;
 int gperf_java_decode(struct gperf_reader *g) must_check;
 
-/* The lines "0x1f name (file:line)" up to the end. */
-int gperf_java_names(struct gperf_reader *g) must_check;
+/* The lines "0x1f name (file:line)" from `line` up to the end. */
+int gperf_java_names(struct gperf_reader *g, struct slice line) must_check;

@@ -510,13 +510,18 @@ static void limits_are_named(void **state)
 		struct format_limits limits;
 		const char *message;
 	} cases[] = {
-		{ { .input_size = 10, .n_samples = 9, .n_locations = 9, .depth = 9 }, "more than 10 bytes" },
-		{ { .input_size = 999, .n_samples = 2, .n_locations = 9, .depth = 9 }, "line 4: more than 2 samples" },
-		{ { .input_size = 999, .n_samples = 9, .n_locations = 3, .depth = 9 },
+		{ { .input_size = 10, .n_samples = 9, .n_locations = 9, .n_strings = 9, .depth = 9 },
+		  "more than 10 bytes" },
+		{ { .input_size = 999, .n_samples = 2, .n_locations = 9, .n_strings = 9, .depth = 9 },
+		  "line 4: more than 2 samples" },
+		{ { .input_size = 999, .n_samples = 9, .n_locations = 3, .n_strings = 9, .depth = 9 },
 		  "line 4: more than 3 different addresses" },
-		{ { .input_size = 999, .n_samples = 9, .n_locations = 4, .depth = 9 },
+		{ { .input_size = 999, .n_samples = 9, .n_locations = 4, .n_strings = 9, .depth = 9 },
 		  "line 11: more than 4 mappings" },
-		{ { .input_size = 999, .n_samples = 9, .n_locations = 9, .depth = 1 }, "line 2: more than 1 frames" },
+		{ { .input_size = 999, .n_samples = 9, .n_locations = 9, .n_strings = 2, .depth = 9 },
+		  "line 9: more than 2 strings" },
+		{ { .input_size = 999, .n_samples = 9, .n_locations = 9, .n_strings = 9, .depth = 1 },
+		  "line 2: more than 1 frames" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct error err = { "" };
@@ -526,6 +531,17 @@ static void limits_are_named(void **state)
 		assert_string_equal(err.text, cases[i].message);
 		profile_done(&p);
 	}
+	struct format_limits l = format_limits_default;
+	struct error err;
+	struct profile p;
+	l.n_strings = 2;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(gperf_decode(slice_str("--- heapz 1 ---\nformat = java\nresolution = bytes\n 8 1 @ 0x1 0x2\n"
+						"0x1 f (A.java:1)\n0x2 g (A.java:2)\n"),
+				      &l, NULL, &p, &err),
+			 -E2BIG);
+	assert_string_equal(err.text, "line 6: more than 2 strings");
+	profile_done(&p);
 }
 
 static void budget_ends_in_an_error(void **state)

@@ -21,4 +21,10 @@ struct format_limits {
 	uint32_t depth;	   /* frames of one stack, inlined ones included */
 };
 
+/* What a table that holds `n_own` strings of the decoder's may grow to. */
+static inline uint32_t limits_max_strings(const struct format_limits *l, uint32_t n_own)
+{
+	return l->n_strings < UINT32_MAX - n_own ? n_own + l->n_strings : UINT32_MAX;
+}
+
 extern const struct format_limits format_limits_default;

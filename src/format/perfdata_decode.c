@@ -48,6 +48,7 @@ static int perfdata_init(struct perfdata *d)
 		r = strtab_intern_str(t, "thread_name", &d->thread_name_key);
 	if (r == 0)
 		r = strtab_intern_str(t, "event", &d->event_key);
+	d->max_strings = limits_max_strings(d->limits, strtab_count(t));
 	return r < 0 ? r : perfdata_processes_init(d);
 }
 

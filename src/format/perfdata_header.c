@@ -23,6 +23,13 @@ int perfdata_fail_memory(const struct perfdata *d, int code)
 	return error_set(d->err, code, "out of memory");
 }
 
+int perfdata_check_strings(const struct perfdata *d)
+{
+	if (strtab_count(&d->p->dict.strings) <= d->max_strings)
+		return 0;
+	return error_set(d->err, -E2BIG, "more than %" PRIu32 " strings", d->limits->n_strings);
+}
+
 /* --- attributes --- */
 
 /* Bit fields lie the other way round on big-endian machines, byte by byte. */
@@ -212,7 +219,7 @@ static int read_build_id(struct perfdata *d, const struct record_header *h, stru
 	if (!slot)
 		return perfdata_fail_memory(d, r < 0 ? r : -ENOBUFS);
 	*slot = hex_id.v;
-	return 0;
+	return perfdata_check_strings(d);
 }
 
 static int read_build_ids(struct perfdata *d, struct perf_bytes b)

@@ -320,7 +320,12 @@ int perfdata_read_event(struct perfdata *d, const struct record_header *h, struc
 	if (r == -E2BIG)
 		return error_set(d->err, r, WHERE_FMT ": more than %" PRIu32 " mappings", WHERE_ARGS(where),
 				 d->limits->n_locations);
-	return r < 0 ? perfdata_fail_memory(d, r) : 0;
+	if (r < 0)
+		return perfdata_fail_memory(d, r);
+	r = perfdata_check_strings(d);
+	if (r < 0)
+		error_prefix(d->err, WHERE_FMT, WHERE_ARGS(where));
+	return r;
 }
 
 /* --- frames --- */

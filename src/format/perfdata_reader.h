@@ -84,6 +84,7 @@ struct perfdata {
 	struct error *err;
 	struct slice file;
 	struct slice data; /* the records */
+	uint32_t max_strings;
 	bool is_big, is_pipe, is_cut;
 	struct perf_counts counts;
 
@@ -118,6 +119,8 @@ struct perfdata {
 #define WHERE_ARGS(w) (size_t)((w) & ~WHERE_INFLATED), (w)&WHERE_INFLATED ? " of what was compressed" : ""
 
 int perfdata_fail_memory(const struct perfdata *d, int code);
+/* -E2BIG when what was read holds too many. */
+int perfdata_check_strings(const struct perfdata *d) must_check;
 
 /* perfdata_header.c */
 

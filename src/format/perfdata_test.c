@@ -590,6 +590,9 @@ static void limits_are_named(void **state)
 	limits = format_limits_default;
 	limits.n_locations = 2;
 	assert_refused(made(&m), &limits, -E2BIG, "at byte 576: more than 2 mappings");
+	limits = format_limits_default;
+	limits.n_strings = 4;
+	assert_refused(made(&m), &limits, -E2BIG, "at byte 376: more than 4 strings");
 	buf_done(&m.out);
 	struct membudget budget = membudget_of(8000);
 	struct profile p;

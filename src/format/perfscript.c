@@ -52,6 +52,7 @@ struct script_reader {
 	struct profile *p;
 	const struct format_limits *limits;
 	struct error *err;
+	uint32_t max_strings;
 	uint64_t line_number;
 	bool is_cut;	  /* the line at hand ends with the file */
 	bool has_modules; /* a frame so far named its module */
@@ -96,6 +97,14 @@ static int fail_line(const struct script_reader *s, const char *what, struct sli
 		return error_set(s->err, -ENODATA, "line %" PRIu64 ": the file ends within this line", s->line_number);
 	return error_set(s->err, -EBADMSG, "line %" PRIu64 ": %s: \"%.*s\"", s->line_number, what,
 			 line.size > 60 ? 60 : (int)line.size, (const char *)line.data);
+}
+
+static int check_strings(const struct script_reader *s)
+{
+	if (strtab_count(&s->p->dict.strings) <= s->max_strings)
+		return 0;
+	return error_set(s->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " strings", s->line_number,
+			 s->limits->n_strings);
 }
 
 /* --- frames --- */
@@ -148,7 +157,8 @@ static int intern_frame(struct script_reader *s, const struct perf_frame *parsed
 	return r < 0 ? r : dict_frame(dict, &frame, ret);
 }
 
-/* The frame of a line, parsed or remembered. -EBADMSG: not a frame. */
+/* The frame of a line, parsed or remembered. -EBADMSG: not a frame; -E2BIG:
+ * the error is set. */
 static int find_frame(struct script_reader *s, struct slice line, uint64_t key, struct frame_id *ret)
 {
 	for (;; key++) {
@@ -162,8 +172,12 @@ static int find_frame(struct script_reader *s, struct slice line, uint64_t key, 
 				return -EBADMSG;
 			s->has_modules = s->has_modules || parsed.has_module;
 			if (s->known.n >= s->limits->n_locations)
-				return -E2BIG;
+				return error_set(s->err, -E2BIG,
+						 "line %" PRIu64 ": more than %" PRIu32 " different frames",
+						 s->line_number, s->limits->n_locations);
 			int r = intern_frame(s, &parsed, ret);
+			if (r == 0)
+				r = check_strings(s);
 			if (r == 0)
 				r = vec_reserve(s->p->budget, &s->known, 1);
 			uint32_t *slot = r == 0 ? u64map_put(&s->known_ids, key) : NULL;
@@ -190,11 +204,8 @@ static int push_frame(struct script_reader *s, struct slice line, uint64_t key)
 		return error_set(s->err, -E2BIG, "line %" PRIu64 ": more than %" PRIu32 " frames", s->line_number,
 				 s->limits->depth);
 	int r = find_frame(s, line, key, &frame);
-	if (r == -EBADMSG)
+	if (r == -EBADMSG || r == -E2BIG)
 		return r;
-	if (r == -E2BIG)
-		return error_set(s->err, r, "line %" PRIu64 ": more than %" PRIu32 " different frames", s->line_number,
-				 s->limits->n_locations);
 	if (r == 0)
 		r = vec_reserve(s->p->budget, &s->stack, 1);
 	if (r < 0)
@@ -376,6 +387,9 @@ static int open_sample(struct script_reader *s, const struct perf_header *h)
 	r = label_sample(s, h, event);
 	if (r < 0)
 		return fail_memory(s, r);
+	r = check_strings(s);
+	if (r < 0)
+		return r;
 	if (h->has_time)
 		note_time(s, h->time_ns);
 	s->stack.n = 0;
@@ -533,6 +547,7 @@ int perfscript_decode(struct slice text, const struct format_limits *limits, str
 	int r = intern_keys(&s);
 	if (r < 0)
 		return fail_memory(&s, r);
+	s.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	r = read_lines(&s, text);
 	if (r < 0)
 		return r;

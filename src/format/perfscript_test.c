@@ -302,6 +302,17 @@ static void limits_are_named(void **state)
 		assert_string_equal(err.text, cases[i].message);
 		profile_done(&p);
 	}
+	l = format_limits_default;
+	l.n_strings = 4;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(perfscript_decode(slice_str("a 1 e:\n\t1 f (/x)\n\t2 g (/x)\n"), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 3: more than 4 strings");
+	profile_done(&p);
+	l.n_strings = 5;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(perfscript_decode(slice_str("a 1 e:\n\nb 1 c:\n\nd 1 g:\n\n"), &l, &p, &err), -E2BIG);
+	assert_string_equal(err.text, "line 5: more than 5 strings");
+	profile_done(&p);
 	_cleanup_(buf_done)
 	struct buf many = buf_of(1 << 20);
 	for (int i = 0; i < PROFILE_MAX_TYPES; i++)

@@ -26,6 +26,7 @@ struct header {
 struct reader {
 	struct profile *p;
 	const struct format_limits *limits;
+	uint32_t max_strings;
 	struct jsonr json;
 	VEC(uint32_t) frame_of;	   /* by the file's frame number */
 	VEC(uint32_t) frames_read; /* of the stacks of a batch, root first */
@@ -86,7 +87,11 @@ static int read_text(struct reader *d, struct jsonr *r, struct str_id *ret)
 	if (k < 0)
 		return k;
 	k = strtab_intern(&d->p->dict.strings, text, ret);
-	return k < 0 ? fail_memory(r, k) : 0;
+	if (k < 0)
+		return fail_memory(r, k);
+	if (strtab_count(&d->p->dict.strings) > d->max_strings)
+		return jsonr_refuse(r, -E2BIG, "more than %" PRIu32 " strings", d->limits->n_strings);
+	return 0;
 }
 
 static int read_frame(struct reader *d, struct jsonr *r)
@@ -576,6 +581,7 @@ int speedscope_decode(struct slice text, const struct format_limits *limits, str
 		return error_set(err, -E2BIG, "more than %zu bytes", limits->input_size);
 	_cleanup_(reader_done)
 	struct reader d = { .p = p, .limits = limits };
+	d.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	jsonr_init(&d.json, text, JSON_DEPTH, err);
 	int k = find_sections(&d);
 	if (k == 0)

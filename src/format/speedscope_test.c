@@ -240,6 +240,11 @@ static void limits_are_named(void **state)
 	assert_int_equal(decode_slice(slice_str(S("[[0]]", "[1]")), &l, &p, &err), -E2BIG);
 	assert_string_equal(err.text, "at byte 55: more than 2 frames");
 	profile_done(&p);
+	l = format_limits_default;
+	l.n_strings = 2;
+	assert_int_equal(decode_slice(slice_str(S("[[0]]", "[1]")), &l, &p, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "more than 2 strings"));
+	profile_done(&p);
 	l.input_size = 10;
 	assert_int_equal(decode_slice(slice_str(S("[[0]]", "[1]")), &l, &p, &err), -E2BIG);
 	assert_string_equal(err.text, "more than 10 bytes");

@@ -30,6 +30,7 @@ struct v8_child {
 struct reader {
 	struct profile *p;
 	const struct format_limits *limits;
+	uint32_t max_strings;
 	struct jsonr json;
 	VEC(struct v8_node) nodes;
 	VEC(uint32_t) path;
@@ -88,7 +89,11 @@ static int read_text(struct reader *d, struct str_id *ret)
 	if (k < 0)
 		return k;
 	k = strtab_intern(&d->p->dict.strings, text, ret);
-	return k < 0 ? fail_memory(&d->json, k) : 0;
+	if (k < 0)
+		return fail_memory(&d->json, k);
+	if (strtab_count(&d->p->dict.strings) > d->max_strings)
+		return jsonr_refuse(&d->json, -E2BIG, "more than %" PRIu32 " strings", d->limits->n_strings);
+	return 0;
 }
 
 /* From 0 in the file, -1 = unknown; from 1 with us. */
@@ -419,6 +424,7 @@ int v8_cpu_decode(struct slice text, const struct format_limits *limits, struct 
 		k = profile_add_type(p, slice_str("wall"), slice_str("nanoseconds"));
 	if (k < 0)
 		return fail_memory(&d.json, k);
+	d.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	k = read_cpu_file(&d);
 	if (k == 0 && d.nodes.n == 0)
 		return jsonr_refuse(json_at(&d, 0), -EBADMSG, "no nodes");
@@ -507,6 +513,7 @@ int v8_heap_decode(struct slice text, const struct format_limits *limits, struct
 	int k = profile_add_type(p, slice_str("inuse_space"), slice_str("bytes"));
 	if (k < 0)
 		return fail_memory(&d.json, k);
+	d.max_strings = limits_max_strings(limits, strtab_count(&p->dict.strings));
 	struct slice key;
 	k = jsonr_object(&d.json);
 	while (k == 0 && (k = jsonr_key(&d.json, &key)) == 1)

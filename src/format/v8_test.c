@@ -152,6 +152,12 @@ static void limits_are_named(void **state)
 	assert_int_equal(v8_cpu_decode(slice_str("{" NODES "}"), &l, &p, &err), -E2BIG);
 	assert_string_equal(err.text, "at byte 130: more than 1 samples");
 	profile_done(&p);
+	l = format_limits_default;
+	l.n_strings = 1;
+	assert_int_equal(profile_init(&p, NULL), 0);
+	assert_int_equal(v8_cpu_decode(slice_str("{" NODES "}"), &l, &p, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "more than 1 strings"));
+	profile_done(&p);
 	l.n_locations = 1;
 	assert_int_equal(profile_init(&p, NULL), 0);
 	assert_int_equal(v8_heap_decode(slice_str(HEAP), &l, &p, &err), -E2BIG);
