@@ -663,6 +663,15 @@ def wrong_input_is_named():
 
 
 @case
+def sums_that_end_are_warned_of():
+    with workspace() as folder:
+        out = pathlib.Path(folder) / "x.pb"
+        result = wick("convert", "-", out, stdin=b"a;b 9223372036854775806\nc 7\n")
+        assert result.returncode == 0 and b"wick: -: weights add up to more than 63 bits" in result.stderr, result
+        assert b"weights add up" in wick("report", out, "--raw").stdout
+
+
+@case
 def wrong_usage_is_status_2():
     refused(wick("frobnicate"), 2, "frobnicate")
     refused(wick("report"), 2, "wick help report")

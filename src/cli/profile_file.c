@@ -24,6 +24,13 @@ static int say_loss(const char *path, const struct salvage *salvage, struct prof
 	return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
+static void say_warnings(const char *path, const struct profile *p)
+{
+	for (uint32_t i = 0; i < p->warnings.n; i++)
+		(void)fprintf(stderr, "wick: %s: %s\n", path,
+			      strtab_cstr(&p->dict.strings, p->comments.data[p->warnings.data[i]]));
+}
+
 /* Compressed input is let go of as soon as it has been inflated. */
 static int decode(const char *path, struct filemap *file, const struct read_options *o, struct profile *p,
 		  struct error *err)
@@ -41,6 +48,7 @@ static int decode(const char *path, struct filemap *file, const struct read_opti
 		r = format_decode_plain(plain, codec, &o->limits, &salvage, p, &format, err);
 	if (r < 0)
 		return r;
+	say_warnings(path, p);
 	/* It holds addresses only. */
 	if (format == FORMAT_PERFDATA && !o->no_symbols && (r = profile_symbolize(p, path)) < 0)
 		return error_set(err, r, "out of memory while naming frames");

@@ -27,6 +27,8 @@ struct folded_reader {
 	uint32_t max_strings;
 	uint64_t line_number;
 	double left_over;      /* what rounding has taken from weights so far */
+	int64_t sum;	       /* of all weights */
+	bool is_saturated;     /* they come to more */
 	struct slice previous; /* stack of the line before */
 	VEC(struct done_frame) done;
 };
@@ -247,6 +249,7 @@ static int read_line(struct folded_reader *f, struct slice line)
 		r = walk_stack(f, stack, &node.v);
 	if (r < 0)
 		return r;
+	f->is_saturated = __builtin_add_overflow(f->sum, weight, &f->sum) || f->is_saturated;
 	r = profile_add_sample(f->p, node, (struct labels_id){ 0 }, &weight);
 	return r < 0 ? fail_memory(f, r) : 0;
 }
@@ -343,7 +346,12 @@ int folded_decode(struct slice bytes, const struct format_limits *limits, struct
 	}
 	if (r == -EBADMSG && text.size == 0 && is_cut)
 		return error_set(err, -ENODATA, "line %" PRIu64 ": the file ends within this line", f.line_number);
-	if (r == 0 && profile_n_samples(p) == 0)
+	if (r < 0)
+		return r;
+	if (profile_n_samples(p) == 0)
 		return error_set(err, -ENODATA, "no stack in %" PRIu64 " lines", f.line_number);
-	return r;
+	if (f.is_saturated)
+		r = profile_add_warning(
+			p, slice_str("weights add up to more than 63 bits: sums end at 9223372036854775807"));
+	return r < 0 ? fail_memory(&f, r) : 0;
 }

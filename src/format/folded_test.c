@@ -124,6 +124,21 @@ static void all_that_is_written_is_read_again(void **state)
 	}
 }
 
+/* Sums that cannot be held are not as large as they should be. */
+static void sums_that_end_are_warned_of(void **state)
+{
+	(void)state;
+	struct profile p;
+	assert_int_equal(decode("a 9223372036854775806\na 1\n", &p, NULL), 0);
+	assert_int_equal(p.warnings.n, 0);
+	profile_done(&p);
+	assert_int_equal(decode("a 9223372036854775806\nb 2\nc 1\n", &p, NULL), 0);
+	assert_int_equal(p.warnings.n, 1);
+	assert_string_equal(strtab_cstr(&p.dict.strings, p.comments.data[p.warnings.data[0]]),
+			    "weights add up to more than 63 bits: sums end at 9223372036854775807");
+	profile_done(&p);
+}
+
 /* Tools that scale write fractions; all together they are still right. */
 static void fractions_are_carried_on(void **state)
 {
@@ -369,6 +384,7 @@ int main(void)
 		cmocka_unit_test(forms_of_lines),
 		cmocka_unit_test(comments_may_stand_in_front),
 		cmocka_unit_test(all_that_is_written_is_read_again),
+		cmocka_unit_test(sums_that_end_are_warned_of),
 		cmocka_unit_test(fractions_are_carried_on),
 		cmocka_unit_test(kinds_come_from_annotations),
 		cmocka_unit_test(messages_name_the_line),

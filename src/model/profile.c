@@ -39,6 +39,7 @@ void profile_done(struct profile *p)
 	vec_done(p->budget, &p->labels_off);
 	u64map_done(&p->labels_ids);
 	vec_done(p->budget, &p->comments);
+	vec_done(p->budget, &p->warnings);
 	p->n_types = 0;
 }
 
@@ -64,6 +65,16 @@ int profile_add_comment(struct profile *p, struct slice text)
 		r = vec_reserve(p->budget, &p->comments, 1);
 	if (r == 0)
 		p->comments.data[p->comments.n++] = id;
+	return r;
+}
+
+int profile_add_warning(struct profile *p, struct slice text)
+{
+	int r = vec_reserve(p->budget, &p->warnings, 1);
+	if (r == 0)
+		r = profile_add_comment(p, text);
+	if (r == 0)
+		p->warnings.data[p->warnings.n++] = p->comments.n - 1;
 	return r;
 }
 

@@ -49,6 +49,7 @@ struct profile {
 	struct value_type period_type;
 	struct str_id default_type, drop_frames, keep_frames, doc_url;
 	VEC(struct str_id) comments;
+	VEC(uint32_t) warnings; /* index of comments that say what is wrong with the rest */
 
 	struct membudget *budget;
 };
@@ -60,6 +61,8 @@ void profile_done(struct profile *p);
  * PROFILE_MAX_TYPES. */
 int profile_add_type(struct profile *p, struct slice type, struct slice unit) must_check;
 int profile_add_comment(struct profile *p, struct slice text) must_check;
+/* A comment that whoever reads the file is to hear of, too. */
+int profile_add_warning(struct profile *p, struct slice text) must_check;
 
 /* Id of a label set. `set` is sorted in place by key, then value: order does
  * not make two sets differ. -E2BIG past LABELS_MAX. */
