@@ -949,6 +949,19 @@ def perf_data_says_what_perf_script_says():
 
 
 @case
+def perf_data_with_user_stacks_is_warned_of():
+    with workspace() as folder:
+        file, out = pathlib.Path(folder) / "x", pathlib.Path(folder) / "x.pb"
+        perf_recorded(file, "-e", "cpu-clock:u", "--call-graph", "dwarf,1024")
+        result = wick("convert", file, out, "--no-symbols")
+        assert result.returncode == 0 and b"which are not unwound" in result.stderr, result
+        assert b"`perf script` unwinds them" in wick("report", out, "--raw").stdout
+        fp = pathlib.Path(folder) / "fp"
+        perf_recorded(fp, "-e", "cpu-clock:u")
+        assert b"unwound" not in wick("report", fp).stderr
+
+
+@case
 def perf_data_gets_the_names_of_this_machine():
     with workspace() as folder:
         file = pathlib.Path(folder) / "x"

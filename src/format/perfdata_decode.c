@@ -183,6 +183,7 @@ static int read_sample(struct perfdata *d, const struct record_header *h, struct
 				 WHERE_ARGS(where), h->size, field);
 	if (a->sample_type & SAMPLE_TIME)
 		note_time(d, s.time);
+	d->counts.user_stacks += s.has_user_stack;
 	int r = perfdata_thread(d, s.pid, s.tid, &thread);
 	if (r < 0)
 		return perfdata_fail_memory(d, r);
@@ -215,6 +216,21 @@ static int say_count(struct perfdata *d, uint64_t n, const char *what)
 	return r < 0 ? perfdata_fail_memory(d, r) : 0;
 }
 
+/* Their stacks look whole but for those who know the program. */
+static int warn_of_user_stacks(struct perfdata *d)
+{
+	char text[256];
+	if (d->counts.user_stacks == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text),
+		       "perf.data: %" PRIu64 " of %" PRIu64
+		       " samples hold user stacks (--call-graph dwarf), which are not "
+		       "unwound: of the program they have the innermost frame only; `perf script` unwinds them",
+		       d->counts.user_stacks, d->counts.samples);
+	int r = profile_add_warning(d->p, slice_str(text));
+	return r < 0 ? perfdata_fail_memory(d, r) : 0;
+}
+
 static int say_counts(struct perfdata *d)
 {
 	int r = say_count(d, d->counts.lost, "events lost while recording");
@@ -224,7 +240,9 @@ static int say_counts(struct perfdata *d)
 		r = say_count(d, d->counts.unknown_ids, "samples of no known event left out");
 	if (r == 0)
 		r = say_count(d, d->counts.unknown_records, "records of unknown types left out");
-	return r < 0 ? r : say_count(d, d->counts.aux_bytes, "bytes of hardware trace left out");
+	if (r == 0)
+		r = say_count(d, d->counts.aux_bytes, "bytes of hardware trace left out");
+	return r < 0 ? r : warn_of_user_stacks(d);
 }
 
 static int decode(struct perfdata *d)

@@ -67,6 +67,7 @@ struct perf_counts {
 	uint64_t samples;	  /* met so far */
 	uint64_t lost, throttled; /* as the kernel says */
 	uint64_t unknown_records, unknown_ids, aux_bytes;
+	uint64_t user_stacks; /* samples with bytes of the stack, for others to unwind */
 };
 
 /* A frame found before: by space and address. */
@@ -148,6 +149,7 @@ struct perf_sample {
 	uint32_t pid, tid;
 	const uint8_t *chain; /* n_chain u64, any alignment */
 	uint64_t n_chain;
+	bool has_user_stack;
 };
 
 /* NULL, or the name of the field that does not fit. */

@@ -35,8 +35,16 @@ static void skip_registers(struct perf_bytes *b, uint32_t n)
 		skip_n(b, n, 8);
 }
 
+/* Bytes of the user's stack, and how many of them are filled. */
+static bool skip_user_stack(struct perf_bytes *b)
+{
+	uint64_t size = perf_u64(b);
+	perf_skip(b, size);
+	return size && perf_u64(b) > 0;
+}
+
 /* Name of the first that does not fit, or NULL. */
-static const char *skip_rest(const struct perf_attr *a, struct perf_bytes *b)
+static const char *skip_rest(const struct perf_attr *a, struct perf_bytes *b, struct perf_sample *s)
 {
 	uint64_t type = a->sample_type;
 	if (type & SAMPLE_RAW)
@@ -49,12 +57,8 @@ static const char *skip_rest(const struct perf_attr *a, struct perf_bytes *b)
 		return "branch stack";
 	if (type & SAMPLE_REGS_USER)
 		skip_registers(b, a->n_regs_user);
-	if (type & SAMPLE_STACK_USER) {
-		uint64_t size = perf_u64(b);
-		perf_skip(b, size);
-		if (size)
-			perf_skip(b, 8); /* how much of it is filled */
-	}
+	if (type & SAMPLE_STACK_USER)
+		s->has_user_stack = skip_user_stack(b);
 	if (b->failed)
 		return "user stack";
 	uint64_t fixed = SAMPLE_WEIGHT | SAMPLE_WEIGHT_STRUCT | SAMPLE_DATA_SRC | SAMPLE_TRANSACTION;
@@ -99,7 +103,8 @@ const char *perfdata_sample_parse(const struct perf_attr *a, struct perf_bytes b
 	}
 	if (b.failed)
 		return "call chain";
-	*ret = s;
 	/* Fields of later kernels come last: nothing can be said of them. */
-	return type & ~(uint64_t)SAMPLE_KNOWN ? NULL : skip_rest(a, &b);
+	const char *field = type & ~(uint64_t)SAMPLE_KNOWN ? NULL : skip_rest(a, &b, &s);
+	*ret = s;
+	return field;
 }

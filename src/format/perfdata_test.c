@@ -481,6 +481,51 @@ static void every_way_of_writing_it_says_the_same(void **state)
 	buf_done(&file.out);
 }
 
+/* A pipe with one event, for samples of other kinds. */
+static void put_event_pipe(struct maker *m, uint64_t sample_type)
+{
+	buf_add(&m->out, "PERFILE2", 8);
+	put64(m, 16);
+	put_attr_record(m, 0, sample_type, FIRST_ID);
+}
+
+static void put_stack_sample(struct maker *m, uint64_t size, uint64_t filled)
+{
+	size_t at = begin(m, RECORD_SAMPLE, MISC_USER);
+	put64(m, 0x1234);
+	put64(m, size);
+	for (uint64_t i = 0; i < size; i += 8)
+		put64(m, 0);
+	if (size)
+		put64(m, filled);
+	end(m, at);
+}
+
+/* One frame where there were thirty must not pass for the truth. */
+static void user_stacks_are_warned_of(void **state)
+{
+	(void)state;
+	for (int filled = 0; filled < 2; filled++) {
+		struct maker m = { .out = buf_of(1 << 20) };
+		struct profile p;
+		struct error err = { "" };
+		put_event_pipe(&m, SAMPLE_IP | SAMPLE_STACK_USER);
+		put_stack_sample(&m, 16, filled ? 8 : 0);
+		put_stack_sample(&m, 0, 0);
+		if (decode(made(&m), NULL, &p, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_int_equal(p.warnings.n, filled);
+		if (filled)
+			assert_string_equal(
+				strtab_cstr(&p.dict.strings, p.comments.data[p.warnings.data[0]]),
+				"perf.data: 1 of 2 samples hold user stacks (--call-graph dwarf), which are not "
+				"unwound: of the program they have the innermost frame only; `perf script` unwinds "
+				"them");
+		profile_done(&p);
+		buf_done(&m.out);
+	}
+}
+
 /* --- damage --- */
 
 static void half_a_file_is_said_and_salvaged(void **state)
@@ -671,6 +716,7 @@ int main(void)
 		cmocka_unit_test(execve_has_the_old_program_as_caller),
 		cmocka_unit_test(threads_have_the_labels_of_perf_script),
 		cmocka_unit_test(every_way_of_writing_it_says_the_same),
+		cmocka_unit_test(user_stacks_are_warned_of),
 		cmocka_unit_test(half_a_file_is_said_and_salvaged),
 		cmocka_unit_test(one_flipped_bit_never_crashes),
 		cmocka_unit_test(what_is_wrong_is_named),
