@@ -949,6 +949,25 @@ def perf_data_says_what_perf_script_says():
 
 
 @case
+def perf_data_says_of_groups_what_perf_script_says():
+    with workspace() as folder:
+        file, script = pathlib.Path(folder) / "x", pathlib.Path(folder) / "script"
+        events = ["cpu-clock", "page-faults", "context-switches"]
+        # Groups are not inherited: the example itself is what perf starts.
+        try:
+            result = perf("record", "-F", "999", "-g", "-e", "{" + ",".join(events) + "}:S", "-o", file, "--", EXAMPLE, "0.5")
+        except FileNotFoundError:
+            raise Skip("perf is not installed") from None
+        if b"Captured and wrote" not in result.stderr:
+            raise Skip("perf record: " + result.stderr.decode().strip()[-200:])
+        script.write_bytes(perf("script", "-i", file, "-F", "comm,pid,tid,time,event,period,ip,dso").stdout)
+        for kind in ["samples", *events]:
+            ours = folded_of(file, folder, "--type", kind, "--no-symbols")
+            assert ours == folded_of(script, folder, "--type", kind), kind
+        assert folded_of(file, folder, "--type", "page-faults", "--no-symbols")
+
+
+@case
 def perf_data_with_user_stacks_is_warned_of():
     with workspace() as folder:
         file, out = pathlib.Path(folder) / "x", pathlib.Path(folder) / "x.pb"

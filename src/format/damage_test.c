@@ -62,6 +62,7 @@ static const struct seed seeds[] = {
 	{ "perfdata/big-endian", FORMAT_PERFDATA },
 	{ "perfdata/compressed", FORMAT_PERFDATA },
 	{ "perfdata/file", FORMAT_PERFDATA },
+	{ "perfdata/group", FORMAT_PERFDATA },
 	{ "perfdata/pipe", FORMAT_PERFDATA },
 	{ "perfscript/chains", FORMAT_PERFSCRIPT },
 	{ "perfscript/lines", FORMAT_PERFSCRIPT },

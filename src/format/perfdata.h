@@ -17,8 +17,8 @@
  * they are read, so that a sample meets the maps of its moment.
  *
  * Lost: cpu, the time of each sample (duration_ns keeps the span), registers,
- * user stacks, branch stacks, data addresses, weights, trace payloads. The
- * values of a group read with its leader are not split up. */
+ * user stacks (a warning says of how many samples), branch stacks, data
+ * addresses, weights, trace payloads. */
 #pragma once
 
 #include "base/error.h"

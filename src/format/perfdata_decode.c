@@ -13,6 +13,8 @@ static void perfdata_done(struct perfdata *d)
 	struct membudget *budget = d->p->budget;
 	vec_done(budget, &d->attrs);
 	u64map_done(&d->attr_ids);
+	vec_done(budget, &d->counters);
+	u64map_done(&d->counter_ids);
 	u64map_done(&d->build_ids);
 	buf_done(&d->inflated);
 	(void)ZSTD_freeDCtx(d->zstd);
@@ -32,6 +34,7 @@ static int perfdata_init(struct perfdata *d)
 	struct strtab *t = &d->p->dict.strings;
 	struct membudget *budget = d->p->budget;
 	u64map_init(&d->attr_ids, budget);
+	u64map_init(&d->counter_ids, budget);
 	u64map_init(&d->build_ids, budget);
 	u64map_init(&d->process_ids, budget);
 	u64map_init(&d->thread_ids, budget);
@@ -153,19 +156,54 @@ static void note_time(struct perfdata *d, uint64_t time)
 	d->last_ns = time;
 }
 
-static int add_row(struct perfdata *d, const struct perf_sample *s, const struct perf_attr *a, uint32_t thread)
+/* A sample that stands for `period` of an event. */
+static int add_row(struct perfdata *d, const struct perf_sample *s, const struct perf_attr *a, uint32_t thread,
+		   uint64_t period, struct node_id node)
 {
-	uint32_t node = 0;
 	int64_t values[PROFILE_MAX_TYPES] = { 1 };
 	struct perf_thread *t = &d->threads.data[thread];
+	if (profile_n_samples(d->p) >= d->limits->n_samples)
+		return error_set(d->err, -E2BIG, "more than %" PRIu32 " samples", d->limits->n_samples);
 	int r = label_thread(d, s, a, t);
+	/* perf script's reader takes a period that is not printed for 1, too. */
+	values[a->event] = period > INT64_MAX ? INT64_MAX : period ? (int64_t)period : 1;
+	if (r == 0)
+		r = profile_add_sample(d->p, node, t->labels, values);
+	return r < 0 ? perfdata_fail_memory(d, r) : 0;
+}
+
+/* One row for each counter that has gone on. */
+static int add_values(struct perfdata *d, const struct perf_sample *s, const struct perf_attr *a, uint32_t thread,
+		      struct node_id node)
+{
+	for (uint64_t i = 0; i < s->n_values; i++) {
+		struct perf_value v = perfdata_sample_value(a, s, i, d->is_big);
+		const struct perf_attr *member = perfdata_attr_of_id(d, v.id);
+		uint64_t delta;
+		if (!member || member->event == UINT32_MAX) {
+			d->counts.unknown_ids++;
+			continue;
+		}
+		int r = perfdata_counter_delta(d, member, &v, s->tid, &delta);
+		if (r < 0)
+			return perfdata_fail_memory(d, r);
+		r = delta ? add_row(d, s, member, thread, delta, node) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_sample(struct perfdata *d, const struct perf_sample *s, const struct perf_attr *a, uint32_t thread)
+{
+	uint32_t node = 0;
+	int r = 0;
 	for (uint32_t i = d->stack.n; r == 0 && i-- > 0;)
 		r = dict_step(&d->p->dict, &node, d->stack.data[i]);
-	/* perf script's reader takes a period that is not printed for 1, too. */
-	values[a->event] = s->period > INT64_MAX ? INT64_MAX : s->period ? (int64_t)s->period : 1;
-	if (r == 0)
-		r = profile_add_sample(d->p, (struct node_id){ node }, t->labels, values);
-	return r < 0 ? perfdata_fail_memory(d, r) : 0;
+	if (r < 0)
+		return perfdata_fail_memory(d, r);
+	return s->n_values ? add_values(d, s, a, thread, (struct node_id){ node })
+			   : add_row(d, s, a, thread, s->period, (struct node_id){ node });
 }
 
 static int read_sample(struct perfdata *d, const struct record_header *h, struct perf_bytes body, uint64_t where)
@@ -188,9 +226,11 @@ static int read_sample(struct perfdata *d, const struct record_header *h, struct
 	if (r < 0)
 		return perfdata_fail_memory(d, r);
 	r = push_chain(d, &s, h->misc, d->threads.data[thread].process);
+	if (r == 0)
+		r = add_sample(d, &s, a, thread);
 	if (r < 0)
-		return error_prefix(d->err, WHERE_FMT, WHERE_ARGS(where)), r;
-	return add_row(d, &s, a, thread);
+		error_prefix(d->err, WHERE_FMT, WHERE_ARGS(where));
+	return r;
 }
 
 /* --- all of them --- */

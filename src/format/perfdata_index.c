@@ -21,8 +21,7 @@ const struct perf_attr *perfdata_sample_attr(const struct perfdata *d, struct pe
 		return first;
 	if (perf_left(&body) < (size_t)first->id_off + 8)
 		return NULL;
-	uint32_t i = u64map_get(&d->attr_ids, perf_u64_at(body.at + first->id_off, d->is_big));
-	return i ? &d->attrs.data[i - 1] : NULL;
+	return perfdata_attr_of_id(d, perf_u64_at(body.at + first->id_off, d->is_big));
 }
 
 const struct perf_attr *perfdata_trailer_attr(const struct perfdata *d, struct perf_bytes body)
@@ -30,9 +29,9 @@ const struct perf_attr *perfdata_trailer_attr(const struct perfdata *d, struct p
 	const struct perf_attr *first = d->attrs.data;
 	if (d->attrs.n <= 1 || first->id_back == NO_FIELD || perf_left(&body) < first->id_back)
 		return first;
-	uint32_t i = u64map_get(&d->attr_ids, perf_u64_at(body.end - first->id_back, d->is_big));
+	const struct perf_attr *a = perfdata_attr_of_id(d, perf_u64_at(body.end - first->id_back, d->is_big));
 	/* What perf made up itself has id 0. */
-	return i ? &d->attrs.data[i - 1] : first;
+	return a ? a : first;
 }
 
 static uint64_t record_time(const struct perfdata *d, const struct record_header *h, struct perf_bytes body)

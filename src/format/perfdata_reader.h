@@ -4,6 +4,7 @@
  *   perfdata_header.c   attributes, ids, event names, build ids, comments
  *   perfdata_index.c    every record once: { time, where }, sorted
  *   perfdata_sample.c   the fields of one sample
+ *   perfdata_counter.c  what counters that are read with it have counted
  *   perfdata_process.c  who runs what: comm, fork, mmap in order of time
  *   perfdata_decode.c   samples into the profile
  */
@@ -70,6 +71,12 @@ struct perf_counts {
 	uint64_t user_stacks; /* samples with bytes of the stack, for others to unwind */
 };
 
+/* The last value read of a counter. */
+struct perf_counter {
+	uint64_t id, value;
+	uint32_t tid; /* of counters that threads inherit, else 0 */
+};
+
 /* A frame found before: by space and address. */
 struct known_frame {
 	uint64_t address;
@@ -90,8 +97,10 @@ struct perfdata {
 	struct perf_counts counts;
 
 	VEC(struct perf_attr) attrs;
-	struct u64map attr_ids;	 /* id -> attr index + 1 */
-	struct u64map build_ids; /* path's string id -> build id's */
+	struct u64map attr_ids; /* id -> attr index + 1 */
+	VEC(struct perf_counter) counters;
+	struct u64map counter_ids; /* by hash of { id, tid } -> index + 1 */
+	struct u64map build_ids;   /* path's string id -> build id's */
 
 	struct buf inflated;	  /* what COMPRESSED records held */
 	size_t n_compressed;	  /* their bytes */
@@ -150,10 +159,29 @@ struct perf_sample {
 	const uint8_t *chain; /* n_chain u64, any alignment */
 	uint64_t n_chain;
 	bool has_user_stack;
+	/* Values of counters, the sample's own event or the members of its group.
+	 * Without ids they are not read: nobody knows whose they are. */
+	const uint8_t *values;
+	uint64_t n_values;
 };
 
 /* NULL, or the name of the field that does not fit. */
 const char *perfdata_sample_parse(const struct perf_attr *attr, struct perf_bytes body, struct perf_sample *ret);
+
+/* perfdata_counter.c */
+
+struct perf_value {
+	uint64_t id, value;
+};
+
+/* The i-th of a sample's values. */
+struct perf_value perfdata_sample_value(const struct perf_attr *attr, const struct perf_sample *s, uint64_t i,
+					bool is_big);
+/* What a counter has counted since it was read last, at first since it began. */
+int perfdata_counter_delta(struct perfdata *d, const struct perf_attr *attr, const struct perf_value *v, uint32_t tid,
+			   uint64_t *ret) must_check;
+/* The attribute of an id, NULL: it is unknown. */
+const struct perf_attr *perfdata_attr_of_id(const struct perfdata *d, uint64_t id);
 
 /* perfdata_process.c */
 

@@ -11,12 +11,19 @@ static void skip_n(struct perf_bytes *b, uint64_t n, uint64_t size)
 	perf_skip(b, __builtin_mul_overflow(n, size, &total) ? UINT64_MAX : total);
 }
 
-static void skip_read(struct perf_bytes *b, uint64_t format)
+/* Of a group: its size, times, then { value, id, lost } of each member; else
+ * value, times, id, lost. All but the values are there as `format` says. */
+static void read_values(struct perf_bytes *b, uint64_t format, struct perf_sample *s)
 {
 	uint64_t n_times = (uint64_t)__builtin_popcountll(format & (READ_TIME_ENABLED | READ_TIME_RUNNING));
 	uint64_t n_more = (uint64_t)__builtin_popcountll(format & (READ_ID | READ_LOST));
 	uint64_t n = format & READ_GROUP ? perf_u64(b) : 1;
-	skip_n(b, n_times, 8);
+	if (format & READ_GROUP)
+		skip_n(b, n_times, 8);
+	s->values = b->at;
+	s->n_values = format & READ_ID ? n : 0;
+	if (!(format & READ_GROUP))
+		skip_n(b, n_times, 8);
 	skip_n(b, n, 8 * (1 + n_more));
 }
 
@@ -93,7 +100,7 @@ const char *perfdata_sample_parse(const struct perf_attr *a, struct perf_bytes b
 	if (b.failed)
 		return "head";
 	if (type & SAMPLE_READ)
-		skip_read(&b, a->read_format);
+		read_values(&b, a->read_format, &s);
 	if (b.failed)
 		return "counter values";
 	if (type & SAMPLE_CALLCHAIN) {

@@ -88,6 +88,7 @@ enum {
 	BRANCH_COUNTERS = 1 << 19,
 };
 
+#define ATTR_INHERIT	   (UINT64_C(1) << 1)
 #define ATTR_SAMPLE_ID_ALL (UINT64_C(1) << 18)
 #define PROT_EXECUTE	   4u
 #define KSYMBOL_GONE	   1u
