@@ -946,6 +946,9 @@ def perf_data_says_what_perf_script_says():
             for kind in ["samples", *events]:
                 ours = folded_of(file, folder, "--type", kind, "--no-symbols")
                 assert ours == folded_of(path / "script", folder, "--type", kind), (name, kind)
+            for fields in ("comm,pid,tid,misc,time,event,period,ip,dso", "comm,tid,misc,event,period,ip,dso"):
+                (path / "misc").write_bytes(perf("script", "-i", file, "-F", fields).stdout)
+                assert ours == folded_of(path / "misc", folder, "--type", kind), (name, fields)
 
 
 @case

@@ -97,6 +97,15 @@ static bool is_cpu(struct slice word)
 	return true;
 }
 
+/* -F +misc: the mode the sample was taken in, what a record is of */
+static bool is_misc(struct slice word)
+{
+	for (size_t i = 0; i < word.size; i++)
+		if (!memchr("KUHGgMESp", word.data[i], 9))
+			return false;
+	return word.size > 0 && word.size <= 6;
+}
+
 /* "4794.109216:" or, with --ns, nine digits */
 static bool is_time(struct slice word, uint64_t *ret)
 {
@@ -122,7 +131,7 @@ static bool is_number(struct slice word, int64_t *ret)
 	return true;
 }
 
-/* What follows the ids: [cpu] [flags] time: period event: rest */
+/* What follows the ids: [cpu] [flags or misc] time: period event: rest */
 static bool parse_fields(struct slice s, struct perf_header *h)
 {
 	bool has_cpu = false, has_flags = false, has_period = false;
@@ -146,6 +155,8 @@ static bool parse_fields(struct slice s, struct perf_header *h)
 			return true;
 		} else if (has_cpu && !has_flags && !h->has_time && word.size <= 8) {
 			has_flags = true; /* "d.h1" */
+		} else if (!has_flags && !h->has_time && !has_period && is_misc(word)) {
+			has_flags = true;
 		} else {
 			return false;
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* perfscript_line.h: the lines of `perf script`, one at a time.
  *
- *   V8 Worker 24636/25607 [000] 4794.109216:  104345 cycles:u:  text
- *   comm      pid  /tid   cpu   time:         period event:     rest
+ *   V8 Worker 24636/25607 [000] U 4794.109216:  104345 cycles:u:  text
+ *   comm      pid  /tid   cpu   . time:         period event:     rest
  *
  *   	ffffffff8103ce3b native_safe_halt+0xb ([kernel.kallsyms])
  *      address          name            +off  module
