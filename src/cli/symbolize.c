@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BATCH	     SYMTAB_MAX_BATCH
 #define SAID_MAX     8 /* lines about files that do not match */
@@ -30,6 +31,8 @@ struct symbolizer {
 	struct place *places;
 	uint32_t n_places, next; /* next: of the batch that is being answered */
 	uint32_t batch_end;
+	int64_t began_ns; /* the recording, on the clock of file times; 0: not known */
+	uint32_t n_older; /* files that are believed because they are older than that */
 	uint32_t n_said, n_unsaid;
 	uint64_t addrs[BATCH];
 	char demangled[DEMANGLE_BUF];
@@ -141,6 +144,29 @@ static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const s
 
 /* --- files --- */
 
+static int64_t time_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* perf.data has no time of day but the file's own, which was written last when
+ * the recording ended. 0: not known. */
+static int64_t began_at(const char *file, int64_t duration_ns)
+{
+	struct stat st;
+	if (strcmp(file, "-") == 0 || stat(file, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	return time_ns(st.st_mtim) - duration_ns;
+}
+
+/* Neither written since the recording began nor put in the place of another. */
+static bool is_older(const struct symbolizer *s, int fd)
+{
+	struct stat st;
+	return s->began_ns && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && time_ns(st.st_mtim) < s->began_ns &&
+	       time_ns(st.st_ctim) < s->began_ns;
+}
+
 /* perf's list fills build ids up to 20 bytes. */
 static bool same_build_id(struct slice recorded, const char *found, size_t found_size)
 {
@@ -185,10 +211,14 @@ static int name_file(struct symbolizer *s, uint32_t from, uint32_t to, struct sl
 		return say(s, path, "is not there"), 0;
 	if (elf_init(&elf, fd, NULL) < 0)
 		return say(s, path, "is not a binary wick can read"), 0;
-	if (build_id.size == 0)
-		return say(s, path, "no build id was recorded (perf record --buildid-mmap does)"), 0;
-	if (!same_build_id(build_id, found, elf_build_id_hex(&elf, found)))
+	if (build_id.size == 0 && !is_older(s, fd))
+		return say(s, path,
+			   "no build id was recorded (perf record --buildid-mmap does), "
+			   "and it is not known to be older than the recording"),
+		       0;
+	if (build_id.size && !same_build_id(build_id, found, elf_build_id_hex(&elf, found)))
 		return say(s, path, "has another build id than the one recorded"), 0;
+	s->n_older += build_id.size == 0;
 	return place_in_elf(s, from, to, &elf);
 }
 
@@ -272,6 +302,7 @@ int profile_symbolize(struct profile *p, const char *file)
 		return -ENOMEM;
 	s->p = p;
 	s->file = file;
+	s->began_ns = began_at(file, p->duration_ns);
 	int r = collect(s);
 	for (uint32_t from = 0, to; r == 0 && from < s->n_places; from = to) {
 		uint32_t mapping = s->places[from].mapping;
@@ -279,6 +310,11 @@ int profile_symbolize(struct profile *p, const char *file)
 			;
 		r = name_mapping(s, from, to);
 	}
+	if (s->n_older)
+		(void)fprintf(stderr,
+			      "wick: %s: frames of %" PRIu32 " file%s without a recorded build id are named by this "
+			      "machine's, which did not change since\n",
+			      file, s->n_older, s->n_older == 1 ? "" : "s");
 	if (s->n_unsaid)
 		(void)fprintf(stderr, "wick: %s: and %" PRIu32 " more files\n", file, s->n_unsaid);
 	symbolizer_done(s);

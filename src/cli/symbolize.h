@@ -6,9 +6,11 @@
  *   mapping [kernel.kallsyms]                     /proc/kallsyms, if this very
  *                                                 kernel is running
  *
- * A wrong name is worse than none: without a build id on both sides, or with
- * two that differ, frames stay addresses and stderr says so. Modules and JIT
- * code are not named: nothing proves that they still lie where they lay. */
+ * A wrong name is worse than none: with two build ids that differ frames stay
+ * addresses and stderr says so. Where none was recorded (perf record -z, -B, a
+ * pipe) a file is believed that has not changed since before the recording.
+ * Modules and JIT code are not named: nothing proves that they still lie where
+ * they lay. */
 #pragma once
 
 #include "model/profile.h"
