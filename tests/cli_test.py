@@ -288,6 +288,21 @@ def filters_leave_what_docs_query_md_says():
 
 
 @case
+def shares_are_of_what_docs_query_md_says():
+    profile = b"main;f 30\nmain;g 70\n"
+    report = json.loads(wick("report", "-", "--focus", "f", "--json", stdin=profile).stdout)
+    assert (report["total"], report["whole"]) == (30, 100), report
+    assert b" 30.00%  f" in wick("report", "-", "--focus", "f", stdin=profile).stdout
+    with workspace() as folder:
+        path = pathlib.Path(folder) / "in"
+        path.write_bytes(profile)
+        diff = wick("diff", path, path, "--focus", "f").stdout
+        assert b"30.00%     30.00%" in diff, diff
+        table = wick("convert", path, "-", "--to", "csv", "--focus", "f").stdout
+        assert b"f,,,30,30,100.0000,100.0000" in table, table
+
+
+@case
 def a_filtered_profile_stays_a_profile():
     with workspace() as folder:
         path = pathlib.Path(folder)
