@@ -235,6 +235,49 @@ def diff_refuses_what_cannot_be_compared():
         refused(wick("diff", a, os.path.join(folder, "absent")), 1, "absent")
 
 
+def script_of(module, **functions):
+    """perf script of leaves below main, all in one module."""
+    lines = []
+    for name, samples in functions.items():
+        lines += [f"x 1 1.5: 1 cycles:\n\t1 {name} ({module})\n\t2 main ({module})\n\n"] * samples
+    return "".join(lines)
+
+
+def deltas_of_pprof(base, other, kind):
+    """Self of each function by `pprof -top -diff_base`, without those of 0."""
+    result = subprocess.run(
+        ["go", "tool", "pprof", f"-sample_index={kind}", "-nodecount=1000000", "-nodefraction=0", "-edgefraction=0", "-top",
+         f"-diff_base={base}", other],
+        capture_output=True, timeout=60, check=False,
+    )
+    if result.returncode != 0:
+        raise Skip("go tool pprof does not run")
+    found = re.findall(r"^ *(-?\d+) .*?%  +-?\d+ +-?[\d.]+%  (.*)$", result.stdout.decode(), re.M)
+    return {name: int(flat) for flat, name in found if int(flat)}
+
+
+@case
+def diff_matches_the_same_program_built_elsewhere():
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        for name, script in (
+            ("a", script_of("/tmp/old/spin", hot=30, cold=20)), ("b", script_of("/tmp/new/spin2", hot=45, cold=20, extra=5))
+        ):
+            assert wick("convert", "-", path / f"{name}.pb.gz", stdin=script.encode()).returncode == 0
+        a, b = path / "a.pb.gz", path / "b.pb.gz"
+        for options in ((), ("--stacks",), ("--sort", "total")):
+            text = wick("diff", a, b, *options).stdout.decode()
+            assert "gone" not in text and text.count("[new") == 1, text
+        top = json.loads(wick("diff", a, b, "--json").stdout)
+        assert len(top["nodes"]) == 5 and len(top["functions"]) == 5, top
+        assert {f["module"] for f in top["functions"][1:]} == {"/tmp/new/spin2"}, top
+        assert wick("diff", a, b, "-o", path / "d.svg").returncode == 0 and "Gone:" not in (path / "d.svg").read_text()
+        have = {f["name"]: f["self"]["b"] - f["self"]["a"] for f in top["functions"]}
+        if not shutil.which("go"):
+            raise Skip("no go here: deltas are not compared with pprof")
+        assert deltas_of_pprof(a, b, "samples") == {name: delta for name, delta in have.items() if delta}, have
+
+
 @case
 def diff_of_heap_windows_agrees_with_pprof():
     if not DATA.is_dir():

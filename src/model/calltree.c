@@ -331,6 +331,64 @@ void calltree_builder_count(const struct calltree_builder *b, uint32_t *ret_node
 	*ret_funcs = b->funcs.n;
 }
 
+const struct tree_func *calltree_builder_funcs(const struct calltree_builder *b, const struct strtab **ret_names)
+{
+	*ret_names = &b->names;
+	return b->funcs.data;
+}
+
+void calltree_builder_node(const struct calltree_builder *b, uint32_t node, uint32_t *ret_parent, uint32_t *ret_func)
+{
+	*ret_parent = b->parent.data[node];
+	*ret_func = b->func.data[node];
+}
+
+/* In place: a node's new number is never above its old one. */
+static int join_nodes(struct calltree_builder *b, const uint32_t *into, uint32_t *ret_node)
+{
+	uint32_t n_old = b->parent.n, n = 1;
+	ret_node[0] = 0;
+	for (uint32_t i = 1; i < n_old; i++) {
+		uint32_t parent = ret_node[b->parent.data[i]], func = into[b->func.data[i]];
+		int64_t self = b->self.data[i];
+		int r = pairset_reserve(&b->node_ids, node_columns(b), 1);
+		if (r < 0)
+			return r;
+		struct pair_probe at;
+		uint32_t id = pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
+		if (!id) {
+			id = n++;
+			b->parent.data[id] = parent;
+			b->func.data[id] = func;
+			b->self.data[id] = 0;
+			pairset_set(&b->node_ids, at, id);
+		}
+		b->self.data[id] = i64_add_saturating(b->self.data[id], self);
+		ret_node[i] = id;
+	}
+	b->parent.n = b->func.n = b->self.n = n;
+	return 0;
+}
+
+int calltree_builder_join(struct calltree_builder *b, const uint32_t *into, uint32_t *ret_node)
+{
+	assert(!b->loose);
+	pairset_done(&b->node_ids);
+	pairset_init(&b->node_ids, b->budget);
+	int r = join_nodes(b, into, ret_node);
+	if (r < 0)
+		return r;
+	uint32_t n = 0;
+	for (uint32_t f = 0; f < b->funcs.n; f++) {
+		assert(into[f] <= n && into[f] <= f);
+		b->funcs.data[into[f]] = b->funcs.data[f];
+		n = into[f] == n ? n + 1 : n;
+	}
+	b->funcs.n = n;
+	u64map_clear(&b->func_ids);
+	return 0;
+}
+
 /* Everything finish needs beside the builder, n nodes each. */
 struct layout {
 	const struct calltree_builder *b;

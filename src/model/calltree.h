@@ -77,6 +77,19 @@ int calltree_add_tree(struct calltree_builder *b, const struct calltree *t, cons
 		      uint32_t *ret_func) must_check;
 void calltree_builder_count(const struct calltree_builder *b, uint32_t *ret_nodes, uint32_t *ret_funcs);
 
+/* The functions so far, by number; their strings are in *ret_names. Both are
+ * lent until something is added. */
+const struct tree_func *calltree_builder_funcs(const struct calltree_builder *b, const struct strtab **ret_names);
+
+/* The function of a node, and its parent, whose number is smaller. */
+void calltree_builder_node(const struct calltree_builder *b, uint32_t node, uint32_t *ret_parent, uint32_t *ret_func);
+
+/* Makes functions one: into[f] <= f is the number that function f gets, dense,
+ * 0 for function 0 only. What is said of a function is what the last of those
+ * that are one said. Nodes that are the same then become one, too:
+ * ret_node[i] = number of what was node i. Only calltree_finish() may follow. */
+int calltree_builder_join(struct calltree_builder *b, const uint32_t *into, uint32_t *ret_node) must_check;
+
 /* Sorts and seals; the builder is empty afterwards. Stacks that only ever got
  * the value 0 are not in the tree. `ret` needs calltree_done(). */
 int calltree_finish(struct calltree_builder *b, struct calltree *ret) must_check;

@@ -391,18 +391,56 @@ static void lines_stand_apart_when_asked(void **state)
 	dict_done(&d);
 }
 
+/* Functions that turn out to be one: their nodes become one, with the sum. */
+static void joined_functions_are_one(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[64] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	stack(&d, self, "main;f;g", 1);
+	stack(&d, self, "main;h;g", 2);
+	stack(&d, self, "main;h;i", 4);
+	stack(&d, self, "main;i", 8);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
+	const struct strtab *names;
+	uint32_t n_nodes, n_funcs, ret_node[8], parent, func;
+	calltree_builder_count(b, &n_nodes, &n_funcs);
+	assert_int_equal(n_nodes, 8);
+	assert_int_equal(n_funcs, 6);
+	const struct tree_func *funcs = calltree_builder_funcs(b, &names);
+	assert_string_equal(strtab_cstr(names, funcs[2].name), "f");
+	calltree_builder_node(b, 3, &parent, &func);
+	assert_int_equal(parent, 2);
+	assert_string_equal(strtab_cstr(names, funcs[func].name), "g");
+	/* all main f g h i: f and h are one. */
+	static const uint32_t into[] = { 0, 1, 2, 3, 2, 4 };
+	assert_int_equal(calltree_builder_join(b, into, ret_node), 0);
+	assert_int_equal(ret_node[4], ret_node[2]);
+	assert_int_equal(ret_node[5], ret_node[3]);
+	calltree_builder_count(b, &n_nodes, &n_funcs);
+	assert_int_equal(n_nodes, 6);
+	assert_int_equal(n_funcs, 5);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	assert_int_equal(calltree_finish(b, &t), 0);
+	check(&t);
+	assert_int_equal(t.total[0], 15);
+	assert_int_equal(t.total[find(&t, "h")], 7);
+	assert_int_equal(t.self[find(&t, "g")], 3);
+	dict_done(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(totals_and_order),
-		cmocka_unit_test(loose_trees_have_the_same_top),
-		cmocka_unit_test(recursion_counts_once),
-		cmocka_unit_test(pruning_keeps_the_value),
-		cmocka_unit_test(groups_are_a_first_level),
-		cmocka_unit_test(a_view_hides_and_drops),
-		cmocka_unit_test(lines_stand_apart_when_asked),
-		cmocka_unit_test(layout_fills_the_width),
-		cmocka_unit_test(deep_trees_need_no_stack),
+		cmocka_unit_test(totals_and_order),	    cmocka_unit_test(loose_trees_have_the_same_top),
+		cmocka_unit_test(recursion_counts_once),    cmocka_unit_test(pruning_keeps_the_value),
+		cmocka_unit_test(joined_functions_are_one), cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(a_view_hides_and_drops),   cmocka_unit_test(lines_stand_apart_when_asked),
+		cmocka_unit_test(layout_fills_the_width),   cmocka_unit_test(deep_trees_need_no_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

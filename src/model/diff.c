@@ -60,12 +60,14 @@ int diff_init(struct diff *d, struct membudget *budget)
 {
 	*d = (struct diff){ .budget = budget, .tree.budget = budget, .tree.names.budget = budget };
 	d->builder = calltree_builder_new(budget);
-	return d->builder ? 0 : -ENOMEM;
+	d->match = diffmatch_new(budget);
+	return d->builder && d->match ? 0 : -ENOMEM;
 }
 
 void diff_done(struct diff *d)
 {
 	calltree_builder_free(&d->builder);
+	diffmatch_free(&d->match);
 	calltree_done(&d->tree);
 	for (int f = 0; f < DIFF_N_FAMILIES; f++) {
 		vec_free(d->budget, (void **)&d->item[f], &d->cap[f], sizeof(*d->item[f]));
@@ -130,6 +132,10 @@ int diff_add(struct diff *d, enum diff_side side, const struct calltree *t, cons
 		r = make_room(d, (enum diff_family)f, f < DIFF_NODE_SELF ? n_funcs : n_nodes);
 	if (r < 0)
 		return r;
+	_cleanup_(free_ptr)
+	uint32_t *present = malloc(((size_t)n_rows + 1) * sizeof(*present));
+	if (!present)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < t->n; i++) {
 		item_add(&d->item[DIFF_NODE_SELF][node_map[i]], side, t->self[i], w);
 		item_add(&d->item[DIFF_NODE_TOTAL][node_map[i]], side, t->total[i], w);
@@ -138,9 +144,10 @@ int diff_add(struct diff *d, enum diff_side side, const struct calltree *t, cons
 		uint32_t func = func_map[rows[i].func];
 		item_add(&d->item[DIFF_FUNC_SELF][func], side, rows[i].self, w);
 		item_add(&d->item[DIFF_FUNC_TOTAL][func], side, rows[i].total, w);
+		present[i] = func;
 	}
 	side_add(d, side, w);
-	return 0;
+	return diffmatch_window(d->match, d->builder, side, present, n_rows);
 }
 
 static double chi_square(const struct diff *d, const struct diff_item *item)
@@ -209,6 +216,114 @@ static int test_family(struct diff *d, enum diff_family f)
 	return 0;
 }
 
+/* --- functions that are one --- */
+
+/* What a window has of two items is in sum k^2 only as if it had one of them:
+ * the cross terms are gone. They are at most what makes the roots add up
+ * (Cauchy, Schwarz), which believes the windows too little, not too much. */
+static void item_join(struct diff_item *item, const struct diff_item *other, bool share_windows)
+{
+	for (int s = 0; s < 2; s++) {
+		item->value[s] = i64_add_saturating(item->value[s], other->value[s]);
+		item->k[s] += other->k[s];
+		double cross = share_windows ? 2 * sqrt(item->squares[s] * other->squares[s]) : 0;
+		item->squares[s] += other->squares[s] + cross;
+	}
+}
+
+/* Items become those of their new numbers, which are never above the old. */
+static void join_items(struct diff *d, enum diff_family f, const uint32_t *into, uint32_t n_left,
+		       const bool *share_windows)
+{
+	struct diff_item *item = d->item[f];
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < d->n[f]; i++) {
+		if (into[i] == n)
+			item[n++] = item[i];
+		else
+			item_join(&item[into[i]], &item[i], share_windows[i]);
+	}
+	d->n[f] = n_left;
+}
+
+/* Whether a stack holds a function that stands for several of one window: by
+ * function, and by node along its path. */
+struct confusion {
+	bool *func, *node;
+	uint32_t *into, *node_into; /* old number -> new */
+};
+
+static void confusion_done(struct confusion *c)
+{
+	free(c->func);
+	free(c->node);
+	free(c->into);
+	free(c->node_into);
+}
+
+/* By the functions' old numbers; a parent stands before its children. */
+static void spread_confusion(struct diff *d, const bool *is_confused, struct confusion *c)
+{
+	uint32_t parent, func;
+	for (uint32_t f = 0; f < d->n[DIFF_FUNC_SELF]; f++)
+		c->func[f] = is_confused[c->into[f]];
+	for (uint32_t i = 0; i < d->n[DIFF_NODE_SELF]; i++) {
+		calltree_builder_node(d->builder, i, &parent, &func);
+		c->node[i] = c->func[func] || (i && c->node[parent]);
+	}
+}
+
+/* A function of several that call each other: its total is that of the
+ * outermost, each stack once. The squares stay as they were joined, too large. */
+static void count_totals_again(struct diff *d, const bool *is_confused, uint32_t *open_until)
+{
+	const struct calltree *t = &d->tree;
+	struct diff_item *items = d->item[DIFF_FUNC_TOTAL];
+	for (uint32_t f = 1; f < t->n_funcs; f++)
+		for (int s = 0; s < 2 && is_confused[f]; s++)
+			items[f].k[s] = 0, items[f].value[s] = 0;
+	for (uint32_t i = 1; i < t->n; i++) {
+		uint32_t f = t->func[i];
+		if (!is_confused[f] || i < open_until[f])
+			continue;
+		open_until[f] = t->end[i];
+		const struct diff_item *node = &d->item[DIFF_NODE_TOTAL][i];
+		for (int s = 0; s < 2; s++) {
+			items[f].value[s] = i64_add_saturating(items[f].value[s], node->value[s]);
+			items[f].k[s] += node->k[s];
+		}
+	}
+}
+
+/* Joins the functions that are one, and their nodes. is_confused: by the new
+ * numbers. */
+static int join_functions(struct diff *d, bool *is_confused)
+{
+	uint32_t n_funcs = d->n[DIFF_FUNC_SELF], n_nodes = d->n[DIFF_NODE_SELF], n_left;
+	_cleanup_(confusion_done)
+	struct confusion c = {
+		.func = calloc(n_funcs, sizeof(bool)),
+		.node = calloc(n_nodes, sizeof(bool)),
+		.into = malloc((size_t)n_funcs * sizeof(uint32_t)),
+		.node_into = malloc((size_t)n_nodes * sizeof(uint32_t)),
+	};
+	if (!c.func || !c.node || !c.into || !c.node_into)
+		return -ENOMEM;
+	int r = diffmatch_solve(d->match, d->builder, c.into, is_confused, &n_left);
+	if (r < 0 || n_left == n_funcs)
+		return r;
+	spread_confusion(d, is_confused, &c);
+	r = calltree_builder_join(d->builder, c.into, c.node_into);
+	if (r < 0)
+		return r;
+	calltree_builder_count(d->builder, &n_nodes, &n_funcs);
+	join_items(d, DIFF_FUNC_SELF, c.into, n_funcs, c.func);
+	join_items(d, DIFF_FUNC_TOTAL, c.into, n_funcs, c.func);
+	join_items(d, DIFF_NODE_SELF, c.node_into, n_nodes, c.node);
+	join_items(d, DIFF_NODE_TOTAL, c.node_into, n_nodes, c.node);
+	return 0;
+}
+
 /* From the builder's order to the tree's. */
 static int reorder(struct diff *d, enum diff_family f, const uint32_t *new_id)
 {
@@ -224,7 +339,7 @@ static int reorder(struct diff *d, enum diff_family f, const uint32_t *new_id)
 	return 0;
 }
 
-int diff_finish(struct diff *d)
+static int make_tree(struct diff *d)
 {
 	uint32_t n_nodes, n_funcs;
 	calltree_builder_count(d->builder, &n_nodes, &n_funcs);
@@ -232,18 +347,33 @@ int diff_finish(struct diff *d)
 	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
 		r = make_room(d, (enum diff_family)f, f < DIFF_NODE_SELF ? n_funcs : n_nodes);
 	_cleanup_(free_ptr)
-	uint32_t *new_id = NULL;
+	bool *is_confused = calloc(n_funcs, sizeof(*is_confused));
+	_cleanup_(free_ptr)
+	uint32_t *new_id = NULL, *open_until = calloc(n_funcs, sizeof(*open_until));
+	if (!is_confused || !open_until)
+		return -ENOMEM;
+	if (r == 0)
+		r = join_functions(d, is_confused);
 	if (r == 0)
 		r = calltree_finish_mapped(d->builder, &d->tree, &new_id);
 	if (r == 0)
 		r = reorder(d, DIFF_NODE_SELF, new_id);
 	if (r == 0)
 		r = reorder(d, DIFF_NODE_TOTAL, new_id);
+	if (r == 0)
+		count_totals_again(d, is_confused, open_until);
+	return r;
+}
+
+int diff_finish(struct diff *d)
+{
+	int r = make_tree(d);
 	d->has_samples = !d->is_unknown && d->side[DIFF_A].samples > 0 && d->side[DIFF_B].samples > 0;
 	d->pooled_phi = d->has_samples ? pooled_phi(d) : 1;
 	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
 		r = test_family(d, (enum diff_family)f);
 	calltree_builder_free(&d->builder);
+	diffmatch_free(&d->match);
 	return r;
 }
 

@@ -12,12 +12,16 @@
  * 1965: the effective number), which is sum c_i where all weigh the same; a
  * function has k = share * n of them. diffstat.h says what follows from k, n.
  *
+ * Functions are matched by name at the end (diffmatch.h), and what then is one
+ * node becomes one.
+ *
  * One pass over each window, whose tree may be freed then: memory is linear
  * in the nodes of all, whatever the number of windows. */
 #pragma once
 
 #include "base/error.h"
 #include "model/calltree.h"
+#include "model/diffmatch.h"
 #include "model/diffstat.h"
 #include "model/profile.h"
 
@@ -64,7 +68,8 @@ struct diff {
 	uint32_t n_tested[DIFF_N_FAMILIES], n_significant[DIFF_N_FAMILIES];
 	bool is_unknown; /* a window came without its samples */
 
-	struct calltree_builder *builder; /* until diff_finish() */
+	struct calltree_builder *builder; /* these two until diff_finish() */
+	struct diffmatch *match;
 	uint32_t cap[DIFF_N_FAMILIES];
 	struct membudget *budget;
 };

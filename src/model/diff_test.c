@@ -2,6 +2,7 @@
 /* Two sides as one tree: what is compared with what, and how much it counts. */
 #include "unit.h"
 
+#include "base/buf.h"
 #include "model/diff.h"
 
 #include <errno.h>
@@ -284,6 +285,157 @@ static void the_budget_holds(void **state)
 	}
 }
 
+/* --- which functions are one --- */
+
+/* Adds "name@file@module;..." to `p`; file and module may be missing. */
+static void add_described(struct profile *p, const char *stack, int64_t value)
+{
+	struct node_id node = { 0 };
+	char copy[512];
+	(void)snprintf(copy, sizeof(copy), "%s", stack);
+	char *frames;
+	for (char *s = strtok_r(copy, ";", &frames); s; s = strtok_r(NULL, ";", &frames)) {
+		const char *parts[3] = { "", "", "" };
+		for (int i = 0; i < 3 && s; i++)
+			parts[i] = strsep(&s, "@");
+		struct function function = { 0 };
+		struct mapping mapping = { 0 };
+		struct frame frame = { 0 };
+		struct frame_id id;
+		assert_int_equal(strtab_intern_str(&p->dict.strings, parts[0], &function.name), 0);
+		assert_int_equal(strtab_intern_str(&p->dict.strings, parts[1], &function.file), 0);
+		assert_int_equal(strtab_intern_str(&p->dict.strings, parts[2], &mapping.path), 0);
+		assert_int_equal(dict_function(&p->dict, &function, &frame.function), 0);
+		if (mapping.path.v)
+			assert_int_equal(dict_mapping(&p->dict, &mapping, &frame.mapping), 0);
+		frame.kind = (uint8_t)frame_kind_of_path(slice_str(parts[2]));
+		assert_int_equal(dict_frame(&p->dict, &frame, &id), 0);
+		assert_int_equal(dict_node(&p->dict, node, id, &node), 0);
+	}
+	assert_int_equal(profile_add_sample(p, node, (struct labels_id){ 0 }, &value), 0);
+}
+
+/* One window of "stack value" lines. */
+static void add_lines(struct diff *d, enum diff_side side, const char *lines)
+{
+	static const char *const types[] = { "samples:count" };
+	struct profile p;
+	char line[512];
+	int used;
+	make_profile(&p, types, 1, NULL);
+	for (long long value; sscanf(lines, "%511s %lld%n", line, &value, &used) == 2; lines += used)
+		add_described(&p, line, value);
+	add_window(d, side, &p, 0);
+	profile_done(&p);
+}
+
+/* "name@file@module a b" of each function by self, then the number of nodes. */
+static void assert_matched(const char *a, const char *b, const char *want, uint32_t n_nodes)
+{
+	struct membudget budget = membudget_of(1 << 20);
+	_cleanup_(buf_done)
+	struct buf text = buf_of(1 << 16);
+	struct diff d;
+	assert_int_equal(diff_init(&d, &budget), 0);
+	add_lines(&d, DIFF_A, a);
+	add_lines(&d, DIFF_B, b);
+	assert_int_equal(diff_finish(&d), 0);
+	for (uint32_t f = 1; f < d.tree.n_funcs; f++) {
+		const struct tree_func *fn = &d.tree.funcs[f];
+		const struct diff_item *item = &d.item[DIFF_FUNC_SELF][f];
+		buf_printf(&text, "%s@%s@%s %lld %lld\n", strtab_cstr(&d.tree.names, fn->name),
+			   strtab_cstr(&d.tree.names, fn->file), strtab_cstr(&d.tree.names, fn->module),
+			   (long long)item->value[0], (long long)item->value[1]);
+	}
+	buf_add_byte(&text, 0);
+	assert_string_equal((const char *)text.data, want);
+	assert_int_equal(d.tree.n, n_nodes);
+	diff_done(&d);
+	assert_int_equal(budget.used, 0);
+}
+
+/* A program built again in another place, or a module of another version, is
+ * not all new. */
+static void the_same_names_are_matched(void **state)
+{
+	(void)state;
+	assert_matched("main@x.c@/tmp/spin;hot@x.c@/tmp/spin 9", "main@x.c@/tmp/spin2;hot@x.c@/tmp/spin2 7",
+		       "main@x.c@/tmp/spin2 0 0\nhot@x.c@/tmp/spin2 9 7\n", 3);
+	assert_matched("x.F@mod@v1/x.go@/bin/a 9", "x.F@mod@v2/x.go@/bin/a 7", "x.F@mod@v2/x.go 9 7\n", 2);
+	assert_matched("f@@/tmp/perf-1.map 3", "f@@/tmp/perf-2.map 4", "f@@/tmp/perf-2.map 3 4\n", 2);
+	assert_matched("main 1", "main@x.c@/bin/x 1", "main@x.c@/bin/x 1 1\n", 2);
+	/* read() and the kernel's read */
+	assert_matched("read@@/lib/c.so 1", "read@@[kernel] 1", "read@@/lib/c.so 1 0\nread@@[kernel] 0 1\n", 3);
+}
+
+/* Two functions of one name stay two where both sides can tell which is which. */
+static void namesakes_stay_apart(void **state)
+{
+	(void)state;
+	assert_matched("init@a.c@/s 1 init@b.c@/s 2", "init@a.c@/s2 3 init@b.c@/s2 4",
+		       "init@a.c@/s2 1 3\ninit@b.c@/s2 2 4\n", 3);
+	assert_matched("init@v1/a.c@/s 1 init@v1/b.c@/s 2", "init@v2/b.c@/s 4 init@v2/a.c@/s 3",
+		       "init@v2/a.c@/s 1 3\ninit@v2/b.c@/s 2 4\n", 3);
+	assert_matched("f@@/x/liba.so 1 f@@/x/libb.so 2", "f@@/y/liba.so 3 f@@/y/libc.so 4",
+		       "f@@/y/liba.so 1 3\nf@@/x/libb.so 2 0\nf@@/y/libc.so 0 4\n", 4);
+	/* The one that is left is known by its file. */
+	assert_matched("init@a.c@/s 1 init@b.c@/s 2", "init@b.c@/s2 4", "init@a.c@/s 1 0\ninit@b.c@/s2 2 4\n", 3);
+	assert_matched("f@@/tmp/perf-1.map 1 f@@/bin/x 2", "f@@/bin/x2 3 f@@/tmp/perf-9.map 4",
+		       "f@@/tmp/perf-9.map 1 4\nf@@/bin/x2 2 3\n", 3);
+}
+
+/* Where one side cannot tell them, they are compared together. */
+static void namesakes_of_one_side_are_one(void **state)
+{
+	(void)state;
+	assert_matched("init@a.c@/s 1 init@b.c@/s 2", "init 5", "init@@ 3 5\n", 2);
+	struct diff d;
+	assert_int_equal(diff_init(&d, NULL), 0);
+	/* One calls the other: each stack counts once. */
+	add_lines(&d, DIFF_A, "f@a.c;f@b.c 4 f@b.c;g 3 h 3");
+	add_lines(&d, DIFF_A, "f@a.c 5 f@b.c 2 h 3");
+	add_lines(&d, DIFF_B, "f 6 h 4");
+	assert_int_equal(diff_finish(&d), 0);
+	const struct diff_item *total = &d.item[DIFF_FUNC_TOTAL][func(&d, "f")];
+	assert_int_equal(total->value[0], 14);
+	assert_int_equal(total->value[1], 6);
+	near(total->k[0], 14, 1e-9);
+	/* Of both windows 7 of 10: that is what would be there were they one. */
+	assert_true(total->squares[0] >= 2 * 49 / 10.0);
+	diff_done(&d);
+}
+
+/* What windows are called does not change what they show. */
+static void windows_of_other_builds_vary_as_much(void **state)
+{
+	(void)state;
+	struct diff same, moved;
+	char lines[128];
+	assert_int_equal(diff_init(&same, NULL), 0);
+	assert_int_equal(diff_init(&moved, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(lines, sizeof(lines), "main;f %d main;g %d", 100 + 40 * i, 900 - 40 * i);
+		add_lines(&same, i % 2 ? DIFF_A : DIFF_B, lines);
+		(void)snprintf(lines, sizeof(lines), "main@@/v%d;f@@/v%d %d main@@/v%d;g@@/v%d %d", i, i, 100 + 40 * i,
+			       i, i, 900 - 40 * i);
+		add_lines(&moved, i % 2 ? DIFF_A : DIFF_B, lines);
+	}
+	assert_int_equal(diff_finish(&same), 0);
+	assert_int_equal(diff_finish(&moved), 0);
+	for (int f = 0; f < DIFF_N_FAMILIES; f++) {
+		assert_int_equal(moved.n[f], same.n[f]);
+		for (uint32_t i = 1; i < same.n[f]; i++) {
+			struct diff_result want = diff_result(&same, (enum diff_family)f, i, 0.05);
+			struct diff_result have = diff_result(&moved, (enum diff_family)f, i, 0.05);
+			near(have.delta, want.delta, 1e-12);
+			near(have.phi, want.phi, 1e-9);
+			near(have.p, want.p, 1e-9);
+		}
+	}
+	diff_done(&same);
+	diff_done(&moved);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +445,10 @@ int main(void)
 		cmocka_unit_test(new_and_gone_frames_have_bounds),
 		cmocka_unit_test(without_samples_nothing_is_tested),
 		cmocka_unit_test(empty_sides_are_finite),
+		cmocka_unit_test(the_same_names_are_matched),
+		cmocka_unit_test(namesakes_stay_apart),
+		cmocka_unit_test(namesakes_of_one_side_are_one),
+		cmocka_unit_test(windows_of_other_builds_vary_as_much),
 		cmocka_unit_test(the_budget_holds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
