@@ -522,6 +522,27 @@ def lines_stand_apart():
 
 
 @case
+def namesakes_say_which_they_are():
+    script = (
+        "x 1 1.5: 1 e:\n\t1 f (/opt/a/liba.so)\n\nx 1 1.6: 1 e:\n\t1 f (/opt/b/libb.so)\n\t2 main (/bin/x)\n\n"
+        "x 1 1.7: 1 e:\n\t1 f ([kernel.kallsyms])\n\n"
+    ).encode()
+    for view in (("--top",), ("--tree",), ("--peek", "f"), ("--callers", "f"), ("--callees", "f")):
+        text = wick("report", "-", *view, stdin=script).stdout.decode()
+        for name in ("f [liba.so]\n", "f [libb.so]\n", "f [kernel.kallsyms]\n"):
+            assert name in text, (view, text)
+        assert "main [" not in text, text
+    assert b"f [liba.so]\n" in in_terminal_of_script(script)
+    names = [f["name"] for f in json.loads(wick("report", "-", "--json", stdin=script).stdout)["functions"]]
+    assert names.count("f") == 3, names
+    with workspace() as folder:
+        path = pathlib.Path(folder) / "in"
+        path.write_bytes(script)
+        text = wick("diff", path, path, "--limit", "9").stdout.decode()
+        assert "f [liba.so]\n" in text and "f [libb.so]\n" in text, text
+
+
+@case
 def negative_values_keep_their_weight():
     """What grew and what shrank would cancel out to nothing."""
     values = {"a": 5, "b": -5}
@@ -604,6 +625,13 @@ def in_terminal(columns, *arguments, status=0, **environment):
         assert process.wait(60) == status, out
     os.close(leader)
     return out.replace(b"\r\n", b"\n")
+
+
+def in_terminal_of_script(script):
+    with workspace() as folder:
+        path = pathlib.Path(folder) / "in"
+        path.write_bytes(script)
+        return re.sub(rb"\x1b\[[0-9;]*m", b"", in_terminal(90, "report", path))
 
 
 @case

@@ -11,6 +11,7 @@
 #include "model/callers.h"
 #include "model/inlining.h"
 #include "model/labelgroups.h"
+#include "model/namesake.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -245,13 +246,16 @@ static int show_tree(const struct report_options *o, struct report *r, struct er
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
 	_cleanup_(free_ptr)
-	uint8_t *inlining = NULL;
+	uint8_t *inlining = NULL, *namesake = NULL;
 	int k = make_tree(o, r, &t, err);
 	if (k < 0)
 		return k;
 	k = inlining_find(r->profile, r->type, &t, o->lines, &inlining);
+	if (k == 0)
+		k = namesakes_find(&t, &namesake);
 	r->tree = &t;
 	r->inlining = inlining;
+	r->namesake = namesake;
 	if (k == 0 && o->pattern)
 		return show_matches(o, r, err);
 	if (k == 0)

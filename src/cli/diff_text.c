@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/jsonw.h"
 #include "cli/diff_view.h"
+#include "model/namesake.h"
 #include "model/quantity.h"
 
 #include <errno.h>
@@ -12,8 +13,8 @@
 struct row {
 	uint32_t item;
 	bool is_significant;
-	double size; /* |delta| in the unit of the mode */
-	struct slice name;
+	double size;		  /* |delta| in the unit of the mode */
+	struct slice name, apart; /* apart: from others of the name, may be "" */
 };
 
 bool diff_mode_parse(const char *text, enum diff_mode *ret)
@@ -63,8 +64,13 @@ static int sorted_rows(const struct diff_view *v, struct row **ret, uint32_t *re
 {
 	const struct diff *d = v->diff;
 	struct row *rows = malloc((size_t)d->n[v->family] * sizeof(*rows));
-	if (!rows)
+	_cleanup_(free_ptr)
+	uint8_t *namesake = NULL;
+	int r = rows && !is_of_nodes(v) ? namesakes_find(&d->tree, &namesake) : 0;
+	if (!rows || r < 0) {
+		free(rows);
 		return -ENOMEM;
+	}
 	uint32_t n = 0;
 	for (uint32_t i = 1; i < d->n[v->family]; i++) {
 		const struct diff_item *item = &d->item[v->family][i];
@@ -73,7 +79,10 @@ static int sorted_rows(const struct diff_view *v, struct row **ret, uint32_t *re
 		double a = (double)item->value[0], b = (double)item->value[1];
 		double wa = (double)d->side[0].whole, wb = (double)d->side[1].whole;
 		double delta = v->mode == DIFF_ABSOLUTE ? b - a : (wb > 0 ? b / wb : 0) - (wa > 0 ? a / wa : 0);
-		rows[n++] = (struct row){ i, d->significant[v->family][i], fabs(delta), name_of(v, i) };
+		rows[n] = (struct row){ i, d->significant[v->family][i], fabs(delta), name_of(v, i), slice_of("", 0) };
+		if (namesake)
+			rows[n].apart = namesake_text(&d->tree, i, namesake[i]);
+		n++;
 	}
 	qsort(rows, n, sizeof(*rows), compare_row);
 	*ret = rows;
@@ -236,11 +245,14 @@ static void put_row(const struct diff_view *v, const struct row *row)
 		(void)printf(": %c below %.2g%%", r.is_new ? 'A' : 'B', 100 * r.zero_bound);
 	if (r.is_new || r.is_gone)
 		(void)fputs("] ", stdout);
-	uint32_t columns = t->width > NAME_COLUMN + 20 ? t->width - NAME_COLUMN : 0;
+	struct slice apart = row->apart;
+	uint32_t used = NAME_COLUMN + terminal_remark_columns(apart);
+	uint32_t columns = t->width > used + 20 ? t->width - used : 0;
 	if (is_of_nodes(v))
 		put_stack(v, row->item, columns);
 	else
 		terminal_put_name(stdout, row->name, columns);
+	terminal_put_remark(t, apart);
 	(void)printf("%s\n", r.has_interval && !r.is_significant ? terminal_plain(t) : "");
 }
 

@@ -2,6 +2,7 @@
 #include "cli/report_tree.h"
 
 #include "model/callers.h"
+#include "model/namesake.h"
 #include "model/treecut.h"
 
 #include <errno.h>
@@ -156,26 +157,34 @@ int report_tree(const struct report *r)
 	return show(&v, "");
 }
 
+/* Another tree has other functions. */
+static int show_turned(const struct report *r, const struct calltree *t, struct tree_view *v, const char *text)
+{
+	struct report turned = *r;
+	_cleanup_(free_ptr)
+	uint8_t *namesake = NULL;
+	int k = namesakes_find(t, &namesake);
+	turned.tree = t;
+	turned.inlining = NULL;
+	turned.namesake = namesake;
+	v->r = &turned;
+	return k < 0 ? k : show(v, text);
+}
+
 int report_callers(const struct report *r, const bool *match)
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
-	struct report turned = *r;
-	struct tree_view v = { .r = &turned, .name = "callers" };
+	struct tree_view v = { .name = "callers" };
 	int k = callers_above(r->tree, match, &t, &v.cut);
-	turned.tree = &t;
-	turned.inlining = NULL;
-	return k < 0 ? k : show(&v, "; each function above its callers");
+	return k < 0 ? k : show_turned(r, &t, &v, "; each function above its callers");
 }
 
 int report_callees(const struct report *r, const bool *match)
 {
 	_cleanup_(calltree_done)
 	struct calltree t = { 0 };
-	struct report below = *r;
-	struct tree_view v = { .r = &below, .name = "callees", .has_self = true };
+	struct tree_view v = { .name = "callees", .has_self = true };
 	int k = callers_below(r->tree, match, &t);
-	below.tree = &t;
-	below.inlining = NULL;
-	return k < 0 ? k : show(&v, "; each function above its callees");
+	return k < 0 ? k : show_turned(r, &t, &v, "; each function above its callees");
 }

@@ -3,6 +3,7 @@
 
 #include "base/saturate.h"
 #include "model/inlining.h"
+#include "model/namesake.h"
 #include "model/quantity.h"
 
 #define VALUE_COLUMNS	 10
@@ -82,9 +83,11 @@ void report_put_function(const struct report *r, uint32_t func, uint32_t used)
 	const struct calltree *t = r->tree;
 	const struct tree_func *f = &t->funcs[func];
 	const char *mark = marks[inlining_of(r, func)];
-	used += (uint32_t)strlen(mark);
+	struct slice apart = namesake_text(t, func, r->namesake ? r->namesake[func] : NAMESAKE_NONE);
+	uint32_t width = r->terminal.width;
+	used += (uint32_t)strlen(mark) + (width ? terminal_remark_columns(apart) : 0);
 	struct slice name = strtab_get(&t->names, f->name), file = strtab_get(&t->names, f->file);
-	uint32_t width = r->terminal.width, room = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
+	uint32_t room = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
 	char line[16] = "";
 	if (f->line)
 		(void)snprintf(line, sizeof(line), ":%u", f->line);
@@ -94,6 +97,7 @@ void report_put_function(const struct report *r, uint32_t func, uint32_t used)
 	terminal_put_name(stdout, name, width ? columns : 0);
 	if (f->line)
 		put_place(r, file, line, width ? room - (name.size < columns ? (uint32_t)name.size : columns) : 0);
+	terminal_put_remark(&r->terminal, apart);
 	(void)puts(mark);
 }
 

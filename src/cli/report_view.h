@@ -16,6 +16,7 @@ struct report {
 	const struct profile *profile;
 	const struct calltree *tree;
 	const uint8_t *inlining; /* enum inlining by function; NULL = never */
+	const uint8_t *namesake; /* enum namesake by function; NULL = none */
 	uint32_t type;
 	int64_t whole;	    /* 100 %: sum of |value| of all samples, filtered or not */
 	const char *label;  /* the tree's first level are values of this label; or NULL */

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#define GAP "..."
+#define GAP	       "..."
+#define REMARK_COLUMNS 24
 
 bool color_mode_parse(const char *text, enum color_mode *ret)
 {
@@ -143,4 +144,25 @@ void terminal_put_name(FILE *f, struct slice name, uint32_t columns)
 		put_without(f, rest, 0, 0);
 	else
 		put_without(f, rest, room - room / 2, n_rest - room / 2);
+}
+
+static bool has_brackets(struct slice text)
+{
+	return text.size > 1 && text.data[0] == '[' && text.data[text.size - 1] == ']';
+}
+
+uint32_t terminal_remark_columns(struct slice text)
+{
+	uint32_t n = count_columns(text);
+	return n == 0 ? 0 : (n < REMARK_COLUMNS ? n : REMARK_COLUMNS) + (has_brackets(text) ? 1 : 3);
+}
+
+void terminal_put_remark(const struct terminal *t, struct slice text)
+{
+	if (text.size == 0)
+		return;
+	bool is_bare = !has_brackets(text);
+	(void)printf(" %s%s", terminal_dim(t), is_bare ? "[" : "");
+	terminal_put_name(stdout, text, t->width ? REMARK_COLUMNS : 0);
+	(void)printf("%s%s", is_bare ? "]" : "", terminal_plain(t));
 }

@@ -31,6 +31,11 @@ const char *terminal_dim(const struct terminal *t);
 const char *terminal_bold(const struct terminal *t);
 const char *terminal_plain(const struct terminal *t);
 
+/* " [libc.so.6]" behind a name, cut at a terminal, and how wide that is there;
+ * nothing for "". */
+void terminal_put_remark(const struct terminal *t, struct slice text);
+uint32_t terminal_remark_columns(struct slice text);
+
 /* Prints a name in at most `columns` (0 = any number): where it is longer,
  * "..." stands for the path it begins with, or else for its middle. Control
  * characters and bytes that are no UTF-8 become '?'. */
