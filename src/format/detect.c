@@ -195,10 +195,11 @@ enum format format_detect(struct slice bytes)
 		return FORMAT_PERFDATA;
 	if (gperf_looks(bytes))
 		return FORMAT_GPERF;
+	/* JSON first: it may be one line of a gigabyte, through which others look. */
 	bool may_be_text = is_text(bytes);
-	enum format format = may_be_text ? text_format(bytes) : FORMAT_UNKNOWN;
-	if (!format)
-		format = json_format(bytes);
+	enum format format = json_format(bytes);
+	if (!format && may_be_text)
+		format = text_format(bytes);
 	if (format || known_kind(bytes))
 		return format;
 	/* Long lists of small numbers may look like text, but not on and on. */
