@@ -278,8 +278,8 @@ static const char *why_all_is_needed(enum format format)
 	}
 }
 
-/* Text is cut behind its last whole line, perf script behind its last whole
- * sample. Of a number that stands last, nobody knows whether it is all. */
+/* Text is cut behind its last whole line, call chains behind the empty line
+ * after them. Of a number that stands last, nobody knows whether it is all. */
 static struct slice cut_text(const struct source *s, struct salvage *salvage)
 {
 	struct slice text = s->plain;
@@ -287,7 +287,8 @@ static struct slice cut_text(const struct source *s, struct salvage *salvage)
 	size_t end = text.size;
 	if (!has_samples && s->format != FORMAT_FOLDED)
 		return text;
-	while (end > 0 && !(text.data[end - 1] == '\n' && (!has_samples || (end > 1 && text.data[end - 2] == '\n'))))
+	bool has_chains = has_samples && memmem(text.data, text.size, "\n\t", 2);
+	while (end > 0 && !(text.data[end - 1] == '\n' && (!has_chains || (end > 1 && text.data[end - 2] == '\n'))))
 		end--;
 	if (end == text.size)
 		return text;

@@ -232,6 +232,10 @@ static void half_a_file_says_where_it_ends(void **state)
 		  "perf script: ends in the middle of a sample, in line 5, at byte 57, after 1 sample; --salvage keeps "
 		  "it",
 		  "ends in the middle of a sample, in line 5, at byte 57, after 1 sample", 1 },
+		{ "a 7 1.5: 3 cycles: 7f1 f (/x)\nb 7 1.6: 4 cycles: 7f1 f (/",
+		  "perf script: ends in the middle of a sample, in line 2, at byte 57, after 1 sample; --salvage keeps "
+		  "it",
+		  "ends in the middle of a sample, in line 2, at byte 57, after 1 sample", 1 },
 		{ "heap profile: 1: 8 [1: 8] @ growthz\n1: 8 [1: 8] @ 0x11\n1: 8 [1: 8] @ 0x1",
 		  "gperftools: ends in the middle of line 3, at byte 72, after 1 sample; --salvage keeps it",
 		  "ends in the middle of line 3, at byte 72, after 1 sample", 1 },

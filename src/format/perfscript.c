@@ -56,6 +56,7 @@ struct script_reader {
 	uint64_t line_number;
 	bool is_cut;	  /* the line at hand ends with the file */
 	bool has_modules; /* a frame so far named its module */
+	bool is_one_line; /* so was the sample before */
 	VEC(struct known_line) known;
 	struct u64map known_ids;
 	VEC(struct frame_id) stack;	 /* of the open sample, leaf first */
@@ -397,8 +398,10 @@ static int open_sample(struct script_reader *s, const struct perf_header *h)
 	/* Without call chains the one frame stands on the same line; what a
 	 * tracepoint says may stand there too. */
 	struct perf_frame only;
-	if (h->rest.size == 0 || !perf_frame_parse(h->rest, &only) || !only.has_module)
-		return 0;
+	bool was_one_line = s->is_one_line;
+	s->is_one_line = h->rest.size && perf_frame_parse(h->rest, &only) && only.has_module;
+	if (!s->is_one_line)
+		return s->is_cut && was_one_line ? fail_line(s, "not a frame", h->rest) : 0;
 	r = push_frame(s, h->rest, XXH3_64bits(h->rest.data, h->rest.size));
 	return r < 0 ? r : close_sample(s);
 }
