@@ -901,6 +901,37 @@ def half_files_are_salvaged_when_asked():
         assert whole.returncode == 0 and not whole.stderr and b"salvaged" not in out.read_bytes()
 
 
+SEEDS = pathlib.Path(__file__).resolve().parent / "seeds"
+
+
+@case
+def every_half_file_says_where_it_ends_and_what_is_kept():
+    """Whatever the format: what is promised without --salvage is what it does."""
+    inputs = {f"seeds/{name}": (SEEDS / name).read_bytes() for name in (
+        "callgrind/calls", "flamebearer/single", "folded/lines", "gperf/cpu64", "gperf/heap", "gperf/java", "otlp/v1.10",
+        "otlp/v1.7", "perfdata/file", "perfdata/compressed", "perfscript/lines", "pprof/everything", "pprof/everything-gz",
+        "speedscope/evented", "speedscope/sampled", "v8/cpu", "v8/heap")}
+    for to in ("pb", "pb.gz", "otlp", "otlp.gz", "speedscope.json", "flamebearer.json", "callgrind"):
+        inputs[to] = wick("convert", "-", "-", "--to", to, stdin=FOLDED.encode()).stdout
+    lost = set()
+    for name, data in inputs.items():
+        # Half a number is one, and half a tracepoint's text: these are cut before.
+        half = data[:{"folded/lines": -20, "perfscript/lines": -60}.get(name.removeprefix("seeds/"), -3)]
+        said = wick("report", "-", stdin=half)
+        refused(said, 3)
+        text = said.stderr.decode()
+        assert re.search(r"ends (in the middle of .*, )?at byte \d+", text), (name, text)
+        promises = re.search(r"after \d+ samples?; --salvage keeps", text)
+        assert promises or "; nothing can be kept: " in text, (name, text)
+        result = wick("report", "-", "--salvage", stdin=half)
+        assert result.returncode == (0 if promises else 3), (name, text, result.stderr)
+        assert not promises or b": salvaged: ends " in result.stderr, (name, result.stderr)
+        if not promises:
+            lost.add(name)
+    assert lost == {"speedscope.json", "flamebearer.json", "seeds/speedscope/evented", "seeds/speedscope/sampled",
+                    "seeds/flamebearer/single", "seeds/v8/cpu", "seeds/v8/heap"}
+
+
 @case
 def half_a_pprof_file_is_salvaged():
     with workspace() as folder:
