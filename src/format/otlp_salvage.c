@@ -9,8 +9,6 @@
 #include "format/otlp.h"
 #include "format/otlp_decoder.h"
 
-#include <inttypes.h>
-
 enum level { IN_REQUEST, IN_RESOURCE, IN_SCOPE, IN_PROFILE, IN_DICTIONARY, N_LEVELS };
 
 #define MAX_OPEN 4
@@ -121,21 +119,10 @@ int otlp_mend(struct slice bytes, struct salvage *salvage, struct buf *out, stru
 
 void otlp_end_salvage(struct otlp_decoder *d)
 {
-	const struct {
-		const char *what;
-		uint64_t n;
-	} parts[] = {
-		{ "samples, whose stacks are not there", d->lost.samples },
-		{ "function names", d->lost.names },
-		{ "sets of labels", d->lost.labels },
-		{ "mappings", d->lost.mappings },
-		{ "other strings", d->lost.strings },
-	};
-	bool is_first = true;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (parts[i].n) {
-			error_append(&d->salvage->lost, "%s%" PRIu64 " %s", is_first ? "" : ", ", parts[i].n,
-				     parts[i].what);
-			is_first = false;
-		}
+	struct salvage *s = d->salvage;
+	salvage_lose(s, d->lost.samples, "samples, whose stacks are not there");
+	salvage_lose(s, d->lost.names, "function names");
+	salvage_lose(s, d->lost.labels, "sets of labels");
+	salvage_lose(s, d->lost.mappings, "mappings");
+	salvage_lose(s, d->lost.strings, "other strings");
 }

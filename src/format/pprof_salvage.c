@@ -70,22 +70,10 @@ int pprof_end_salvage(struct pprof_decoder *d)
 	if (profile_n_samples(d->p) == 0)
 		return pprof_fail_salvage(d, "locations");
 	say_end(d);
-	const struct {
-		const char *what;
-		uint64_t n;
-	} parts[] = {
-		{ "samples, whose stacks are not there", l->samples },
-		{ "frame names", l->frames },
-		{ "labels", l->labels },
-		{ "mappings", l->mappings },
-		{ "other strings", l->strings },
-	};
-	bool is_first = true;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (parts[i].n) {
-			error_append(&d->salvage->lost, "%s%" PRIu64 " %s", is_first ? "" : ", ", parts[i].n,
-				     parts[i].what);
-			is_first = false;
-		}
+	salvage_lose(d->salvage, l->samples, "samples, whose stacks are not there");
+	salvage_lose(d->salvage, l->frames, "frame names");
+	salvage_lose(d->salvage, l->labels, "labels");
+	salvage_lose(d->salvage, l->mappings, "mappings");
+	salvage_lose(d->salvage, l->strings, "other strings");
 	return 0;
 }

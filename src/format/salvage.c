@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/salvage.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 
 void salvage_end(struct salvage *s, size_t size, const char *within, ...)
@@ -14,4 +15,10 @@ void salvage_end(struct salvage *s, size_t size, const char *within, ...)
 		error_append(&s->end, ", in the middle of %s", what);
 	else
 		(void)error_set(&s->end, 0, "ends in the middle of %s, at byte %zu", what, size);
+}
+
+void salvage_lose(struct salvage *s, uint64_t n, const char *what)
+{
+	if (n)
+		error_append(&s->lost, "%s%" PRIu64 " %s", s->lost.text[0] ? ", " : "", n, what);
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct salvage {
 	bool is_wanted;	   /* read by format/detect.h: false = refuse, but say what would be kept */
@@ -28,3 +29,6 @@ static inline bool salvage_is_half(const struct salvage *s)
 /* The input ends within something, at byte `size`. Of compressed input it is
  * known already where that ends: what it ends within is added. */
 void salvage_end(struct salvage *s, size_t size, const char *within, ...) printf_like(3, 4);
+
+/* Adds "3 labels" to what is lost; of 0 nothing. */
+void salvage_lose(struct salvage *s, uint64_t n, const char *what);
