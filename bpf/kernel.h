@@ -26,11 +26,15 @@ typedef __u32 __wsum;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum {
 	BPF_ANY = 0,
+	BPF_F_NO_PREALLOC = 1 << 0,
+	BPF_F_MMAPABLE = 1 << 10,
 	BPF_F_USER_STACK = 1 << 8,
 	BPF_RB_NO_WAKEUP = 1 << 0,
 	BPF_RB_FORCE_WAKEUP = 1 << 1,
@@ -41,23 +45,43 @@ struct bpf_pidns_info {
 	__u32 pid, tgid;
 };
 
-/* Context of a perf_event program. The registers are not looked at, only
- * their size counts. */
-struct bpf_perf_event_data {
+/* Context of a perf_event program: the registers as the kernel's UAPI has
+ * them, of which these are looked at. */
 #if defined(__TARGET_ARCH_x86)
-	__u64 regs[21];
+enum { REG_FP = 4, REG_PC = 16, REG_MODE = 17, REG_SP = 19, N_REGS = 21 };
+#define CS_USER	  0x33
+#define CS_COMPAT 0x23
 #elif defined(__TARGET_ARCH_arm64)
-	__u64 regs[34];
+enum { REG_FP = 29, REG_LINK = 30, REG_SP = 31, REG_PC = 32, REG_MODE = 33, N_REGS = 34 };
 #else
 #error "unknown machine"
 #endif
+
+struct bpf_perf_event_data {
+	__u64 regs[N_REGS];
 	__u64 sample_period;
 	__u64 addr;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct mm_struct;
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long bp, ip, cs, sp;
+};
+#else
+struct user_pt_regs {
+	__u64 regs[31], sp, pc, pstate;
+};
+
+struct pt_regs {
+	struct user_pt_regs user_regs;
+};
+#endif
 
 typedef struct {
 	int counter;

@@ -15,4 +15,4 @@
 
 /* Adds one sample of process `p`. Losses are counted in w->info. */
 void intake_sample(struct window *w, struct process_table *processes, struct process *p, const struct record_sample *s,
-		   int64_t now_ns);
+		   const struct record_memory *memory, int64_t now_ns);

@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 
 #define QUEUE_MAX_BYTES ((size_t)4 << 20)
+#define TABLES_MAX	((size_t)24 << 20)
 #define COST_EVERY_NS	(60ll * 1000000000)
 #define STOP_MS		4000
 
@@ -37,7 +38,7 @@ static struct cost own_cost(const struct agent *a)
 	struct recorder_stats stats = recorder_stats(a->recorder);
 	uint64_t lost = upload_stats(a->upload).n_samples_lost;
 	for (int i = 0; i < N_LOSSES; i++)
-		if (i != LOSS_stack_error && i != LOSS_truncated && i != LOSS_upload_dropped)
+		if (loss_is_missing((enum loss)i) && i != LOSS_upload_dropped)
 			lost += stats.info.lost[i];
 	return cost_now(stats.sampler.run_ns, stats.info.n_samples, lost);
 }
@@ -159,7 +160,7 @@ static int start(struct agent *a, const struct agent_options *o, struct error *e
 {
 	struct upload_labels labels = { .host = o->host, .region = o->region, .zone = o->zone };
 	struct recorder_options recorder = {
-		.sampler = { .target = SAMPLE_ALL, .rate_hz = o->rate_hz },
+		.sampler = { .target = SAMPLE_ALL, .rate_hz = o->rate_hz, .tables_max = TABLES_MAX },
 		.window_ms = o->window_s * 1000,
 		.own_service = "wick-agent",
 		.always_own = true,
@@ -176,8 +177,8 @@ static int start(struct agent *a, const struct agent_options *o, struct error *e
 		return r;
 	a->shipper.recorder = a->recorder;
 	const struct sampler *s = recorder_sampler(a->recorder);
-	log_info("sampling source=%s cpus=%u rate_hz=%u window_s=%u server=%s", sampler_source(s), sampler_n_cpus(s),
-		 o->rate_hz, o->window_s, o->server);
+	log_info("sampling source=%s unwind=%s cpus=%u rate_hz=%u window_s=%u server=%s", sampler_source(s),
+		 sampler_unwind_name(sampler_unwind(s)), sampler_n_cpus(s), o->rate_hz, o->window_s, o->server);
 	if (sampler_downgrade(s)[0])
 		log_warn("%s%s", sampler_only_own(s) ? "only processes of this user are sampled: " : "",
 			 sampler_downgrade(s));

@@ -3,12 +3,16 @@
 
 #include "agent/intake.h"
 #include "base/clock.h"
+#include "collect/unwinder.h"
 
 #include <errno.h>
 #include <malloc.h>
 
 #define MS		  1000000ll
 #define DRAIN_MS	  500
+#define DRAIN_OFTEN_MS	  50
+#define RESTLESS_MS	  30000ll
+#define EAGER_MS_PER_S	  2000.0
 #define GRACE_MS	  100
 #define WINDOW_MAX_SIZE	  ((size_t)16 << 20)
 #define MAX_PROCESSES	  4096
@@ -29,6 +33,10 @@ struct recorder {
 	uint32_t current;			  /* number of the window being filled */
 	bool sealing;				  /* current - 1 waits for its last samples */
 	int64_t window_end_ns, seal_ns, drain_ns; /* CLOCK_MONOTONIC: when each is due */
+	/* Samples from between a replaced mapping and the next drain are of no use: where
+	 * that happens, drain more often. */
+	int64_t restless_until_ns;
+	uint64_t n_replaced;
 
 	struct sampler_stats counted;  /* up to here losses are in some window */
 	uint64_t lost_later[N_LOSSES]; /* for the next window */
@@ -56,7 +64,7 @@ static bool is_wanted(const struct recorder *r, const struct process *p)
 	return !r->options.only_service || strcmp(p->service, r->options.only_service) == 0;
 }
 
-static void on_sample(void *arg, const struct record_sample *s)
+static void on_sample(void *arg, const struct record_sample *s, const struct record_memory *memory)
 {
 	struct recorder *r = arg;
 	struct window *w = window_of(r, s->window);
@@ -70,7 +78,13 @@ static void on_sample(void *arg, const struct record_sample *s)
 	if (!p)
 		w->info.lost[LOSS_window_full]++;
 	else if (is_wanted(r, p))
-		intake_sample(w, r->processes, p, s, now);
+		intake_sample(w, r->processes, p, s, memory, now);
+}
+
+static void on_changed(void *arg, const struct map_event *e)
+{
+	struct recorder *r = arg;
+	process_table_changed(r->processes, e, clock_mono_ns());
 }
 
 static int begin_window(struct recorder *r, uint32_t number)
@@ -85,6 +99,7 @@ static int begin_window(struct recorder *r, uint32_t number)
 static void describe(const struct recorder *r, struct window_info *info)
 {
 	(void)snprintf(info->source, sizeof(info->source), "%s", sampler_source(r->sampler));
+	(void)snprintf(info->unwind, sizeof(info->unwind), "%s", sampler_unwind_name(sampler_unwind(r->sampler)));
 	info->n_cpus = r->n_cpus;
 	info->rate_hz = r->options.sampler.rate_hz;
 }
@@ -105,9 +120,12 @@ int recorder_open(const struct recorder_options *o, struct recorder_sink sink, s
 	r->naming = naming_new(NAME_CACHE_SIZE, temp_dir ? temp_dir : "/var/tmp");
 	if (!r->processes || !r->naming || begin_window(r, r->current) < 0)
 		return error_set(err, -ENOMEM, "no memory");
-	int e = sampler_open(&o->sampler, (struct sample_sink){ on_stack, on_sample, r }, &r->sampler, err);
+	int e = sampler_open(&o->sampler, (struct sample_sink){ on_stack, on_sample, on_changed, r }, &r->sampler, err);
 	if (e < 0)
 		return e;
+	process_table_set_unwinder(r->processes, sampler_unwinder(r->sampler), o->eager_tables);
+	if (o->eager_tables)
+		unwinder_set_speed(sampler_unwinder(r->sampler), EAGER_MS_PER_S);
 	r->n_cpus = sampler_n_cpus(r->sampler);
 	describe(r, &r->stats.info);
 	*ret = take_ptr(r);
@@ -118,11 +136,12 @@ void recorder_free(struct recorder **r)
 {
 	if (!*r)
 		return;
-	sampler_free(&(*r)->sampler);
 	for (size_t i = 0; i < ARRAY_SIZE((*r)->windows); i++)
 		window_done(&(*r)->windows[i]);
 	naming_free(&(*r)->naming);
+	/* Its lists are in the sampler's tables. */
 	process_table_free(&(*r)->processes);
+	sampler_free(&(*r)->sampler);
 	binary_table_free(&(*r)->binaries);
 	free(*r);
 	*r = NULL;
@@ -206,6 +225,7 @@ static void seal(struct recorder *r, struct window *w)
 	window_done(w);
 	*w = (struct window){ 0 };
 	process_table_end_window(r->processes, now);
+	unwinder_end_window(sampler_unwinder(r->sampler), now);
 	binary_table_end_window(r->binaries, now);
 	r->stats.n_windows++;
 	/* Encoding and naming are over: what they took goes back. */
@@ -239,7 +259,11 @@ int recorder_step(struct recorder *r, struct error *err)
 {
 	int e = sampler_drain(r->sampler);
 	int64_t now = clock_mono_ns();
-	r->drain_ns = now + DRAIN_MS * MS;
+	uint64_t n_replaced = process_table_stats(r->processes).n_replaced;
+	if (n_replaced != r->n_replaced)
+		r->restless_until_ns = now + RESTLESS_MS * MS;
+	r->n_replaced = n_replaced;
+	r->drain_ns = now + (now < r->restless_until_ns ? DRAIN_OFTEN_MS : DRAIN_MS) * MS;
 	if (e == 0 && r->sealing && now >= r->seal_ns)
 		seal_previous(r);
 	if (e == 0 && now >= r->window_end_ns)

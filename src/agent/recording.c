@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#define TABLES_MAX ((size_t)64 << 20)
 #define WINDOW_MS    10000
 #define COMPACT_ROWS 65536u
 
@@ -59,7 +60,11 @@ int recording_open(const struct recording_options *o, struct profile *into, stru
 	if (e < 0)
 		return error_set(err, e, "no memory for the profile");
 	struct recorder_options options = {
-		.sampler = { .target = target_of(o->target), .pid = o->pid, .rate_hz = o->rate_hz },
+		.sampler = { .target = target_of(o->target),
+			     .pid = o->pid,
+			     .rate_hz = o->rate_hz,
+			     .tables_max = TABLES_MAX },
+		.eager_tables = o->target != RECORD_ALL,
 		.window_ms = WINDOW_MS,
 		.own_service = "wick",
 		.only_service = o->target == RECORD_SERVICE ? o->service : NULL,

@@ -109,7 +109,8 @@ int window_add_stack(struct window *w, const struct record_stack *s)
 	int r = vec_reserve(&w->budget, &w->addresses, s->n_frames);
 	if (r < 0 || window_find_stack(w, s->hash))
 		return r;
-	r = INTERN(w, ROW_STACK, s->hash, 0, &w->stacks, &id, (struct window_stack){ w->addresses.n, s->n_frames });
+	r = INTERN(w, ROW_STACK, s->hash, 0, &w->stacks, &id,
+		   (struct window_stack){ w->addresses.n, s->n_frames, s->end });
 	if (r < 0)
 		return r;
 	memcpy(w->addresses.data + w->addresses.n, s->frames, s->n_frames * sizeof(s->frames[0]));
@@ -148,10 +149,10 @@ int window_object_of_kind(struct window *w, enum object_kind kind, uint32_t *ret
 	return INTERN(w, ROW_OBJECT, 0, kind, &w->objects, ret, (struct window_object){ .kind = kind });
 }
 
-int window_place(struct window *w, uint32_t object, uint64_t addr, uint32_t *ret)
+int window_place(struct window *w, uint32_t object, uint64_t addr, enum frame_how how, uint32_t *ret)
 {
-	return INTERN(w, ROW_PLACE, addr, object, &w->places, ret,
-		      (struct window_place){ .object = object, .addr = addr });
+	return INTERN(w, ROW_PLACE, addr, object | (uint64_t)how << 32, &w->places, ret,
+		      (struct window_place){ .object = object, .addr = addr, .how = (uint8_t)how });
 }
 
 int window_node(struct window *w, uint32_t parent, uint32_t place, uint32_t *ret)
@@ -193,14 +194,16 @@ int window_thread(struct window *w, const struct process *p, uint32_t tid, const
 	return INTERN(w, ROW_THREAD, (uint64_t)process << 32 | tid, mix(name[0]) ^ name[1], &w->threads, ret, t);
 }
 
-int window_add_weight(struct window *w, uint32_t thread, uint32_t node, uint64_t weight)
+int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight)
 {
 	uint32_t id = 0;
-	int r = INTERN(w, ROW_SAMPLE, thread, node, &w->samples, &id, (struct window_sample){ thread, node, 0 });
+	int r = INTERN(w, ROW_SAMPLE, thread | (uint64_t)end << 32, node, &w->samples, &id,
+		       (struct window_sample){ .thread = thread, .node = node, .end = end });
 	if (r < 0)
 		return r;
 	struct window_series *s = &w->series.data[w->processes.data[w->threads.data[thread].process].series];
 	w->samples.data[id].weight += weight;
+	w->samples.data[id].n++;
 	s->weight += weight;
 	s->n_samples++;
 	w->info.n_samples++;

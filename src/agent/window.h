@@ -3,12 +3,12 @@
  *
  *   stacks    hash -> raw addresses, as they came
  *   objects   binary | kernel | generated code of a process
- *   places    { object, address }                 a location, once
+ *   places    { object, address, how found }      a location, once
  *   nodes     { parent, place }   parent < child  root first: user frames,
  *                                                 kernel frames above them
  *   series    { service, container }              one profile each
  *   processes { pid, series }, threads { process, tid, name }
- *   samples   { thread, node } -> weight, count
+ *   samples   { thread, node, why it ends } -> weight, count
  *
  * All rows are interned; id 0 of nodes is the root, of places and objects
  * "none". Everything dies with the window; what it needs of processes and
@@ -23,19 +23,12 @@
 
 enum object_kind {
 	OBJECT_NONE,	  /* an address that is in no mapping */
-	OBJECT_SYNTHETIC, /* place.addr is an enum synthetic */
+	OBJECT_SYNTHETIC, /* place.addr is an enum stack_end: the root of a stack that is not whole */
 	OBJECT_FILE,
 	OBJECT_KERNEL,
 	OBJECT_CODE, /* generated at run time */
 };
 
-/* Frames that are put there by us. */
-enum synthetic {
-	SYNTHETIC_GONE,	      /* the process ended before it could be looked at */
-	SYNTHETIC_INCOMPLETE, /* root of a stack whose frame pointers lead nowhere */
-	SYNTHETIC_CUT,	      /* root of a stack deeper than the limit */
-	N_SYNTHETICS
-};
 
 struct window_object {
 	enum object_kind kind;
@@ -46,6 +39,7 @@ struct window_object {
 struct window_place {
 	uint32_t object;
 	uint64_t addr; /* FILE: the ELF's virtual address; else the process's. Callers: return address - 1 */
+	uint8_t how;   /* enum frame_how */
 	/* Filled by naming: */
 	struct str_id name, system_name, module;
 };
@@ -72,11 +66,14 @@ struct window_thread {
 
 struct window_sample {
 	uint32_t thread, node;
+	uint32_t end; /* enum stack_end */
+	uint32_t n;
 	uint64_t weight;
 };
 
 struct window_stack {
 	uint32_t off, n; /* in addresses */
+	uint32_t end;	 /* enum stack_end */
 };
 
 struct window {
@@ -110,11 +107,11 @@ const struct window_stack *window_find_stack(const struct window *w, uint64_t ha
 int window_object_of_file(struct window *w, struct binary *b, uint32_t *ret) must_check;
 int window_object_of_code(struct window *w, struct process *p, uint32_t *ret) must_check;
 int window_object_of_kind(struct window *w, enum object_kind kind, uint32_t *ret) must_check;
-int window_place(struct window *w, uint32_t object, uint64_t addr, uint32_t *ret) must_check;
+int window_place(struct window *w, uint32_t object, uint64_t addr, enum frame_how how, uint32_t *ret) must_check;
 int window_node(struct window *w, uint32_t parent, uint32_t place, uint32_t *ret) must_check;
 int window_thread(struct window *w, const struct process *p, uint32_t tid, const char *comm, uint32_t *ret) must_check;
 int window_series(struct window *w, const char *service, const char *container, uint32_t *ret) must_check;
-int window_add_weight(struct window *w, uint32_t thread, uint32_t node, uint64_t weight) must_check;
+int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight) must_check;
 
 /* Remembers under two numbers which node a stack became. 0 = not known. */
 uint32_t window_recall(const struct window *w, uint64_t a, uint64_t b);

@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <math.h>
 
-#define MAX_DEPTH (2 * SAMPLER_DEPTH + 8)
+#define MAX_DEPTH (SAMPLER_DEPTH + SAMPLER_DEPTH_FP + 8)
 
-static const char *const synthetic_names[N_SYNTHETICS] = {
-	[SYNTHETIC_GONE] = "[process gone]",
-	[SYNTHETIC_INCOMPLETE] = "[incomplete stack]",
-	[SYNTHETIC_CUT] = "[stack cut]",
+static const char *const end_names[N_STACK_ENDS] = {
+#define STACK_END(id, name, text) [STACK_END_##id] = name,
+#include "bpf/stack_end.def"
+#undef STACK_END
 };
+
+_Static_assert((int)HOW_REGISTER == FRAME_FOUND_REGISTER && (int)HOW_TABLE == FRAME_FOUND_TABLE &&
+		       (int)HOW_SIGNAL == FRAME_FOUND_SIGNAL && (int)HOW_FP == FRAME_FOUND_FP &&
+		       (int)HOW_HEURISTIC == FRAME_FOUND_HEURISTIC && (int)N_FRAME_HOWS == N_FRAME_FOUNDS,
+	       "frame_how and frame_found are the same, one for each side of the agent");
 
 struct writer {
 	const struct window *w;
@@ -18,7 +23,7 @@ struct writer {
 	struct profile *p;
 	uint32_t *frames; /* by place: id in p, 0 = not yet */
 	uint32_t *nodes;  /* by node */
-	uint32_t *labels; /* by thread: id + 1 */
+	uint32_t *labels; /* by thread: id + 1 of those without an end */
 };
 
 int profile_begin(struct profile *p, uint32_t rate_hz, int64_t start_ns, int64_t end_ns)
@@ -114,9 +119,11 @@ static int write_frame(struct writer *wr, uint32_t place, struct frame_id *ret)
 		return 0;
 	int r;
 	if (o->kind == OBJECT_SYNTHETIC) {
-		r = dict_named_frame(&wr->p->dict, slice_str(synthetic_names[p->addr]), FRAME_SYNTHETIC, ret);
+		char name[64];
+		(void)snprintf(name, sizeof(name), "[incomplete: %s]", end_names[p->addr]);
+		r = dict_named_frame(&wr->p->dict, slice_str(name), FRAME_SYNTHETIC, ret);
 	} else {
-		struct frame f = { .address = p->addr, .kind = (uint8_t)kind_of(o) };
+		struct frame f = { .address = p->addr, .kind = (uint8_t)kind_of(o), .found = p->how };
 		r = write_function(wr, p, &f.function);
 		if (r == 0)
 			r = write_mapping(wr, p, &f.mapping);
@@ -164,14 +171,21 @@ static int label_str(struct writer *wr, const char *key, struct slice value, str
 	return r < 0 ? r : intern(wr, value, &ret->str);
 }
 
-static int write_labels(struct writer *wr, uint32_t thread, struct labels_id *ret)
+/* True of an end worth a label: stacks that are whole are the rule. */
+static bool is_worth_saying(enum stack_end end)
 {
-	const struct window_thread *t = &wr->w->threads.data[thread];
+	return end != STACK_GOES_ON && end != STACK_END_ROOT && end != STACK_END_FRAME_POINTERS;
+}
+
+static int write_labels(struct writer *wr, const struct window_sample *s, struct labels_id *ret)
+{
+	const struct window_thread *t = &wr->w->threads.data[s->thread];
 	const struct window_process *process = &wr->w->processes.data[t->process];
-	struct label set[4];
+	enum stack_end end = (enum stack_end)s->end;
+	struct label set[5];
 	uint32_t n = 0;
-	if (wr->labels[thread]) {
-		ret->v = wr->labels[thread] - 1;
+	if (wr->labels[s->thread] && !is_worth_saying(end)) {
+		ret->v = wr->labels[s->thread] - 1;
 		return 0;
 	}
 	int r = label_num(wr, "pid", process->pid, &set[n++]);
@@ -182,10 +196,12 @@ static int write_labels(struct writer *wr, uint32_t thread, struct labels_id *re
 	if (r == 0 && wr->o->label_service)
 		r = label_str(wr, "service", strtab_get(&wr->w->strings, wr->w->series.data[process->series].service),
 			      &set[n++]);
+	if (r == 0 && is_worth_saying(end))
+		r = label_str(wr, "stack_end", slice_str(end_names[end]), &set[n++]);
 	if (r == 0)
 		r = profile_labels(wr->p, set, n, ret);
-	if (r == 0)
-		wr->labels[thread] = ret->v + 1;
+	if (r == 0 && !is_worth_saying(end))
+		wr->labels[s->thread] = ret->v + 1;
 	return r;
 }
 
@@ -196,7 +212,7 @@ static int write_sample(struct writer *wr, const struct window_sample *s)
 	int64_t value = llround((double)s->weight * wr->o->scale);
 	int r = write_node(wr, s->node, &node);
 	if (r == 0)
-		r = write_labels(wr, s->thread, &labels);
+		r = write_labels(wr, s, &labels);
 	return r < 0 ? r : profile_add_sample(wr->p, node, labels, &value);
 }
 

@@ -47,11 +47,16 @@ static __attribute__((noinline)) void known_caller(void)
 	__asm__ volatile("" ::: "memory");
 }
 
-static void add_stack(struct fixture *f, uint64_t hash, const uint64_t *frames, uint32_t n)
+static void add_ended_stack(struct fixture *f, uint64_t hash, const uint64_t *frames, uint32_t n, enum stack_end end)
 {
-	struct record_stack s = { .type = RECORD_STACK, .window = 1, .hash = hash, .n_frames = n };
+	struct record_stack s = { .type = RECORD_STACK, .window = 1, .hash = hash, .n_frames = n, .end = end };
 	memcpy(s.frames, frames, n * sizeof(frames[0]));
 	assert_int_equal(window_add_stack(&f->w, &s), 0);
+}
+
+static void add_stack(struct fixture *f, uint64_t hash, const uint64_t *frames, uint32_t n)
+{
+	add_ended_stack(f, hash, frames, n, STACK_GOES_ON);
 }
 
 static struct record_sample own_sample(uint64_t user, uint64_t kernel)
@@ -74,7 +79,7 @@ static void take(struct fixture *f, const struct record_sample *s)
 	int64_t now = clock_mono_ns();
 	struct process *p = process_get(f->processes, s, now);
 	assert_non_null(p);
-	intake_sample(&f->w, f->processes, p, s, now);
+	intake_sample(&f->w, f->processes, p, s, NULL, now);
 }
 
 static uint64_t address(void (*function)(void))
@@ -156,6 +161,53 @@ static void test_kernel_frames_stand_above_user_frames(void **state)
 	profile_done(&p);
 }
 
+/* The label that says why the stack of sample i is not whole. */
+static void assert_stack_end(const struct profile *p, uint32_t i, const char *end)
+{
+	uint32_t n;
+	const struct label *set = profile_label_set(p, p->labels.data[i], &n);
+	for (uint32_t k = 0; k < n; k++) {
+		if (strcmp(strtab_cstr(&p->dict.strings, set[k].key), "stack_end") != 0)
+			continue;
+		assert_string_equal(strtab_cstr(&p->dict.strings, set[k].str), end);
+		return;
+	}
+	assert_null(end);
+}
+
+static uint8_t found_of(const struct profile *p, struct node_id node)
+{
+	return p->dict.frames.data[p->dict.node_frame.data[node.v].v].found;
+}
+
+/* One function, met in three ways: three frames, none of which claims more
+ * than is known. */
+static void test_frames_say_how_they_were_found(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t caller = address(known_caller) + 1;
+	const uint64_t user[] = { address(known_leaf) | (uint64_t)HOW_REGISTER << FRAME_HOW_SHIFT,
+				  caller | (uint64_t)HOW_TABLE << FRAME_HOW_SHIFT,
+				  caller | (uint64_t)HOW_FP << FRAME_HOW_SHIFT,
+				  (caller - 1) | (uint64_t)HOW_SIGNAL << FRAME_HOW_SHIFT };
+	add_ended_stack(f, 1, user, 4, STACK_END_ROOT);
+	struct record_sample s = own_sample(1, 0);
+	take(f, &s);
+	struct profile p;
+	profile_of(f, &p);
+	struct node_id at = p.node.data[0];
+	static const uint8_t found[] = { FRAME_FOUND_REGISTER, FRAME_FOUND_TABLE, FRAME_FOUND_FP, FRAME_FOUND_SIGNAL };
+	for (size_t i = 0; i < ARRAY_SIZE(found); i++) {
+		assert_int_equal(found_of(&p, at), found[i]);
+		assert_string_equal(frame_name(&p, at), i ? "known_caller" : "known_leaf");
+		at = p.dict.node_parent.data[at.v];
+	}
+	assert_int_equal(at.v, 0);
+	assert_stack_end(&p, 0, NULL);
+	assert_int_equal(f->w.info.lost[LOSS_incomplete], 0);
+	profile_done(&p);
+}
+
 static void test_a_broken_stack_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -167,7 +219,9 @@ static void test_a_broken_stack_says_so(void **state)
 	profile_of(f, &p);
 	struct node_id leaf = p.node.data[0];
 	assert_string_equal(frame_name(&p, leaf), "known_leaf");
-	assert_string_equal(frame_name(&p, p.dict.node_parent.data[leaf.v]), "[incomplete stack]");
+	assert_string_equal(frame_name(&p, p.dict.node_parent.data[leaf.v]), "[incomplete: astray]");
+	assert_stack_end(&p, 0, "astray");
+	assert_int_equal(f->w.info.lost[LOSS_incomplete], 1);
 	profile_done(&p);
 }
 
@@ -177,9 +231,8 @@ static void test_a_cut_stack_says_so(void **state)
 	uint64_t user[SAMPLER_DEPTH];
 	for (uint32_t i = 0; i < SAMPLER_DEPTH; i++)
 		user[i] = address(known_leaf) + 1;
-	add_stack(f, 1, user, SAMPLER_DEPTH);
+	add_ended_stack(f, 1, user, SAMPLER_DEPTH, STACK_END_DEPTH);
 	struct record_sample s = own_sample(1, 0);
-	s.flags = SAMPLE_USER_CUT;
 	take(f, &s);
 	assert_int_equal(f->w.info.lost[LOSS_truncated], 1);
 	struct profile p;
@@ -187,7 +240,8 @@ static void test_a_cut_stack_says_so(void **state)
 	struct node_id at = p.node.data[0];
 	while (p.dict.node_parent.data[at.v].v)
 		at = p.dict.node_parent.data[at.v];
-	assert_string_equal(frame_name(&p, at), "[stack cut]");
+	assert_string_equal(frame_name(&p, at), "[incomplete: depth_limit]");
+	assert_stack_end(&p, 0, "depth_limit");
 	profile_done(&p);
 }
 
@@ -202,7 +256,7 @@ static void test_a_gone_process_keeps_its_time(void **state)
 	struct profile p;
 	profile_of(f, &p);
 	assert_int_equal(p.value[0].data[0], 10000000);
-	assert_string_equal(frame_name(&p, p.node.data[0]), "[process gone]");
+	assert_string_equal(frame_name(&p, p.node.data[0]), "[incomplete: gone]");
 	profile_done(&p);
 }
 
@@ -286,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_stack_becomes_named_frames),
 		CASE(test_kernel_frames_stand_above_user_frames),
+		CASE(test_frames_say_how_they_were_found),
 		CASE(test_a_broken_stack_says_so),
 		CASE(test_a_cut_stack_says_so),
 		CASE(test_a_gone_process_keeps_its_time),

@@ -166,7 +166,7 @@ static void summarise(const struct record *o, const struct recording *r)
 	struct recording_stats s = recording_stats(r);
 	uint64_t lost = 0;
 	for (int i = 0; i < N_LOSSES; i++)
-		if (i != LOSS_truncated && i != LOSS_stack_error)
+		if (loss_is_missing((enum loss)i))
 			lost += s.info.lost[i];
 	(void)fprintf(stderr, "%s%s: %" PRIu64 " samples of %" PRIu64 " processes at %" PRIu32 " Hz (%s)",
 		      isatty(STDERR_FILENO) ? "\r" : "", o->path, s.info.n_samples, s.n_processes, s.info.rate_hz,

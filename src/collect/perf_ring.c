@@ -9,21 +9,28 @@
 
 #define RECORD_MAX 65536 /* header.size has 16 bits */
 
-int perf_ring_open(struct perf_ring *ret, uint32_t cpu, size_t data_size)
+int perf_ring_open(struct perf_ring *ret, uint32_t cpu, enum perf_ring_events events, size_t data_size)
 {
+	bool maps = events == PERF_RING_MAPS;
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_DUMMY,
 		.exclude_kernel = 1,
 		.exclude_hv = 1,
+		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
+		.mmap = maps,
+		.mmap2 = maps,
+		.comm = maps,
+		.comm_exec = maps,
+		.sample_id_all = maps,
 		.watermark = 1,
 		.wakeup_watermark = (uint32_t)data_size / 4,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 	};
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd = (int)syscall(SYS_perf_event_open, &attr, maps ? -1 : 0, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	void *at = mmap(NULL, page + data_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -43,6 +50,11 @@ void perf_ring_close(struct perf_ring *r)
 	if (r->fd >= 0)
 		(void)close(r->fd);
 	*r = (struct perf_ring){ .fd = -1 };
+}
+
+bool perf_ring_has_records(const struct perf_ring *r)
+{
+	return r->control && __atomic_load_n(&r->control->data_head, __ATOMIC_ACQUIRE) != r->control->data_tail;
 }
 
 void perf_ring_drain(struct perf_ring *r, struct perf_record_sink sink)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,13 @@ struct perf_ring {
 	size_t data_size;
 };
 
+/* What the event itself writes to the ring: nothing, or mappings that become
+ * executable and programs that are started, of all processes on the CPU. */
+#define PERF_RING_TRAILER 16 /* bytes of TID | TIME behind each of those */
+enum perf_ring_events { PERF_RING_NONE, PERF_RING_MAPS };
+
 /* 0 or -errno; -EPERM when the limit on locked memory is reached. */
-int perf_ring_open(struct perf_ring *ret, uint32_t cpu, size_t data_size) must_check;
+int perf_ring_open(struct perf_ring *ret, uint32_t cpu, enum perf_ring_events events, size_t data_size) must_check;
 void perf_ring_close(struct perf_ring *r);
 
 /* Takes one record, whole and 8-byte aligned, for the call. */
@@ -31,3 +37,5 @@ struct perf_record_sink {
 };
 
 void perf_ring_drain(struct perf_ring *r, struct perf_record_sink sink);
+/* Whether there is something to drain. */
+bool perf_ring_has_records(const struct perf_ring *r);

@@ -4,7 +4,9 @@
 #include "collect/cpu_list.h"
 #include "collect/followed.h"
 #include "collect/perf_ring.h"
+#include "collect/perf_sample.h"
 #include "collect/proc_text.h"
+#include "collect/unwinder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +18,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define RING_SIZE     ((size_t)128 << 10)
+#define RING_SIZE     ((size_t)512 << 10)
 #define RING_SIZE_MIN ((size_t)16 << 10)
-#define SPARE_FDS     128  /* for everything that is not an event */
-#define N_NAMES	      1024 /* slots; a collision costs one read of a file */
+#define RING_MEMORY   ((size_t)128 << 10) /* the least that holds some samples with memory */
+#define SPARE_FDS     128		  /* for everything that is not an event */
+#define N_NAMES	      1024		  /* slots; a collision costs one read of a file */
 
 struct thread_name {
 	uint32_t tid;
@@ -30,26 +33,30 @@ struct perf_sampler {
 	struct sample_sink sink;
 	struct sampler_options options;
 	bool user_only, whole_machine, stopped;
+	bool has_memory;	    /* samples come with registers and stack */
+	bool leaves_only;	    /* which are left alone */
+	struct unwinder *unwinder;  /* for those; NULL when frame pointers are followed */
+	struct perf_sample *sample; /* the one at hand */
 	uint32_t window;
 	uint32_t n_cpus;
+	size_t ring_size; /* of the smallest */
 	struct perf_ring *rings;
 	int epoll_fd;
 	int *cpu_fds; /* of the whole machine: n_cpus */
 	struct followed followed;
-	uint64_t n_lost, n_throttled, n_not_followed;
+	uint64_t n_lost, n_throttled, n_not_followed, n_memory;
 	struct thread_name *names; /* N_NAMES, by tid */
 	uint32_t images[N_NAMES];  /* by tgid; raised by every exec */
 };
 
 static struct perf_event_attr event_attr(const struct perf_sampler *s)
 {
-	return (struct perf_event_attr){
+	struct perf_event_attr attr = {
 		.size = sizeof(struct perf_event_attr),
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_CPU_CLOCK,
 		.sample_period = 1000000000ull / s->options.rate_hz,
-		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD |
-			       PERF_SAMPLE_CALLCHAIN,
+		.sample_type = PERF_SAMPLE_FIELDS,
 		.disabled = s->options.target == SAMPLE_TREE,
 		.enable_on_exec = s->options.target == SAMPLE_TREE,
 		.inherit = !s->whole_machine,
@@ -57,14 +64,20 @@ static struct perf_event_attr event_attr(const struct perf_sampler *s)
 		.exclude_callchain_kernel = s->user_only,
 		.exclude_hv = 1,
 		.exclude_idle = 1,
+		.mmap = 1,
+		.mmap2 = 1,
 		.comm = 1,
 		.comm_exec = 1,
 		.task = 1,
+		.sample_id_all = 1,
 		.watermark = 1,
-		.wakeup_watermark = (uint32_t)RING_SIZE / 4,
+		.wakeup_watermark = (uint32_t)(s->ring_size / 4),
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 	};
+	if (s->has_memory)
+		perf_sample_want_memory(&attr);
+	return attr;
 }
 
 /* An event that writes to the ring of its CPU. */
@@ -211,8 +224,9 @@ static int follow_existing(struct perf_sampler *s)
 }
 
 /* The most that is allowed, from the whole machine down to own user code. */
-static int start(struct perf_sampler *s)
+static int start_events(struct perf_sampler *s)
 {
+	s->user_only = false;
 	int r = -EACCES;
 	if (s->options.target == SAMPLE_ALL) {
 		s->whole_machine = true;
@@ -229,6 +243,20 @@ static int start(struct perf_sampler *s)
 	return r > 0 ? 0 : r == 0 ? -ESRCH : r;
 }
 
+/* With user stacks to be walked here, or, where those do not fit or are refused
+ * (a machine without the registers), by frame pointers. */
+static int start(struct perf_sampler *s)
+{
+	s->has_memory = s->options.unwind != UNWIND_FP && s->ring_size >= RING_MEMORY &&
+			unwinder_new(NULL, -1, s->options.tables_max, &s->unwinder) == 0;
+	int r = start_events(s);
+	if (r == 0 || !s->has_memory || r == -ESRCH || r == -EACCES || r == -EPERM)
+		return r;
+	s->has_memory = false;
+	unwinder_free(&s->unwinder);
+	return start_events(s);
+}
+
 static int open_rings(struct perf_sampler *s, struct error *err)
 {
 	uint32_t cpus[CPUS_MAX];
@@ -237,14 +265,18 @@ static int open_rings(struct perf_sampler *s, struct error *err)
 		return r;
 	s->rings = calloc(s->n_cpus, sizeof(*s->rings));
 	s->names = calloc(N_NAMES, sizeof(*s->names));
-	if (!s->rings || !s->names)
+	s->sample = malloc(sizeof(*s->sample));
+	s->ring_size = RING_SIZE;
+	if (!s->rings || !s->names || !s->sample)
 		return error_set(err, -ENOMEM, "no memory");
 	for (uint32_t i = 0; i < s->n_cpus; i++)
 		s->rings[i].fd = -1;
 	for (uint32_t i = 0; i < s->n_cpus; i++) {
 		/* Others of this user may have used up the memory that may be locked. */
 		for (size_t size = RING_SIZE; size >= RING_SIZE_MIN; size /= 2) {
-			r = perf_ring_open(&s->rings[i], cpus[i], size);
+			r = perf_ring_open(&s->rings[i], cpus[i], PERF_RING_NONE, size);
+			if (r == 0 && size < s->ring_size)
+				s->ring_size = size;
 			if (r != -EPERM && r != -ENOMEM)
 				break;
 		}
@@ -314,7 +346,9 @@ void perf_sampler_free(struct perf_sampler **s)
 		perf_ring_close(&(*s)->rings[i]);
 	if ((*s)->epoll_fd >= 0)
 		(void)close((*s)->epoll_fd);
+	unwinder_free(&(*s)->unwinder);
 	free((*s)->rings);
+	free((*s)->sample);
 	free((*s)->names);
 	free(*s);
 	*s = NULL;
@@ -356,57 +390,36 @@ static uint64_t put_stack(struct perf_sampler *s, struct record_stack *stack)
 	return stack->hash;
 }
 
-/* Splits a call chain at its PERF_CONTEXT_ markers. */
-static void split_chain(const uint64_t *ips, uint64_t n, struct record_stack *kernel, struct record_stack *user)
-{
-	struct record_stack *side = NULL;
-	kernel->n_frames = user->n_frames = 0;
-	for (uint64_t i = 0; i < n; i++) {
-		if (ips[i] >= (uint64_t)PERF_CONTEXT_MAX)
-			side = ips[i] == (uint64_t)PERF_CONTEXT_KERNEL ? kernel
-			       : ips[i] == (uint64_t)PERF_CONTEXT_USER ? user
-								       : NULL;
-		else if (side && side->n_frames < SAMPLER_DEPTH)
-			side->frames[side->n_frames++] = ips[i];
-	}
-}
-
 static void put_sample(struct perf_sampler *s, const struct perf_event_header *header)
 {
-	/* In the order that perf_event_open(2) gives for event_attr()'s sample_type. */
-	const struct {
-		struct perf_event_header header;
-		uint32_t pid, tid;
-		uint64_t time;
-		uint32_t cpu, reserved;
-		uint64_t period;
-		uint64_t n;
-		uint64_t ips[];
-	} *e = (const void *)header;
-	if (header->size < sizeof(*e) || e->n > (header->size - sizeof(*e)) / 8)
+	struct perf_sample *e = s->sample;
+	if (!perf_sample_parse(header, s->has_memory, e))
 		return;
+	if (e->has_memory && s->leaves_only) {
+		e->has_memory = false;
+		e->user.end = STACK_END_BUDGET;
+	}
 	if (e->pid == 0 || (s->options.target == SAMPLE_PROCESS && e->pid != (uint32_t)s->options.pid))
 		return;
-	struct record_stack kernel, user;
-	split_chain(e->ips, e->n, &kernel, &user);
 	struct record_sample r = {
 		.type = RECORD_SAMPLE,
 		.window = s->window,
-		.time_ns = e->time,
-		.kernel = put_stack(s, &kernel),
-		.user = put_stack(s, &user),
+		.time_ns = e->time_ns,
+		.kernel = put_stack(s, &e->kernel),
+		.user = put_stack(s, &e->user),
 		.weight = e->period,
 		.tgid = e->pid,
 		.tid = e->tid,
 		.image = s->images[e->pid % N_NAMES] + 1,
 		.cpu = e->cpu,
 	};
-	if (kernel.n_frames == SAMPLER_DEPTH)
+	if (e->kernel.n_frames == SAMPLER_DEPTH_FP)
 		r.flags |= SAMPLE_KERNEL_CUT;
-	if (user.n_frames == SAMPLER_DEPTH)
-		r.flags |= SAMPLE_USER_CUT;
+	if (e->has_memory)
+		r.flags |= SAMPLE_HAS_MEMORY;
 	memcpy(r.comm, thread_comm(s, e->tid), sizeof(r.comm));
-	s->sink.sample(s->sink.arg, &r);
+	s->n_memory += e->has_memory;
+	s->sink.sample(s->sink.arg, &r, e->has_memory ? &e->memory : NULL);
 }
 
 static void put_comm(struct perf_sampler *s, const struct perf_event_header *header)
@@ -424,6 +437,13 @@ static void put_comm(struct perf_sampler *s, const struct perf_event_header *hea
 	memcpy(name->comm, e->comm, n < SAMPLER_COMM ? n : SAMPLER_COMM - 1);
 	if (header->misc & PERF_RECORD_MISC_COMM_EXEC)
 		s->images[e->pid % N_NAMES]++;
+}
+
+static void put_change(struct perf_sampler *s, const struct perf_event_header *header)
+{
+	struct map_event e;
+	if (map_event_parse(header, PERF_SAMPLE_TRAILER, &e))
+		s->sink.changed(s->sink.arg, &e);
 }
 
 static void put_task(struct perf_sampler *s, const struct perf_event_header *header)
@@ -452,6 +472,10 @@ static void put_record(void *arg, const struct perf_event_header *header)
 		break;
 	case PERF_RECORD_COMM:
 		put_comm(s, header);
+		put_change(s, header);
+		break;
+	case PERF_RECORD_MMAP2:
+		put_change(s, header);
 		break;
 	case PERF_RECORD_FORK:
 	case PERF_RECORD_EXIT:
@@ -487,11 +511,43 @@ void perf_sampler_set_window(struct perf_sampler *s, uint32_t window)
 	s->window = window;
 }
 
+/* Those of threads created from now on inherit it; others keep theirs. */
+void perf_sampler_set_rate(struct perf_sampler *s, uint32_t rate_hz)
+{
+	uint64_t period = 1000000000ull / rate_hz;
+	for (uint32_t i = 0; s->cpu_fds && i < s->n_cpus; i++)
+		(void)ioctl(s->cpu_fds[i], PERF_EVENT_IOC_PERIOD, &period);
+	for (uint32_t i = 0; i < s->followed.groups.n; i++)
+		for (uint32_t k = 0; k < s->followed.groups.data[i].n_fds; k++)
+			(void)ioctl(s->followed.groups.data[i].fds[k], PERF_EVENT_IOC_PERIOD, &period);
+	s->options.rate_hz = rate_hz;
+}
+
+void perf_sampler_set_walk(struct perf_sampler *s, bool walk)
+{
+	s->leaves_only = !walk;
+}
+
+uint64_t perf_sampler_kernel_memory(const struct perf_sampler *s)
+{
+	return (uint64_t)s->n_cpus * s->ring_size;
+}
+
 void perf_sampler_rescan(struct perf_sampler *s)
 {
 	/* What cannot be followed is counted; there is nobody to tell. */
 	if (!s->stopped && !s->whole_machine && s->options.target == SAMPLE_ALL)
 		(void)follow_existing(s);
+}
+
+enum sampler_unwind perf_sampler_unwind(const struct perf_sampler *s)
+{
+	return s->unwinder ? UNWIND_RECORDED : UNWIND_FP;
+}
+
+struct unwinder *perf_sampler_unwinder(const struct perf_sampler *s)
+{
+	return s->unwinder;
 }
 
 uint32_t perf_sampler_n_cpus(const struct perf_sampler *s)
@@ -512,6 +568,7 @@ bool perf_sampler_only_own(const struct perf_sampler *s)
 void perf_sampler_add_stats(const struct perf_sampler *s, struct sampler_stats *stats)
 {
 	stats->n_ring_full += s->n_lost;
+	stats->n_memory += s->n_memory;
 	stats->n_throttled += s->n_throttled;
 	stats->n_not_followed += s->n_not_followed;
 }

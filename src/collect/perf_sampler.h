@@ -7,7 +7,9 @@
  *                   sampler_rescan()
  *   a command       the same for one process, starting at its exec
  *
- * Every CPU has one ring. The kernel walks frame pointers for both sides. */
+ * Every CPU has one ring. The kernel walks its own side; of user code it copies
+ * registers and stack, which are walked here by unwind tables. Where it does not, it
+ * follows frame pointers. */
 #pragma once
 
 #include "collect/sampler.h"
@@ -24,7 +26,12 @@ int perf_sampler_fd(const struct perf_sampler *s);
 void perf_sampler_drain(struct perf_sampler *s);
 void perf_sampler_set_window(struct perf_sampler *s, uint32_t window);
 void perf_sampler_rescan(struct perf_sampler *s);
+void perf_sampler_set_rate(struct perf_sampler *s, uint32_t rate_hz);
+void perf_sampler_set_walk(struct perf_sampler *s, bool walk);
+uint64_t perf_sampler_kernel_memory(const struct perf_sampler *s);
 void perf_sampler_stop(struct perf_sampler *s);
+enum sampler_unwind perf_sampler_unwind(const struct perf_sampler *s);
+struct unwinder *perf_sampler_unwinder(const struct perf_sampler *s);
 uint32_t perf_sampler_n_cpus(const struct perf_sampler *s);
 bool perf_sampler_user_only(const struct perf_sampler *s);
 bool perf_sampler_only_own(const struct perf_sampler *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collect/process.h"
 
+#include "collect/process_table.h"
 #include "collect/service_name.h"
 #include "object/perfmap.h"
 
@@ -9,28 +10,11 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
-#define N_BUCKETS	1024u
 #define MAX_ENVIRON	((size_t)256 << 10)
 #define MAX_CGROUP	((size_t)64 << 10)
 #define MAPS_BUDGET	((size_t)4 << 20)
-#define SECOND		1000000000ll
 #define UNSEEN_NS	(60 * SECOND)
-#define MAPS_MAX_AGE_NS (120 * SECOND)
-/* Pauses before maps are read again after a miss, doubled when it did not help. */
-#define REREAD_LEAF_NS	     (SECOND / 50)
-#define REREAD_LEAF_MAX_NS   (5 * SECOND)
-#define REREAD_CALLER_NS     (1 * SECOND)
-#define REREAD_CALLER_MAX_NS (60 * SECOND)
 #define PERFMAP_RETRY_NS     (1 * SECOND)
-
-struct process_table {
-	uint32_t max;
-	const char *own_service;
-	struct binary_table *binaries;
-	struct membudget budget; /* of the mappings */
-	struct process_table_stats stats;
-	struct process *buckets[N_BUCKETS];
-};
 
 struct process_table *process_table_new(uint32_t max, const char *own_service, struct binary_table *binaries)
 {
@@ -44,11 +28,10 @@ struct process_table *process_table_new(uint32_t max, const char *own_service, s
 	return t;
 }
 
-static void forget_maps(struct process_table *t, struct process *p)
+void process_table_set_unwinder(struct process_table *t, struct unwinder *u, bool eagerly)
 {
-	for (uint32_t i = 0; i < p->maps.n; i++)
-		binary_unref(p->maps.data[i].binary);
-	vec_done(&t->budget, &p->maps);
+	t->unwinder = u;
+	t->is_eager = eagerly;
 }
 
 struct process *process_ref(struct process *p)
@@ -78,7 +61,8 @@ static void drop(struct process_table *t, struct process **link)
 	p->next = NULL;
 	t->stats.n--;
 	/* Mappings are only looked up through the table. */
-	forget_maps(t, p);
+	unwinder_withdraw(t->unwinder, p);
+	process_maps_forget(t, p);
 	process_unref(p);
 }
 
@@ -86,7 +70,7 @@ void process_table_free(struct process_table **t)
 {
 	if (!*t)
 		return;
-	for (uint32_t i = 0; i < N_BUCKETS; i++)
+	for (uint32_t i = 0; i < PROCESS_BUCKETS; i++)
 		while ((*t)->buckets[i])
 			drop(*t, &(*t)->buckets[i]);
 	free(*t);
@@ -95,7 +79,7 @@ void process_table_free(struct process_table **t)
 
 static void drop_unseen(struct process_table *t, int64_t before_ns)
 {
-	for (uint32_t i = 0; i < N_BUCKETS; i++) {
+	for (uint32_t i = 0; i < PROCESS_BUCKETS; i++) {
 		for (struct process **link = &t->buckets[i]; *link;) {
 			if ((*link)->seen_ns < before_ns)
 				drop(t, link);
@@ -109,7 +93,7 @@ static void drop_unseen(struct process_table *t, int64_t before_ns)
 static void evict_oldest(struct process_table *t)
 {
 	struct process **oldest = NULL;
-	for (uint32_t i = 0; i < N_BUCKETS; i++)
+	for (uint32_t i = 0; i < PROCESS_BUCKETS; i++)
 		for (struct process **link = &t->buckets[i]; *link; link = &(*link)->next)
 			if (!oldest || (*link)->seen_ns < (*oldest)->seen_ns)
 				oldest = link;
@@ -119,67 +103,7 @@ static void evict_oldest(struct process_table *t)
 	}
 }
 
-static enum map_kind map_kind_of(const struct proc_map *m)
-{
-	if (slice_eq(m->path, slice_str("[vdso]")))
-		return MAP_VDSO;
-	return m->inode ? MAP_FILE : MAP_CODE;
-}
-
-struct maps_reader {
-	struct process_table *t;
-	struct process *p;
-};
-
-static int put_map(void *arg, const struct proc_map *m)
-{
-	struct maps_reader *r = arg;
-	if (!m->executable || slice_eq(m->path, slice_str("[vsyscall]")))
-		return 0;
-	if (r->p->maps.n >= PROCESS_MAX_MAPS)
-		return -E2BIG;
-	int e = vec_reserve(&r->t->budget, &r->p->maps, 1);
-	if (e < 0)
-		return e;
-	r->p->maps.data[r->p->maps.n++] = (struct process_map){
-		.start = m->start,
-		.end = m->end,
-		.offset = m->offset,
-		.device = makedev(m->dev_major, m->dev_minor),
-		.inode = m->inode,
-		.kind = map_kind_of(m),
-	};
-	return 0;
-}
-
-/* Reads the executable mappings; what is over a limit is left out, so its
- * frames stay without a name. -errno: it cannot be read. */
-static int read_maps(struct process_table *t, struct process *p, int64_t now_ns)
-{
-	char path[64];
-	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)p->pid);
-	_cleanup_(close_fd)
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	p->maps_read_ns = now_ns;
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	struct process old = { .maps.data = p->maps.data, .maps.n = p->maps.n, .maps.cap = p->maps.cap };
-	p->maps.data = NULL;
-	p->maps.n = p->maps.cap = 0;
-	struct maps_reader reader = { t, p };
-	int r = proc_maps_walk(fd, (struct proc_map_sink){ put_map, &reader });
-	if (p->maps.n == 0 && old.maps.n) {
-		/* Exiting: the memory is gone, the samples are not. */
-		p->maps.data = old.maps.data;
-		p->maps.n = old.maps.n;
-		p->maps.cap = old.maps.cap;
-		return -ESRCH;
-	}
-	forget_maps(t, &old);
-	return r == -E2BIG || r == -ENOBUFS ? 0 : r;
-}
-
-static bool read_start_time(pid_t pid, uint64_t *ret)
+bool process_start_time(pid_t pid, uint64_t *ret)
 {
 	_cleanup_(buf_done)
 	struct buf stat = buf_of(8192);
@@ -235,16 +159,24 @@ static struct process *look_at(struct process_table *t, const struct record_samp
 	p->serial = serial_next();
 	p->is_kthread = s->flags & SAMPLE_KTHREAD;
 	p->perfmap_fd = -1;
-	p->leaf_wait_ns = REREAD_LEAF_NS;
-	p->caller_wait_ns = REREAD_CALLER_NS;
+	process_maps_init(p);
 	t->stats.n_read++;
-	p->is_gone = !read_start_time(p->pid, &p->start_time);
+	p->is_gone = !process_start_time(p->pid, &p->start_time);
+	/* The sample is older than the program that runs now. */
+	int64_t exec_ns = process_last_exec(t, p->pid);
+	if (exec_ns > (int64_t)s->time_ns) {
+		p->is_gone = true;
+		p->gone_until_ns = exec_ns;
+	}
 	if (!p->is_gone && !p->is_kthread)
-		p->is_gone = read_maps(t, p, now_ns) < 0 || p->maps.n == 0;
+		p->is_gone = process_maps_read(t, p, now_ns) < 0 || p->maps.n == 0;
 	t->stats.n_gone += p->is_gone;
+	if (t->is_eager && !p->is_gone)
+		process_maps_load(t, p, now_ns);
 	read_comm(p, s);
 	if (read_service(t, p) < 0) {
-		forget_maps(t, p);
+		unwinder_withdraw(t->unwinder, p);
+		process_maps_forget(t, p);
 		process_unref(p);
 		return NULL;
 	}
@@ -255,12 +187,14 @@ static struct process *look_at(struct process_table *t, const struct record_samp
  * process exits has no image any more. */
 static bool is_same(const struct process *p, const struct record_sample *s)
 {
+	if (p->gone_until_ns && (int64_t)s->time_ns >= p->gone_until_ns)
+		return false;
 	return p->image == s->image || s->image == 0;
 }
 
 struct process *process_get(struct process_table *t, const struct record_sample *s, int64_t now_ns)
 {
-	struct process **bucket = &t->buckets[s->tgid % N_BUCKETS], **link = bucket;
+	struct process **bucket = &t->buckets[s->tgid % PROCESS_BUCKETS], **link = bucket;
 	while (*link && (*link)->pid != (pid_t)s->tgid)
 		link = &(*link)->next;
 	if (*link && is_same(*link, s)) {
@@ -281,71 +215,6 @@ struct process *process_get(struct process_table *t, const struct record_sample 
 	return p;
 }
 
-static struct process_map *search(const struct process *p, uint64_t addr)
-{
-	uint32_t low = 0, high = p->maps.n;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		struct process_map *m = &p->maps.data[middle];
-		if (addr < m->start)
-			high = middle;
-		else if (addr >= m->end)
-			low = middle + 1;
-		else
-			return m;
-	}
-	return NULL;
-}
-
-static bool reread_due(const struct process *p, bool is_leaf, int64_t now_ns)
-{
-	int64_t wait = is_leaf ? p->leaf_wait_ns : p->caller_wait_ns;
-	return !p->is_gone && now_ns - p->maps_read_ns >= wait;
-}
-
-/* The pid may belong to somebody else by now. */
-static bool is_alive(const struct process *p)
-{
-	uint64_t start_time;
-	return read_start_time(p->pid, &start_time) && start_time == p->start_time;
-}
-
-static struct process_map *search_again(struct process_table *t, struct process *p, uint64_t addr, bool is_leaf,
-					int64_t now_ns)
-{
-	int64_t *wait = is_leaf ? &p->leaf_wait_ns : &p->caller_wait_ns;
-	int64_t shortest = is_leaf ? REREAD_LEAF_NS : REREAD_CALLER_NS;
-	int64_t longest = is_leaf ? REREAD_LEAF_MAX_NS : REREAD_CALLER_MAX_NS;
-	p->maps_read_ns = now_ns;
-	if (!is_alive(p) || read_maps(t, p, now_ns) < 0)
-		return search(p, addr);
-	struct process_map *m = search(p, addr);
-	/* Broken stacks hold numbers that are no code: ask less and less often. */
-	*wait = m ? shortest : 2 * *wait;
-	if (*wait > longest)
-		*wait = longest;
-	return m;
-}
-
-const struct process_map *process_find_map(struct process_table *t, struct process *p, uint64_t addr, bool is_leaf,
-					   int64_t now_ns)
-{
-	struct process_map *m = search(p, addr);
-	bool is_old = !p->is_gone && now_ns - p->maps_read_ns > MAPS_MAX_AGE_NS;
-	if (is_old || (!m && reread_due(p, is_leaf, now_ns)))
-		m = search_again(t, p, addr, is_leaf, now_ns);
-	if (!m)
-		return NULL;
-	struct mapped_file file = { m->start, m->end, m->device, m->inode };
-	if (m->kind == MAP_FILE && !m->binary)
-		m->binary = binary_get(t->binaries, p->pid, &file, now_ns);
-	else if (m->kind == MAP_FILE)
-		binary_renew(t->binaries, &m->binary, p->pid, &file, now_ns);
-	else if (m->kind == MAP_VDSO && !m->binary)
-		m->binary = binary_get_vdso(t->binaries);
-	return m;
-}
-
 int process_perfmap(struct process *p, int64_t now_ns)
 {
 	uint64_t size;
@@ -357,6 +226,13 @@ int process_perfmap(struct process *p, int64_t now_ns)
 	if (perfmap_open(p->pid, &p->perfmap_fd, &size, NULL) < 0)
 		p->perfmap_fd = -1;
 	return p->perfmap_fd;
+}
+
+void process_table_limit(struct process_table *t, uint32_t max)
+{
+	t->max = max;
+	while (t->stats.n > t->max)
+		evict_oldest(t);
 }
 
 void process_table_end_window(struct process_table *t, int64_t now_ns)

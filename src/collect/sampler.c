@@ -120,6 +120,27 @@ void sampler_rescan(struct sampler *s)
 		perf_sampler_rescan(s->perf);
 }
 
+void sampler_set_rate(struct sampler *s, uint32_t rate_hz)
+{
+	if (s->bpf)
+		bpf_sampler_set_rate(s->bpf, rate_hz);
+	else
+		perf_sampler_set_rate(s->perf, rate_hz);
+}
+
+void sampler_set_walk(struct sampler *s, bool walk)
+{
+	if (s->bpf)
+		bpf_sampler_set_walk(s->bpf, walk);
+	else
+		perf_sampler_set_walk(s->perf, walk);
+}
+
+uint64_t sampler_kernel_memory(const struct sampler *s)
+{
+	return s->bpf ? bpf_sampler_kernel_memory(s->bpf) : perf_sampler_kernel_memory(s->perf);
+}
+
 void sampler_stop(struct sampler *s)
 {
 	if (s->bpf)
@@ -140,6 +161,27 @@ const char *sampler_source(const struct sampler *s)
 const char *sampler_downgrade(const struct sampler *s)
 {
 	return s->bpf ? "" : s->no_bpf.text;
+}
+
+enum sampler_unwind sampler_unwind(const struct sampler *s)
+{
+	return s->bpf ? bpf_sampler_unwind(s->bpf) : perf_sampler_unwind(s->perf);
+}
+
+const char *sampler_unwind_name(enum sampler_unwind u)
+{
+	static const char *const names[N_SAMPLER_UNWINDS] = {
+		[UNWIND_LOOP] = "tables",
+		[UNWIND_TAIL] = "tables:tail-calls",
+		[UNWIND_FP] = "frame-pointers",
+		[UNWIND_RECORDED] = "recorded",
+	};
+	return names[u];
+}
+
+struct unwinder *sampler_unwinder(const struct sampler *s)
+{
+	return s->bpf ? bpf_sampler_unwinder(s->bpf) : perf_sampler_unwinder(s->perf);
 }
 
 uint32_t sampler_n_cpus(const struct sampler *s)
@@ -165,6 +207,21 @@ struct sampler_stats sampler_stats(const struct sampler *s)
 	else
 		perf_sampler_add_stats(s->perf, &stats);
 	return stats;
+}
+
+uint64_t sampler_time(const uint64_t times[static SAMPLER_TIMES], double share)
+{
+	uint64_t n = 0, below = 0;
+	for (int i = 0; i < SAMPLER_TIMES; i++)
+		n += times[i];
+	for (int i = 0; i < SAMPLER_TIMES && n; i++) {
+		below += times[i];
+		if ((double)below >= share * (double)n)
+			return i < SAMPLER_FINE_TIMES ? (uint64_t)(i + 1) * 256
+						      : SAMPLER_FINE_TIMES * 256 +
+								(uint64_t)(i + 1 - SAMPLER_FINE_TIMES) * 2048;
+	}
+	return 0;
 }
 
 /* A CPU runs between 0.4 and 10 GHz: anything else is a short window's noise. */

@@ -4,7 +4,7 @@
  *   strings     interned bytes
  *   functions   { name, system_name, file, start_line }
  *   mappings    { start, limit, offset, path, build_id, flags }
- *   frames      { function, mapping, line, address, kind, confidence, flags }
+ *   frames      { function, mapping, line, address, kind, found, flags }
  *   nodes       { parent, frame }     parent < child: the call tree in
  *                                     topological order
  *
@@ -70,6 +70,13 @@ enum frame_kind {
 	FRAME_SYNTHETIC, /* put there by wick: a grouping label, "[process gone]" */
 };
 
+enum frame_found {
+#define FOUND(id, name, text) FRAME_FOUND_##id,
+#include "model/found.def"
+#undef FOUND
+	N_FRAME_FOUNDS
+};
+
 enum frame_flags {
 	FRAME_INLINED = 1 << 0,	  /* into the frame of its parent node; same address */
 	FRAME_IS_FOLDED = 1 << 1, /* pprof Location.is_folded */
@@ -80,7 +87,7 @@ struct frame {
 	struct mapping_id mapping;
 	uint64_t address;
 	uint32_t line;
-	uint8_t kind, confidence, flags, pad;
+	uint8_t kind, found, flags, pad; /* found: enum frame_found */
 	uint32_t column;
 	uint32_t pad2;
 };

@@ -9,13 +9,19 @@
 #define PREFIX "wick.window "
 
 static const char *const names[N_LOSSES] = {
-#define LOSS(name, text) #name,
+#define LOSS(name, missing, text) #name,
 #include "model/loss.def"
 #undef LOSS
 };
 
 static const char *const texts[N_LOSSES] = {
-#define LOSS(name, text) text,
+#define LOSS(name, missing, text) text,
+#include "model/loss.def"
+#undef LOSS
+};
+
+static const bool are_missing[N_LOSSES] = {
+#define LOSS(name, missing, text) missing,
 #include "model/loss.def"
 #undef LOSS
 };
@@ -30,10 +36,17 @@ const char *loss_text(enum loss l)
 	return texts[l];
 }
 
+bool loss_is_missing(enum loss l)
+{
+	return are_missing[l];
+}
+
 void window_info_format(const struct window_info *w, struct buf *out)
 {
-	buf_printf(out, PREFIX "source=%s cpus=%" PRIu32 " rate_hz=%" PRIu32 " samples=%" PRIu64, w->source, w->n_cpus,
-		   w->rate_hz, w->n_samples);
+	buf_printf(out, PREFIX "source=%s", w->source);
+	if (w->unwind[0])
+		buf_printf(out, " unwind=%s", w->unwind);
+	buf_printf(out, " cpus=%" PRIu32 " rate_hz=%" PRIu32 " samples=%" PRIu64, w->n_cpus, w->rate_hz, w->n_samples);
 	for (int i = 0; i < N_LOSSES; i++)
 		if (w->lost[i])
 			buf_printf(out, " %s=%" PRIu64, names[i], w->lost[i]);
@@ -53,12 +66,21 @@ static bool parse_u64(struct slice s, uint64_t *ret)
 	return true;
 }
 
+static void keep_word(struct slice value, char *to, size_t size)
+{
+	size_t n = value.size < size - 1 ? value.size : size - 1;
+	memcpy(to, value.data, n);
+	to[n] = 0;
+}
+
 static void take_pair(struct window_info *w, struct slice key, struct slice value)
 {
 	if (slice_eq(key, slice_str("source"))) {
-		size_t n = value.size < sizeof(w->source) - 1 ? value.size : sizeof(w->source) - 1;
-		memcpy(w->source, value.data, n);
-		w->source[n] = 0;
+		keep_word(value, w->source, sizeof(w->source));
+		return;
+	}
+	if (slice_eq(key, slice_str("unwind"))) {
+		keep_word(value, w->unwind, sizeof(w->unwind));
 		return;
 	}
 	uint64_t v;
@@ -99,6 +121,8 @@ void window_info_add(struct window_info *dst, const struct window_info *src)
 {
 	if (!dst->source[0])
 		memcpy(dst->source, src->source, sizeof(dst->source));
+	if (!dst->unwind[0])
+		memcpy(dst->unwind, src->unwind, sizeof(dst->unwind));
 	if (src->n_cpus > dst->n_cpus)
 		dst->n_cpus = src->n_cpus;
 	if (src->rate_hz > dst->rate_hz)

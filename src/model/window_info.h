@@ -2,7 +2,7 @@
 /* window_info.h: how a window was taken, carried as one pprof comment so that
  * it survives files, merges and other tools:
  *
- *   wick.window source=bpf:cpu-clock cpus=2 rate_hz=100 samples=1999 ring_full=3
+ *   wick.window source=bpf:cpu-clock unwind=tables cpus=2 rate_hz=100 samples=1999 ring_full=3
  *
  * Unknown keys are skipped; absent counters are 0. */
 #pragma once
@@ -11,7 +11,7 @@
 #include "base/slice.h"
 
 enum loss {
-#define LOSS(name, text) LOSS_##name,
+#define LOSS(name, missing, text) LOSS_##name,
 #include "model/loss.def"
 #undef LOSS
 	N_LOSSES
@@ -19,6 +19,7 @@ enum loss {
 
 struct window_info {
 	char source[32]; /* "bpf:cycles", "bpf:cpu-clock", "perf:cpu-clock" ... */
+	char unwind[32]; /* how user stacks were walked: "tables", "frame-pointers" ...; "" = unknown */
 	uint32_t n_cpus; /* online CPUs of the host; 0 = unknown */
 	uint32_t rate_hz;
 	uint64_t n_samples;
@@ -27,6 +28,7 @@ struct window_info {
 
 const char *loss_name(enum loss l); /* "ring_full" */
 const char *loss_text(enum loss l);
+bool loss_is_missing(enum loss l); /* the sample itself, not only its stack */
 
 void window_info_format(const struct window_info *w, struct buf *out);
 /* False when `comment` is not a window line. */

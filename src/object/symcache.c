@@ -221,6 +221,16 @@ bool symcache_find(struct symcache *c, uint64_t object, uint64_t addr, struct sy
 	return true;
 }
 
+void symcache_clear(struct symcache *c)
+{
+	struct generation *both[] = { &c->young, &c->old };
+	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
+		c->stats.n_evictions += both[i]->n;
+		generation_reset(both[i], c->block_size);
+		(void)madvise(both[i]->block, c->block_size, MADV_DONTNEED);
+	}
+}
+
 void symcache_put(struct symcache *c, uint64_t object, const struct symrange *range)
 {
 	if (generation_add(c, &c->young, object, range))

@@ -38,6 +38,9 @@ void symcache_free(struct symcache **c); /* for _cleanup_ */
  * symcache_find or symcache_put. */
 bool symcache_find(struct symcache *c, uint64_t object, uint64_t addr, struct symrange *ret);
 
+/* Gives all ranges and their memory back. */
+void symcache_clear(struct symcache *c);
+
 /* Adds a range; one that starts at the same address is replaced. Names over
  * SYMBOL_NAME_MAX are cut. */
 void symcache_put(struct symcache *c, uint64_t object, const struct symrange *range);

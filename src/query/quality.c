@@ -7,8 +7,7 @@ static void add_losses(struct quality *q, const struct losses *l)
 {
 	for (int i = 0; i < N_LOSSES; i++) {
 		q->lost[i] = u64_add_saturating(q->lost[i], l->n[i]);
-		bool incomplete = i == LOSS_truncated || i == LOSS_stack_error;
-		uint64_t *sum = incomplete ? &q->truncated : &q->lost_total;
+		uint64_t *sum = loss_is_missing((enum loss)i) ? &q->lost_total : &q->truncated;
 		*sum = u64_add_saturating(*sum, l->n[i]);
 	}
 }

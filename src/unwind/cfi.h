@@ -16,7 +16,7 @@
 
 #include "object/elf.h"
 #include "object/filewin.h"
-#include "unwind/rule.h"
+#include "bpf/rule.h"
 
 /* What one CIE says that its FDEs need. */
 struct cfi_cie {

@@ -1,60 +1,195 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unwind/table.h"
 
-#include "base/u64map.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
-#define PAGE_SIZE     ((uint64_t)1 << UNWIND_PAGE_BITS)
+#define PAGE_SIZE     ((uint64_t)1 << ROW_PAGE_BITS)
 #define PADDING_MAX   15
 #define FUNCTIONS_MAX (8u << 20)
-#define ROWS_MAX      (32u << 20)
+#define PAGES_MAX     (1u << 16)
+
+enum source { EH_FRAME, DEBUG_FRAME, N_SOURCES };
 
 struct function {
-	uint32_t start; /* from the table's base */
-	uint32_t off;	/* of its FDE in the section */
+	uint32_t start; /* offset in the file */
+	uint32_t source : 2;
+	uint32_t off : 30; /* of its FDE, in the section */
 };
+#define OFF_MAX ((1u << 30) - 1)
 
 struct builder {
+	const struct elf *elf;
 	struct unwind_table *t;
-	struct cfi *cfi;
-	struct function *functions;
-	uint32_t n_functions, functions_cap;
-	struct u64map rule_ids; /* by hash -> index + 1 */
-	uint64_t lowest, highest;
-	uint64_t done_to; /* rows up to here are written */
+	struct pool *pool;
+	struct cfi *cfi[N_SOURCES]; /* NULL: the binary has none */
+	VEC(struct function) functions;
+	VEC(struct pool_row) rows; /* of the page at hand */
+	uint32_t page;		   /* its number */
+	uint64_t done_to;	   /* rows up to this offset are written */
+	uint64_t bias;		   /* from offset to virtual address, in the function at hand */
 	uint16_t last_rule;
-	uint32_t n_bad; /* entries that could not be read */
+	uint16_t gap;
 };
 
-/* Where the image starts in its own address space. */
-static uint64_t image_base(const struct elf *e)
+/* Where code of a virtual address lies in the file. */
+static bool file_offset(const struct elf *e, uint64_t vaddr, uint64_t *ret)
 {
-	uint64_t base = UINT64_MAX;
-	for (uint32_t i = 0; i < e->n_loads; i++)
-		if (e->loads[i].executable && e->loads[i].vaddr < base)
-			base = e->loads[i].vaddr;
-	return base & ~(PAGE_SIZE - 1);
+	for (uint32_t i = 0; i < e->n_loads; i++) {
+		const struct elf_load *load = &e->loads[i];
+		if (!load->executable || vaddr < load->vaddr || vaddr - load->vaddr >= load->file_size)
+			continue;
+		*ret = vaddr - load->vaddr + load->file_off;
+		return true;
+	}
+	return false;
 }
 
-static int add_function(struct builder *b, uint64_t start, uint64_t off)
+/* ---- pages --------------------------------------------------------------- */
+
+static int reserve_pages(struct builder *b, uint32_t n)
 {
-	uint64_t base = b->t->base;
-	/* Discarded functions of old linkers start at 0. */
-	if (start < base) {
+	struct unwind_table *t = b->t;
+	return n <= t->pages_cap
+		       ? 0
+		       : vec_grow(t->budget, (void **)&t->pages, &t->pages_cap, n, PAGES_MAX, sizeof(*t->pages));
+}
+
+/* Heads: how many rows stand before each 4 KiB of the page, and in it. */
+static void write_heads(const struct builder *b, uint32_t *heads)
+{
+	uint32_t i = 0;
+	for (uint32_t h = 0; h < ROW_HEADS; h++) {
+		uint32_t before = i;
+		while (i < b->rows.n && b->rows.data[i].low >> ROW_HEAD_BITS == h)
+			i++;
+		heads[h] = before | (i - before) << 16;
+	}
+}
+
+static int write_page(struct builder *b, struct unwind_page *ret)
+{
+	uint32_t n_words = ROW_HEADS + b->rows.n, word;
+	int r = pool_alloc(b->pool, n_words, &word);
+	if (r < 0)
+		return r;
+	uint32_t *words = pool_words(b->pool, word, n_words);
+	if (!words) {
+		pool_free(b->pool, word, n_words);
+		return -ENOMEM;
+	}
+	write_heads(b, words);
+	memcpy(words + ROW_HEADS, b->rows.data, b->rows.n * sizeof(b->rows.data[0]));
+	*ret = (struct unwind_page){ word, n_words };
+	return 0;
+}
+
+/* The page at hand is complete. */
+static int end_page(struct builder *b)
+{
+	struct unwind_table *t = b->t;
+	struct unwind_page page = { 0 };
+	bool is_gap = b->rows.n == 0 || (b->rows.n == 1 && b->rows.data[0].rule == b->gap);
+	int r = reserve_pages(b, b->page + 1);
+	/* "rows before" has 16 bits. */
+	if (r == 0 && b->rows.n > UINT16_MAX)
+		t->n_malformed++;
+	else if (r == 0 && !is_gap)
+		r = write_page(b, &page);
+	if (r < 0)
+		return r;
+	t->pages[b->page] = page;
+	t->in_pool.n_pages = b->page + 1;
+	t->n_rows += b->rows.n;
+	b->rows.n = 0;
+	b->page++;
+	return 0;
+}
+
+static int push_row(struct builder *b, uint16_t low, uint16_t rule)
+{
+	int r = vec_reserve(b->t->budget, &b->rows, 1);
+	if (r == 0)
+		b->rows.data[b->rows.n++] = (struct pool_row){ low, rule };
+	return r;
+}
+
+/* Ends the pages before that of `off`. Every page begins with the row that
+ * holds at its start. */
+static int go_to_page(struct builder *b, uint32_t off)
+{
+	uint32_t page = off >> ROW_PAGE_BITS;
+	int r = page < PAGES_MAX ? 0 : -E2BIG;
+	while (r == 0 && b->page < page) {
+		r = end_page(b);
+		if (r == 0 && (b->page < page || off & (PAGE_SIZE - 1)))
+			r = push_row(b, 0, b->last_rule);
+	}
+	return r;
+}
+
+/* `arg` is the builder; rows come by rising start, a virtual address. */
+static int put_row(void *arg, uint64_t start, const struct unwind_rule *rule)
+{
+	struct builder *b = arg;
+	if (start - b->bias > UINT32_MAX)
+		return -E2BIG;
+	uint32_t off = (uint32_t)(start - b->bias);
+	uint16_t id = pool_rule(b->pool, rule);
+	if (id == b->last_rule)
+		return 0;
+	int r = go_to_page(b, off);
+	if (r == 0 && b->page == 0 && b->rows.n == 0 && off)
+		r = push_row(b, 0, b->gap);
+	if (r == 0)
+		r = push_row(b, (uint16_t)off, id);
+	if (r < 0)
+		return r;
+	b->t->n_unsupported += rule->cfa == RULE_UNSUPPORTED;
+	b->last_rule = id;
+	return 0;
+}
+
+static int put_gap(struct builder *b, uint64_t off)
+{
+	static const struct unwind_rule gap = { .cfa = RULE_GAP };
+	return put_row(b, off + b->bias, &gap);
+}
+
+/* The pages' words become the table of them that the programs read. */
+static int write_table(struct builder *b)
+{
+	struct unwind_table *t = b->t;
+	int r = b->rows.n ? end_page(b) : 0;
+	if (r < 0 || t->in_pool.n_pages == 0)
+		return r < 0 ? r : -ENOENT;
+	r = pool_alloc(b->pool, t->in_pool.n_pages, &t->in_pool.pages);
+	uint32_t *words = r < 0 ? NULL : pool_words(b->pool, t->in_pool.pages, t->in_pool.n_pages);
+	if (!words)
+		return r < 0 ? r : -ENOMEM;
+	for (uint32_t i = 0; i < t->in_pool.n_pages; i++)
+		words[i] = t->pages[i].word;
+	return 0;
+}
+
+/* ---- functions ----------------------------------------------------------- */
+
+/* Discarded functions, which old linkers leave at 0, lie in no code. */
+static int add_function(struct builder *b, enum source source, const struct cfi_fde *fde, uint64_t off)
+{
+	uint64_t start, last;
+	if (!file_offset(b->elf, fde->start, &start) || !file_offset(b->elf, fde->end - 1, &last) ||
+	    last - start != fde->end - 1 - fde->start) {
 		b->t->n_malformed++;
 		return 0;
 	}
-	if (start - base > UINT32_MAX || off > UINT32_MAX)
+	if (start > UINT32_MAX || off > OFF_MAX || b->functions.n == FUNCTIONS_MAX)
 		return -E2BIG;
-	int r = b->n_functions < b->functions_cap ? 0
-						  : vec_grow(b->t->budget, (void **)&b->functions, &b->functions_cap,
-							     b->n_functions + 1, FUNCTIONS_MAX, sizeof(*b->functions));
+	int r = vec_reserve(b->t->budget, &b->functions, 1);
 	if (r == 0)
-		b->functions[b->n_functions++] = (struct function){ (uint32_t)(start - base), (uint32_t)off };
+		b->functions.data[b->functions.n++] =
+			(struct function){ (uint32_t)start, source, (uint32_t)off & OFF_MAX };
 	return r;
 }
 
@@ -63,100 +198,38 @@ static int compare_function(const void *a, const void *b)
 	const struct function *x = a, *y = b;
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
+	if (x->source != y->source)
+		return x->source < y->source ? -1 : 1;
 	return x->off < y->off ? -1 : x->off > y->off;
 }
 
 /* First pass. */
-static int list_functions(struct builder *b)
+static int list_functions(struct builder *b, enum source source)
 {
 	uint64_t off = 0;
-	bool sorted = true;
 	for (;;) {
 		struct cfi_fde fde;
 		uint64_t at = off;
-		int r = cfi_next(b->cfi, &off, &fde);
+		int r = cfi_next(b->cfi[source], &off, &fde);
 		if (r == -ENODATA)
-			break;
+			return 0;
 		if (r == -EBADMSG)
 			b->t->n_malformed++;
 		else if (r < 0)
 			return r;
-		if (r != 1 || fde.start == fde.end)
-			continue;
-		uint32_t n = b->n_functions;
-		r = add_function(b, fde.start, at);
-		if (r < 0)
+		if (r == 1 && fde.start != fde.end && (r = add_function(b, source, &fde, at)) < 0)
 			return r;
-		sorted =
-			sorted && (n == b->n_functions || n == 0 || b->functions[n - 1].start <= b->functions[n].start);
 	}
-	if (!sorted)
-		qsort(b->functions, b->n_functions, sizeof(*b->functions), compare_function);
-	return 0;
 }
 
-static int rule_id(struct builder *b, const struct unwind_rule *rule, uint16_t *ret)
+static void sort_functions(struct builder *b)
 {
-	struct unwind_table *t = b->t;
-	for (uint64_t key = XXH3_64bits(rule, sizeof(*rule));; key++) {
-		uint32_t *id = u64map_put(&b->rule_ids, key);
-		if (!id)
-			return -ENOBUFS;
-		if (*id && memcmp(&t->rule[*id - 1], rule, sizeof(*rule)) != 0)
+	for (uint32_t i = 1; i < b->functions.n; i++) {
+		if (compare_function(&b->functions.data[i - 1], &b->functions.data[i]) <= 0)
 			continue;
-		if (*id == 0) {
-			int r = vec_grow(t->budget, (void **)&t->rule, &t->rule_cap, t->n_rules + 1, UNWIND_RULES_MAX,
-					 sizeof(*t->rule));
-			if (r < 0)
-				return r == -ENOBUFS && t->n_rules == UNWIND_RULES_MAX ? -E2BIG : r;
-			t->rule[t->n_rules++] = *rule;
-			*id = t->n_rules;
-		}
-		*ret = (uint16_t)(*id - 1);
-		return 0;
+		qsort(b->functions.data, b->functions.n, sizeof(b->functions.data[0]), compare_function);
+		return;
 	}
-}
-
-/* Pages up to that of `off` begin with the next row. */
-static int open_pages(struct unwind_table *t, uint32_t off)
-{
-	uint32_t n = (off >> UNWIND_PAGE_BITS) + 1;
-	int r = n + 1 <= t->page_cap
-			? 0
-			: vec_grow(t->budget, (void **)&t->page, &t->page_cap, n + 1, UINT32_MAX / 2, sizeof(*t->page));
-	while (r == 0 && t->n_pages < n)
-		t->page[t->n_pages++] = t->n_rows;
-	return r;
-}
-
-/* `arg` is the builder; rows come by rising start. */
-static int put_row(void *arg, uint64_t start, const struct unwind_rule *rule)
-{
-	struct builder *b = arg;
-	struct unwind_table *t = b->t;
-	uint16_t id;
-	if (start - t->base > UINT32_MAX)
-		return -E2BIG;
-	uint32_t off = (uint32_t)(start - t->base);
-	int r = rule_id(b, rule, &id);
-	if (r == 0 && t->n_rows && id == b->last_rule)
-		return 0;
-	if (r == 0)
-		r = open_pages(t, off);
-	if (r == 0 && t->n_rows == t->row_cap)
-		r = vec_grow(t->budget, (void **)&t->row, &t->row_cap, t->n_rows + 1, ROWS_MAX, sizeof(*t->row));
-	if (r < 0)
-		return r;
-	t->n_unsupported += rule->cfa == RULE_UNSUPPORTED;
-	t->row[t->n_rows++] = (struct unwind_row){ (uint16_t)off, id };
-	b->last_rule = id;
-	return 0;
-}
-
-static int put_gap(struct builder *b, uint64_t start)
-{
-	static const struct unwind_rule gap = { .cfa = RULE_GAP };
-	return put_row(b, start, &gap);
 }
 
 /* The rows of one function, unless it begins inside the last. Rows of a
@@ -164,99 +237,80 @@ static int put_gap(struct builder *b, uint64_t start)
 static int put_function(struct builder *b, const struct function *f)
 {
 	struct cfi_fde fde;
+	struct cfi *cfi = b->cfi[f->source];
 	uint64_t off = f->off;
-	int r = cfi_next(b->cfi, &off, &fde);
+	int r = cfi_next(cfi, &off, &fde);
 	if (r < 0)
 		return r;
-	if (r == 0 || fde.start < b->done_to) {
-		b->t->n_malformed++;
+	if (r == 0 || f->start < b->done_to) {
+		b->t->n_malformed += f->source == EH_FRAME || !b->cfi[EH_FRAME];
 		return 0;
 	}
-	if (b->t->n_rows && fde.start - b->done_to > PADDING_MAX) {
+	b->bias = fde.start - f->start;
+	if (f->start - b->done_to > PADDING_MAX) {
 		r = put_gap(b, b->done_to);
 		if (r < 0)
 			return r;
 	}
-	r = cfi_rows(b->cfi, &fde, (struct cfi_sink){ put_row, b });
+	r = cfi_rows(cfi, &fde, (struct cfi_sink){ put_row, b });
 	if (r == -EBADMSG) {
 		b->t->n_malformed++;
 		r = 0;
 	}
 	b->t->n_functions++;
-	b->done_to = fde.end;
+	b->done_to = fde.end - b->bias;
 	return r;
 }
 
 static int put_functions(struct builder *b)
 {
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < b->n_functions; i++)
-		r = put_function(b, &b->functions[i]);
-	if (r == 0 && b->done_to)
-		r = put_gap(b, b->done_to);
-	if (r == 0)
-		r = open_pages(b->t, b->t->n_pages ? (b->t->n_pages - 1) << UNWIND_PAGE_BITS : 0);
-	if (r == 0)
-		b->t->page[b->t->n_pages] = b->t->n_rows;
-	return r;
-}
-
-static int build(const struct elf *e, bool debug_frame, struct unwind_table *t)
-{
-	_cleanup_(cfi_done)
-	struct cfi cfi;
-	int r = cfi_init(&cfi, e, debug_frame);
-	if (r < 0) {
-		cfi = (struct cfi){ .entries.fd = -1, .cies.fd = -1 };
-		return r;
-	}
-	struct builder b = { .t = t, .cfi = &cfi };
-	u64map_init(&b.rule_ids, t->budget);
-	r = list_functions(&b);
-	if (r == 0)
-		r = put_functions(&b);
-	vec_free(t->budget, (void **)&b.functions, &b.functions_cap, sizeof(*b.functions));
-	u64map_done(&b.rule_ids);
-	return r;
-}
-
-int unwind_table_build(const struct elf *e, struct membudget *budget, struct unwind_table *ret)
-{
-	_cleanup_(unwind_table_done)
-	struct unwind_table t = { .base = image_base(e), .budget = budget };
-	int r = build(e, false, &t);
-	if (r == -ENOENT)
-		r = build(e, true, &t);
-	if (r < 0)
-		return r;
-	*ret = t;
-	t = (struct unwind_table){ .budget = budget };
-	return 0;
-}
-
-void unwind_table_done(struct unwind_table *t)
-{
-	vec_free(t->budget, (void **)&t->page, &t->page_cap, sizeof(*t->page));
-	vec_free(t->budget, (void **)&t->row, &t->row_cap, sizeof(*t->row));
-	vec_free(t->budget, (void **)&t->rule, &t->rule_cap, sizeof(*t->rule));
-	*t = (struct unwind_table){ .budget = t->budget };
-}
-
-const struct unwind_rule *unwind_table_find(const struct unwind_table *t, uint64_t pc)
-{
 	static const struct unwind_rule gap = { .cfa = RULE_GAP };
-	uint64_t page = (pc - t->base) >> UNWIND_PAGE_BITS;
-	if (pc < t->base || page >= t->n_pages)
-		return &gap;
-	uint32_t low = t->page[page], high = t->page[page + 1];
-	uint16_t off = (uint16_t)(pc - t->base);
-	/* The first row behind the pc. */
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (t->row[middle].low <= off)
-			low = middle + 1;
-		else
-			high = middle;
+	b->gap = b->last_rule = pool_rule(b->pool, &gap);
+	sort_functions(b);
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < b->functions.n; i++)
+		r = put_function(b, &b->functions.data[i]);
+	if (r == 0)
+		r = put_gap(b, b->done_to);
+	return r < 0 ? r : write_table(b);
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+int unwind_table_load(const struct elf *e, struct pool *pool, struct membudget *budget, struct unwind_table *ret)
+{
+	struct cfi cfi[N_SOURCES];
+	struct unwind_table t = { .budget = budget };
+	struct builder b = { .elf = e, .t = &t, .pool = pool };
+	int r = 0;
+	for (int i = 0; i < N_SOURCES && r == 0; i++) {
+		r = cfi_init(&cfi[i], e, i == DEBUG_FRAME);
+		if (r == 0) {
+			b.cfi[i] = &cfi[i];
+			r = list_functions(&b, (enum source)i);
+		} else if (r == -ENOENT) {
+			r = 0;
+		}
 	}
-	return low ? &t->rule[t->row[low - 1].rule] : &gap;
+	if (r == 0)
+		r = b.functions.n ? put_functions(&b) : -ENOENT;
+	for (int i = 0; i < N_SOURCES; i++)
+		if (b.cfi[i])
+			cfi_done(b.cfi[i]);
+	vec_done(budget, &b.functions);
+	vec_done(budget, &b.rows);
+	if (r < 0)
+		unwind_table_unload(&t, pool);
+	else
+		*ret = t;
+	return r;
+}
+
+void unwind_table_unload(struct unwind_table *t, struct pool *pool)
+{
+	for (uint32_t i = 0; i < t->in_pool.n_pages; i++)
+		pool_free(pool, t->pages[i].word, t->pages[i].n_words);
+	pool_free(pool, t->in_pool.pages, t->in_pool.n_pages);
+	vec_free(t->budget, (void **)&t->pages, &t->pages_cap, sizeof(*t->pages));
+	*t = (struct unwind_table){ .budget = t->budget };
 }

@@ -3,17 +3,33 @@
 #include "unwind/table.h"
 #include "unit.h"
 
+#include "unwind/replay.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
+/* One binary, seen at the offsets of its file. */
 struct binary {
 	int fd;
 	struct elf elf;
+	struct pool *pool;
 	struct unwind_table table;
+	struct replay view;
 };
+
+static void see(struct binary *b)
+{
+	uint32_t slot = pool_new_slot(b->pool), word;
+	assert_true(slot >= TABLE_FIRST);
+	pool_set_table(b->pool, slot, &b->table.in_pool);
+	struct pool_mapping m = { .end = UINT64_MAX >> 1, .slot = slot };
+	assert_int_equal(pool_alloc(b->pool, sizeof(m) / 4, &word), 0);
+	memcpy(pool_words(b->pool, word, sizeof(m) / 4), &m, sizeof(m));
+	b->view = (struct replay){ .pool = b->pool, .list = word, .n_mappings = 1 };
+}
 
 static void open_binary(struct binary *b, const char *path)
 {
@@ -22,13 +38,29 @@ static void open_binary(struct binary *b, const char *path)
 	assert_true(b->fd >= 0);
 	if (elf_init(&b->elf, b->fd, &err) < 0)
 		fail_msg("%s: %s", path, err.text);
-	assert_int_equal(unwind_table_build(&b->elf, NULL, &b->table), 0);
+	assert_int_equal(pool_new(NULL, 16, &b->pool), 0);
+	assert_int_equal(unwind_table_load(&b->elf, b->pool, NULL, &b->table), 0);
+	see(b);
 }
 
 static void close_binary(struct binary *b)
 {
-	unwind_table_done(&b->table);
+	unwind_table_unload(&b->table, b->pool);
+	pool_free_all(&b->pool);
 	(void)close(b->fd);
+}
+
+static const struct unwind_rule *find(const struct binary *b, uint64_t pc)
+{
+	static const struct unwind_rule gap = { .cfa = RULE_GAP };
+	for (uint32_t i = 0; i < b->elf.n_loads; i++) {
+		const struct elf_load *load = &b->elf.loads[i];
+		if (!load->executable || pc - load->vaddr >= load->file_size)
+			continue;
+		const struct unwind_rule *u = replay_rule(&b->view, pc - load->vaddr + load->file_off);
+		return u ? u : &gap;
+	}
+	return &gap;
 }
 
 /* What readelf prints for a rule: "rsp+16", "c-8" ... */
@@ -67,7 +99,7 @@ static void read_columns(char *line, struct columns *c)
 }
 
 /* One row of readelf against ours. False: it says what a rule cannot hold. */
-static bool compare_row(const struct unwind_table *t, char *line, const struct columns *c)
+static bool compare_row(const struct binary *b, char *line, const struct columns *c)
 {
 	struct printed theirs = { .fp = "u" }, ours;
 	char *rest, *word = strtok_r(line, " \n", &rest);
@@ -79,7 +111,7 @@ static bool compare_row(const struct unwind_table *t, char *line, const struct c
 	}
 	if (strcmp(theirs.fp, "s") == 0)
 		(void)strcpy(theirs.fp, "u");
-	const struct unwind_rule *u = unwind_table_find(t, pc);
+	const struct unwind_rule *u = find(b, pc);
 	if (strcmp(theirs.ra, "u") == 0) {
 		assert_int_equal(u->cfa, RULE_STOP);
 		return true;
@@ -114,7 +146,7 @@ static unsigned compare_with_readelf(const char *path)
 			read_columns(line, &columns);
 		else if (in_fde && strlen(line) > 20 && line[16] == ' ') {
 			n++;
-			n_unsupported += !compare_row(&b.table, line, &columns);
+			n_unsupported += !compare_row(&b, line, &columns);
 		}
 	}
 	assert_int_equal(pclose(f), 0);
@@ -183,7 +215,7 @@ static void the_forms_compilers_use_are_told_apart(void **state)
 #else
 	struct binary b;
 	open_binary(&b, "/proc/self/exe");
-	assert_int_equal(unwind_table_find(&b.table, own_vaddr(&b, (void *)_start) + 4)->cfa, RULE_STOP);
+	assert_int_equal(find(&b, own_vaddr(&b, (void *)_start) + 4)->cfa, RULE_STOP);
 	uint64_t at = own_vaddr(&b, (void *)realigned);
 	const struct unwind_rule expected[] = {
 		{ .cfa = RULE_FP, .cfa_off = 16, .ra_off = -8 },
@@ -194,9 +226,9 @@ static void the_forms_compilers_use_are_told_apart(void **state)
 		{ .cfa = RULE_STOP },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
-		assert_memory_equal(unwind_table_find(&b.table, at + i), &expected[i], sizeof(expected[i]));
-	assert_int_equal(unwind_table_find(&b.table, 0)->cfa, RULE_GAP);
-	assert_int_equal(unwind_table_find(&b.table, UINT64_MAX)->cfa, RULE_GAP);
+		assert_memory_equal(find(&b, at + i), &expected[i], sizeof(expected[i]));
+	assert_int_equal(find(&b, 0)->cfa, RULE_GAP);
+	assert_int_equal(find(&b, UINT64_MAX / 2 - 1)->cfa, RULE_GAP);
 	close_binary(&b);
 #endif
 }
@@ -208,15 +240,25 @@ static void memory_is_bounded(void **state)
 	assert_true(dladdr((void *)printf, &libc));
 	struct binary b = { .fd = open(libc.dli_fname, O_RDONLY | O_CLOEXEC) };
 	assert_int_equal(elf_init(&b.elf, b.fd, NULL), 0);
+	assert_int_equal(pool_new(NULL, 1, &b.pool), 0);
 	struct membudget budget = membudget_of(1 << 20);
-	assert_int_equal(unwind_table_build(&b.elf, &budget, &b.table), 0);
-	assert_true(budget.peak < 8 * (size_t)b.table.n_functions + 6 * (size_t)b.table.n_rows + (64 << 10));
+	assert_int_equal(unwind_table_load(&b.elf, b.pool, &budget, &b.table), 0);
+	assert_true(budget.peak < 12 * (size_t)b.table.n_functions + (512 << 10));
+	struct pool_stats stats = pool_stats(b.pool);
+	size_t overhead = (size_t)b.table.in_pool.n_pages * (ROW_HEADS + POOL_UNIT_WORDS + 1) + 2 * POOL_UNIT_WORDS;
+	assert_true(stats.n_used_words < b.table.n_rows + overhead);
 	size_t peak = budget.peak;
-	unwind_table_done(&b.table);
+	unwind_table_unload(&b.table, b.pool);
 	assert_int_equal(budget.used, 0);
+	pool_reclaim(b.pool);
+	assert_int_equal(pool_stats(b.pool).n_segments, 0);
 	budget = membudget_of(peak / 2);
-	assert_int_equal(unwind_table_build(&b.elf, &budget, &b.table), -ENOBUFS);
+	assert_int_equal(unwind_table_load(&b.elf, b.pool, &budget, &b.table), -ENOBUFS);
 	assert_int_equal(budget.used, 0);
+	pool_free_all(&b.pool);
+	assert_int_equal(pool_new(NULL, 0, &b.pool), 0);
+	assert_int_equal(unwind_table_load(&b.elf, b.pool, NULL, &b.table), -ENOBUFS);
+	pool_free_all(&b.pool);
 	(void)close(b.fd);
 }
 

@@ -5,7 +5,7 @@
  *   caller's sp = CFA,  caller's pc = *(CFA + ra_off),  caller's fp by `fp`
  *
  * The sp is rsp or sp, the fp rbp or x29. All that DWARF can say beyond this
- * is RULE_UNSUPPORTED. Shared with the kernel side: no includes but stdint. */
+ * is RULE_UNSUPPORTED. src/unwind/ makes rules, walk.h follows them. */
 #pragma once
 
 #include <stdint.h>
