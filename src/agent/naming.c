@@ -288,6 +288,11 @@ int naming_window(struct naming *n, struct window *w, int64_t now_ns)
 	return r;
 }
 
+void naming_forget(struct naming *n)
+{
+	symcache_clear(n->cache);
+}
+
 const char *naming_kernel_build_id(const struct naming *n)
 {
 	return n->kernel_build_id;

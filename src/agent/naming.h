@@ -30,6 +30,9 @@ void naming_free(struct naming **n); /* for _cleanup_ */
  * far are in place. */
 int naming_window(struct naming *n, struct window *w, int64_t now_ns) must_check;
 
+/* Gives back what is remembered of names; it is looked up again when needed. */
+void naming_forget(struct naming *n);
+
 /* Lower-case hex, "" = not known. */
 const char *naming_kernel_build_id(const struct naming *n);
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/options.h"
 
+#include "agent/control.h"
 #include "agent/recording.h"
+#include "agent/stopfile.h"
 #include "base/settings.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define MEMORY_MIN ((uint64_t)4 << 20)
 
 enum option_id {
 #define OPTION(id, name, environment, argument, text) OPTION_##id,
@@ -39,6 +43,50 @@ static int set_number(const char *setting, const char *text, uint32_t min, uint3
 	return 0;
 }
 
+/* "10m", "512k", "1g" or bytes. */
+static int set_size(const char *setting, const char *text, uint64_t min, uint64_t *ret, struct error *err)
+{
+	static const char units[] = "kmg";
+	char *end;
+	errno = 0;
+	uint64_t v = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+	const char *unit = v && *end ? strchr(units, *end | 0x20) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	bool is_good = v && !errno && (*end == 0 || (unit && end[1] == 0)) && v <= UINT64_MAX >> shift;
+	if (!is_good || v << shift < min)
+		return error_set(err, -EINVAL, "%s %s: a size of at least %llum is expected, such as 16m", setting,
+				 text, (unsigned long long)(min >> 20));
+	*ret = v << shift;
+	return 0;
+}
+
+static int set_cpu(const char *setting, const char *text, double *ret, struct error *err)
+{
+	char *end;
+	double v = strtod(text, &end);
+	if (end == text || *end || !(v >= 0.1 && v <= 100))
+		return error_set(err, -EINVAL, "%s %s: percent of one core from 0.1 to 100 are expected", setting,
+				 text);
+	*ret = v;
+	return 0;
+}
+
+static int set_path(const char *setting, const char *text, char ret[static AGENT_PATH_SIZE], struct error *err)
+{
+	if (strlen(text) >= AGENT_PATH_SIZE)
+		return error_set(err, -EINVAL, "%s: too long a path", setting);
+	(void)snprintf(ret, AGENT_PATH_SIZE, "%s", text);
+	return 0;
+}
+
+static int set_unwind(const char *setting, const char *text, bool *ret, struct error *err)
+{
+	*ret = strcmp(text, "frame-pointers") == 0;
+	if (!*ret && strcmp(text, "auto") != 0)
+		return error_set(err, -EINVAL, "%s %s: auto or frame-pointers is expected", setting, text);
+	return 0;
+}
+
 static int set_label(const char *setting, const char *text, char ret[static LABEL_VALUE_SIZE], struct error *err)
 {
 	if (strlen(text) >= LABEL_VALUE_SIZE)
@@ -64,6 +112,18 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_label(setting, value, o->region, err);
 	case OPTION_ZONE:
 		return set_label(setting, value, o->zone, err);
+	case OPTION_CPU_BUDGET:
+		return set_cpu(setting, value, &o->cpu_budget, err);
+	case OPTION_MEMORY_BUDGET:
+		return set_size(setting, value, MEMORY_MIN, &o->memory, err);
+	case OPTION_KERNEL_BUDGET:
+		return set_size(setting, value, MEMORY_MIN, &o->kernel_memory, err);
+	case OPTION_UNWIND:
+		return set_unwind(setting, value, &o->frame_pointers, err);
+	case OPTION_STOP_FILE:
+		return set_path(setting, value, o->stop_file, err);
+	case OPTION_SOCKET:
+		return set_path(setting, strcmp(value, "none") == 0 ? "" : value, o->socket, err);
 	case OPTION_HELP:
 		o->help = true;
 		return 0;
@@ -82,7 +142,12 @@ int agent_options_parse(struct agent_options *o, int argc, char **argv, struct e
 		.server = "http://127.0.0.1:4040",
 		.rate_hz = RECORD_RATE_DEFAULT,
 		.window_s = 10,
+		.cpu_budget = 1,
+		.memory = (uint64_t)10 << 20,
+		.kernel_memory = (uint64_t)32 << 20,
 	};
+	stopfile_default_path(o->stop_file, sizeof(o->stop_file));
+	control_default_path(o->socket, sizeof(o->socket));
 	/* A name of 256 bytes or more: POSIX allows 255. */
 	if (gethostname(o->host, sizeof(o->host) - 1) < 0)
 		o->host[0] = 0;

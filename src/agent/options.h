@@ -9,10 +9,15 @@
 #include <stdint.h>
 
 #define LABEL_VALUE_SIZE 257
+#define AGENT_PATH_SIZE	 4096
 
 struct agent_options {
 	const char *server; /* points into argv or the environment */
 	uint32_t rate_hz, window_s;
+	double cpu_budget;		/* percent of one core */
+	uint64_t memory, kernel_memory; /* bytes */
+	bool frame_pointers;
+	char stop_file[AGENT_PATH_SIZE], socket[AGENT_PATH_SIZE]; /* "" = none */
 	char host[LABEL_VALUE_SIZE], region[LABEL_VALUE_SIZE], zone[LABEL_VALUE_SIZE];
 	bool help, version;
 };

@@ -3,7 +3,6 @@
 
 #include "agent/intake.h"
 #include "base/clock.h"
-#include "collect/unwinder.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -37,7 +36,9 @@ struct recorder {
 	 * that happens, drain more often. */
 	int64_t restless_until_ns;
 	uint64_t n_replaced;
+	size_t window_max; /* bytes of the next window */
 
+	struct coverage coverage;
 	struct sampler_stats counted;  /* up to here losses are in some window */
 	uint64_t lost_later[N_LOSSES]; /* for the next window */
 	double scale;
@@ -89,7 +90,7 @@ static void on_changed(void *arg, const struct map_event *e)
 
 static int begin_window(struct recorder *r, uint32_t number)
 {
-	int e = window_init(window_of(r, number), number, clock_wall_ns(), WINDOW_MAX_SIZE);
+	int e = window_init(window_of(r, number), number, clock_wall_ns(), r->window_max);
 	/* The first one is short: somebody waits for the page to show something. */
 	uint32_t ms = number == 1 && r->options.window_ms > FIRST_WINDOW_MS ? FIRST_WINDOW_MS : r->options.window_ms;
 	r->window_end_ns = clock_mono_ns() + ms * MS;
@@ -114,6 +115,7 @@ int recorder_open(const struct recorder_options *o, struct recorder_sink sink, s
 	r->sink = sink;
 	r->current = 1;
 	r->scale = 1;
+	r->window_max = WINDOW_MAX_SIZE;
 	const char *temp_dir = getenv("TMPDIR");
 	r->binaries = binary_table_new(MAX_BINARIES, MAX_OPEN_BINARIES);
 	r->processes = r->binaries ? process_table_new(MAX_PROCESSES, o->own_service, r->binaries) : NULL;
@@ -138,6 +140,7 @@ void recorder_free(struct recorder **r)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE((*r)->windows); i++)
 		window_done(&(*r)->windows[i]);
+	coverage_done(&(*r)->coverage);
 	naming_free(&(*r)->naming);
 	/* Its lists are in the sampler's tables. */
 	process_table_free(&(*r)->processes);
@@ -221,7 +224,11 @@ static void seal(struct recorder *r, struct window *w)
 		r->stats.n_incomplete++;
 	if (naming_window(r->naming, w, now) < 0)
 		r->stats.n_incomplete++;
+	if (coverage_add(&r->coverage, w) < 0)
+		r->stats.n_incomplete++;
 	emit(r, w);
+	if (r->sink.window)
+		r->sink.window(r->sink.arg, w);
 	window_done(w);
 	*w = (struct window){ 0 };
 	process_table_end_window(r->processes, now);
@@ -284,6 +291,27 @@ int recorder_finish(struct recorder *r, struct error *err)
 	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
 }
 
+void recorder_set_rate(struct recorder *r, uint32_t rate_hz)
+{
+	sampler_set_rate(r->sampler, rate_hz);
+	r->options.sampler.rate_hz = rate_hz;
+}
+
+void recorder_set_features(struct recorder *r, bool tables, bool walk)
+{
+	unwinder_set_speed(sampler_unwinder(r->sampler), tables ? UNWINDER_SPEED_MS : 0);
+	sampler_set_walk(r->sampler, walk);
+}
+
+void recorder_relieve(struct recorder *r, uint32_t level)
+{
+	r->window_max = WINDOW_MAX_SIZE >> 2 * level;
+	process_table_limit(r->processes, MAX_PROCESSES >> 2 * level);
+	if (level > 0)
+		naming_forget(r->naming);
+	(void)malloc_trim(0);
+}
+
 void recorder_add_lost(struct recorder *r, enum loss reason, uint64_t n)
 {
 	r->lost_later[reason] += n;
@@ -305,7 +333,14 @@ struct recorder_stats recorder_stats(const struct recorder *r)
 	stats.sampler = sampler_stats(r->sampler);
 	stats.processes = process_table_stats(r->processes);
 	stats.naming = naming_stats(r->naming);
+	stats.unwinder = unwinder_stats(sampler_unwinder(r->sampler));
+	stats.kernel_memory = sampler_kernel_memory(r->sampler);
 	return stats;
+}
+
+const struct coverage *recorder_coverage(const struct recorder *r)
+{
+	return &r->coverage;
 }
 
 const struct sampler *recorder_sampler(const struct recorder *r)

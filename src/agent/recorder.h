@@ -10,8 +10,10 @@
  * nothing is called but from recorder_step() and recorder_finish(). */
 #pragma once
 
+#include "agent/coverage.h"
 #include "agent/naming.h"
 #include "agent/window_profile.h"
+#include "collect/unwinder.h"
 #include "collect/sampler.h"
 
 struct recorder_options {
@@ -31,6 +33,7 @@ struct recorder_sink {
 	 * series is lost, and its samples count with the next window as
 	 * upload_dropped. */
 	int (*series)(void *arg, const struct window *w, uint32_t series, const struct window_info *info);
+	void (*window)(void *arg, const struct window *w); /* after the last; may be NULL */
 	void *arg;
 };
 
@@ -39,6 +42,8 @@ struct recorder_stats {
 	struct sampler_stats sampler;
 	struct process_table_stats processes;
 	struct naming_stats naming;
+	struct unwinder_stats unwinder;
+	uint64_t kernel_memory;
 	uint64_t n_windows;
 	uint64_t n_incomplete; /* windows without room for all names */
 };
@@ -61,9 +66,18 @@ int recorder_finish(struct recorder *r, struct error *err) must_check;
 /* Adds samples that were lost on their way after sealing to the next window. */
 void recorder_add_lost(struct recorder *r, enum loss reason, uint64_t n);
 
+/* From the governor. Weights are those of what was really sampled. */
+void recorder_set_rate(struct recorder *r, uint32_t rate_hz);
+/* ... without building unwind tables; without walking user stacks. */
+void recorder_set_features(struct recorder *r, bool tables, bool walk);
+/* How hard to do without memory, 0 to 3: what is cached goes, then less is kept
+ * at a time. */
+void recorder_relieve(struct recorder *r, uint32_t level);
+
 /* A profile of one series, for the sink. */
 int recorder_profile(struct recorder *r, const struct window *w, uint32_t series, struct profile *p) must_check;
 
 struct recorder_stats recorder_stats(const struct recorder *r);
+const struct coverage *recorder_coverage(const struct recorder *r);
 const struct sampler *recorder_sampler(const struct recorder *r);
 const char *recorder_kernel_problem(const struct recorder *r);

@@ -70,7 +70,7 @@ int recording_open(const struct recording_options *o, struct profile *into, stru
 		.only_service = o->target == RECORD_SERVICE ? o->service : NULL,
 		.label_service = true,
 	};
-	e = recorder_open(&options, (struct recorder_sink){ put_series, r }, &r->recorder, err);
+	e = recorder_open(&options, (struct recorder_sink){ put_series, NULL, r }, &r->recorder, err);
 	if (e < 0)
 		return e;
 	*ret = take_ptr(r);

@@ -303,7 +303,7 @@ static void test_window_turns_lose_nothing(void **state)
 	struct error err;
 	_cleanup_(recorder_free)
 	struct recorder *r = NULL;
-	int e = recorder_open(&o, (struct recorder_sink){ count_series, &race }, &r, &err);
+	int e = recorder_open(&o, (struct recorder_sink){ count_series, NULL, &race }, &r, &err);
 	if (e < 0 || strncmp(sampler_source(recorder_sampler(r)), "perf:", 5) == 0) {
 		end_child(pid);
 		skip_because("BPF is not available to this user here");

@@ -102,8 +102,9 @@ void upload_target(struct buf *out, const struct upload_series *s, const struct 
 		   const char *run_id)
 {
 	uint64_t name = XXH3_64bits(s->service.data, s->service.size) ^
-			XXH3_64bits_withSeed(s->container.data, s->container.size, 1);
-	buf_printf(out, "/api/v1/ingest?type=cpu:nanoseconds&key=%s-%u-%016llx&from=%lld&to=%lld", run_id, s->window,
+			XXH3_64bits_withSeed(s->container.data, s->container.size, 1) ^
+			XXH3_64bits_withSeed(s->type, strlen(s->type), (uint64_t)s->start_ms);
+	buf_printf(out, "/api/v1/ingest?type=%s&key=%s-%u-%016llx&from=%lld&to=%lld", s->type, run_id, s->window,
 		   (unsigned long long)name, (long long)s->start_ms, (long long)s->end_ms);
 	add_escaped(out, "service", s->service);
 	add_escaped(out, "container", s->container);

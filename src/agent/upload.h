@@ -34,7 +34,8 @@ void upload_free(struct upload **u); /* for _cleanup_ */
 /* What belongs to one profile. */
 struct upload_series {
 	struct slice service, container;
-	uint32_t window;
+	const char *type; /* "cpu:nanoseconds" */
+	uint32_t window;  /* counts from 1 with every recorder: unique together with start_ms */
 	int64_t start_ms, end_ms;
 	uint64_t n_samples;
 };

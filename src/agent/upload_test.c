@@ -22,6 +22,7 @@ static int add(struct upload *u, const char *text, uint64_t n_samples)
 {
 	struct upload_series s = { .service = slice_str("api"),
 				   .container = slice_str(""),
+				   .type = "cpu:nanoseconds",
 				   .window = 3,
 				   .start_ms = 1000,
 				   .end_ms = 2000,
@@ -52,6 +53,7 @@ static void test_target(void **state)
 	struct upload_labels labels = { .host = "web 1", .region = "", .zone = "b/c" };
 	struct upload_series s = { .service = slice_str("caf\xc3\xa9&key=x"),
 				   .container = slice_str("4f53"),
+				   .type = "cpu:nanoseconds",
 				   .window = 3,
 				   .start_ms = 1000,
 				   .end_ms = 2000 };
@@ -68,6 +70,18 @@ static void test_target(void **state)
 	const char *key = strstr(text, "key=");
 	buf_add_byte(&b, 0);
 	assert_int_not_equal(strncmp(key, strstr((const char *)b.data, "key="), 30), 0);
+	/* So is another type, and the same window of a sampler that began again. */
+	for (int i = 0; i < 2; i++) {
+		_cleanup_(buf_done)
+		struct buf c = buf_of(4096);
+		struct upload_series other = s;
+		other.type = i == 0 ? "agent_cpu:nanoseconds" : s.type;
+		other.start_ms = i == 0 ? s.start_ms : 1500;
+		upload_target(&c, &other, &labels, "00ff");
+		buf_add_byte(&c, 0);
+		const char *ours = strstr((const char *)b.data, "key="), *theirs = strstr((const char *)c.data, "key=");
+		assert_int_not_equal(strncmp(ours, theirs, 30), 0);
+	}
 }
 
 static void test_sent_in_order(void **state)

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/window_profile.h"
 
+#include "agent/coverage.h"
+
 #include <errno.h>
 #include <math.h>
 
 #define MAX_DEPTH (SAMPLER_DEPTH + SAMPLER_DEPTH_FP + 8)
-
-static const char *const end_names[N_STACK_ENDS] = {
-#define STACK_END(id, name, text) [STACK_END_##id] = name,
-#include "bpf/stack_end.def"
-#undef STACK_END
-};
 
 _Static_assert((int)HOW_REGISTER == FRAME_FOUND_REGISTER && (int)HOW_TABLE == FRAME_FOUND_TABLE &&
 		       (int)HOW_SIGNAL == FRAME_FOUND_SIGNAL && (int)HOW_FP == FRAME_FOUND_FP &&
@@ -120,7 +116,7 @@ static int write_frame(struct writer *wr, uint32_t place, struct frame_id *ret)
 	int r;
 	if (o->kind == OBJECT_SYNTHETIC) {
 		char name[64];
-		(void)snprintf(name, sizeof(name), "[incomplete: %s]", end_names[p->addr]);
+		(void)snprintf(name, sizeof(name), "[incomplete: %s]", stack_end_name((enum stack_end)p->addr));
 		r = dict_named_frame(&wr->p->dict, slice_str(name), FRAME_SYNTHETIC, ret);
 	} else {
 		struct frame f = { .address = p->addr, .kind = (uint8_t)kind_of(o), .found = p->how };
@@ -197,7 +193,7 @@ static int write_labels(struct writer *wr, const struct window_sample *s, struct
 		r = label_str(wr, "service", strtab_get(&wr->w->strings, wr->w->series.data[process->series].service),
 			      &set[n++]);
 	if (r == 0 && is_worth_saying(end))
-		r = label_str(wr, "stack_end", slice_str(end_names[end]), &set[n++]);
+		r = label_str(wr, "stack_end", slice_str(stack_end_name(end)), &set[n++]);
 	if (r == 0)
 		r = profile_labels(wr->p, set, n, ret);
 	if (r == 0 && !is_worth_saying(end))
