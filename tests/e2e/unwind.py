@@ -1,0 +1,534 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""unwind: stacks of programs built here in every way that matters to an
+unwinder, recorded by `wick record` through BPF. Usage: unwind.py BUILD_DIR"""
+
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+from tap import Skip, case, run  # pylint: disable=wrong-import-position
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+WICK = BUILD / "wick"
+SOURCES = TESTS / "unwind"
+EXAMPLES = TESTS.parent / "examples"
+SECONDS = "1.5"
+RATE = "463"  # no multiple of what the programs do in rounds
+ONE = 1e9 / int(RATE)  # weight of a sample
+NOFP = ["-fomit-frame-pointer", "-fno-optimize-sibling-calls"]
+
+folder = tempfile.TemporaryDirectory(prefix="wick-unwind-")
+FOLDER = pathlib.Path(folder.name)
+
+
+# ---- building and recording --------------------------------------------------
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            raise Skip(f"{program} is not installed")
+
+
+def build(name, compiler, source, *flags, env=None):
+    """FOLDER/name from a source; a compiler that cannot do it skips."""
+    need(compiler)
+    out = FOLDER / name
+    command = [compiler, *flags, str(source), "-o", str(out)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if result.returncode != 0:
+        raise Skip(f"{' '.join(command)}: {result.stderr.strip()[-200:]}")
+    return out
+
+
+def record(*command, rate=RATE, wrapper=(), profile=FOLDER / "x.pb.gz", wick=WICK):
+    """Folded stacks of a program: [([root, ..., leaf], weight)], what it wrote.
+    One that runs for SECONDS gets more of them where others use the CPUs."""
+    for factor in (1, 3, 9):
+        words = [str(float(SECONDS) * factor) if word is SECONDS else str(word) for word in command]
+        result = subprocess.run([*wrapper, wick, "record", "-F", rate, "-o", profile, "--force", "--", *words],
+                                capture_output=True, text=True, timeout=120, check=False, cwd="/")
+        if result.returncode == 5:
+            raise Skip("no sampling here: " + result.stderr.strip()[-200:])
+        assert result.returncode == 0, result.stderr
+        stacks = stacks_of(profile)
+        if SECONDS not in command or total_of(stacks) > 200 * ONE:
+            break
+    return stacks, result.stdout
+
+
+def source_of(profile):
+    raw = subprocess.run([WICK, "report", profile, "--raw"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"^.*wick\.window .*$", raw, re.M)
+    return match[0] if match else ""
+
+
+def stacks_of(profile, *filters):
+    out = FOLDER / "x.folded"
+    result = subprocess.run([WICK, "convert", profile, out, "--force", *filters], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    stacks = []
+    for line in out.read_text().splitlines():
+        stack, weight = line.rsplit(" ", 1)
+        stacks.append((stack.split(";"), int(weight)))
+    return stacks
+
+
+def is_kernel(frame):
+    return frame.endswith("_[k]")
+
+
+def user_part(stack):
+    return [frame for frame in stack if not is_kernel(frame)]
+
+
+def total_of(stacks, wanted=lambda stack: True):
+    return sum(weight for stack, weight in stacks if wanted(stack))
+
+
+def ends(stacks):
+    """Weight by reason, of the stacks that have user frames."""
+    found = {}
+    for stack, weight in stacks:
+        if user_part(stack):
+            match = re.fullmatch(r"\[incomplete: (.*)\]", stack[0])
+            key = match[1] if match else "root"
+            found[key] = found.get(key, 0) + weight
+    return found
+
+
+def assert_reach_root(stacks, share=0.995, aside=()):
+    """One sample of a few hundred is already 0.3 %: two more may be missing."""
+    found = {end: weight for end, weight in ends(stacks).items() if end not in aside}
+    whole, total = found.get("root", 0), sum(found.values())
+    assert total > 100 * ONE, found
+    assert whole >= share * total - 2 * ONE, found
+
+
+def share_of(stacks, function):
+    return total_of(stacks, lambda stack: function in stack) / total_of(stacks)
+
+
+def noise(share, stacks):
+    """What a share of that many samples may be off by chance."""
+    return 3 * math.sqrt(share * (1 - share) / (total_of(stacks) / ONE))
+
+
+def assert_truth(stacks, output):
+    truth = re.findall(r"^truth (.+) self (\S+) total (\S+) ", output, re.M)
+    assert len(truth) >= 3, output
+    for name, _, percent in truth:
+        found = share_of(stacks, name)
+        wanted = float(percent) / 100
+        assert abs(found - wanted) < 0.02 + noise(wanted, stacks), (name, percent, found)
+
+
+# ---- compilers and their options ----------------------------------------------
+
+
+def shares_program(name, compiler, *flags, source="nofp.c"):
+    return build(name, compiler, EXAMPLES / source, *flags)
+
+
+VARIANTS = [
+    ("gcc", ["-O0"]),
+    ("gcc", ["-O2", *NOFP]),
+    ("gcc", ["-O3", *NOFP]),
+    ("gcc", ["-O2", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]),
+    ("gcc", ["-O2", *NOFP, "-static"]),
+    ("gcc", ["-O2", *NOFP, "-static-pie"]),
+    ("gcc", ["-O2", *NOFP, "-no-pie"]),
+    ("gcc", ["-O2", *NOFP, "-Wl,-z,lazy", "-fcf-protection=full"]),
+    ("gcc", ["-O2", *NOFP, "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-gdwarf-4"]),
+    ("clang", ["-O0"]),
+    ("clang", ["-O2", *NOFP]),
+    ("clang", ["-O3", *NOFP, "-no-pie"]),
+    ("clang", ["-O2", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]),
+    ("musl-gcc", ["-O2", *NOFP]),
+    ("musl-gcc", ["-O2", *NOFP, "-static"]),
+]
+
+
+def variant_case(compiler, flags):
+    def check():
+        stacks, output = record(shares_program("shares", compiler, *flags), SECONDS)
+        assert_reach_root(stacks)
+        assert_truth(stacks, output)
+        assert share_of(stacks, "main") > 0.97, ends(stacks)
+
+    check.__name__ = "shares_are_the_truth_" + re.sub(r"[^a-zA-Z0-9]+", "_", "_".join([compiler, *flags])).strip("_")
+    case(check)
+
+
+for variant in VARIANTS:
+    variant_case(*variant)
+
+
+@case
+def cxx_reaches_its_root():
+    stacks, output = record(build("cxx", "g++", EXAMPLES / "cxx.cc", "-O2", *NOFP), SECONDS)
+    assert_reach_root(stacks)
+    assert_truth(stacks, output)
+
+
+@case
+def threads_reach_where_they_start():
+    stacks, output = record(build("threads", "gcc", EXAMPLES / "threads.c", "-O2", "-pthread", *NOFP), SECONDS)
+    assert_reach_root(stacks)
+    assert_truth(stacks, output)
+
+
+@case
+def a_stripped_binary_keeps_its_stacks():
+    need("strip")
+    program = shares_program("stripped", "gcc", "-O2", *NOFP)
+    subprocess.run(["strip", "-s", program], check=True)
+    stacks, _ = record(program, SECONDS)
+    assert_reach_root(stacks)
+    # main, run, serve and what they call have no names, but they are there.
+    depths = [sum(frame.startswith("stripped+0x") for frame in stack) for stack, _ in stacks]
+    assert max(depths) >= 5, max(depths)
+
+
+@case
+def rust_reaches_its_root():
+    for name, flags in (("rs", ["-O"]), ("rs-abort", ["-O", "-Cpanic=abort", "-Cforce-frame-pointers=yes"]), ("rs-v0", ["-O", "-Csymbol-mangling-version=v0"])):
+        program = build(name, "rustc", SOURCES / "shares.rs", *flags)
+        stacks, _ = record(program, SECONDS)
+        assert_reach_root(stacks)
+        run_of = lambda job: total_of(stacks, lambda s: any(f"{job} as " in f and f.endswith("run") for f in s))
+        parse, render = run_of("Parse"), run_of("Render")
+        assert abs(parse / (parse + render) - 0.75) < 0.02 + noise(0.75, stacks), (name, parse, render)
+        assert total_of(stacks, lambda s: any("shares::main" in f or "rs::main" in f or f.endswith("::main") for f in s)) > 0
+
+
+@case
+def go_reaches_its_root():
+    need("go")
+    raise Skip("not built yet")
+
+
+# ---- shapes of stacks ----------------------------------------------------------
+
+
+@case
+def a_thousand_frames_are_walked():
+    program = build("deep", "gcc", SOURCES / "deep.c", "-O2", *NOFP)
+    stacks, _ = record(program, "1000", SECONDS)
+    # At the start tables are missing, and what is recorded then is 16 KiB of the stack.
+    assert_reach_root(stacks, aside=("table_pending",))
+    deepest = [stack for stack, _ in stacks if "burn" in stack and not stack[0].startswith("[incomplete")]
+    assert deepest and all(stack.count("descend") == 1000 for stack in deepest), [s.count("descend") for s in deepest]
+
+
+@case
+def deeper_stacks_say_that_they_were_cut():
+    program = build("deep", "gcc", SOURCES / "deep.c", "-O2", *NOFP)
+    stacks, _ = record(program, "3000", SECONDS)
+    found = ends(stacks)
+    assert found.get("depth_limit", 0) > 0.9 * sum(found.values()), found
+    cut = [stack for stack, _ in stacks if stack[0] == "[incomplete: depth_limit]"]
+    assert all(len(user_part(stack)) == 1024 + 1 for stack in cut), {len(user_part(s)) for s in cut}
+
+
+def signals(kind):
+    program = build("signals", "gcc", SOURCES / "signals.c", "-O2", *NOFP)
+    stacks, _ = record(program, kind, SECONDS)
+    # At the start tables are missing, and what is recorded then is of one stack only.
+    assert_reach_root(stacks, aside=("table_pending",) if kind == "altstack" else ())
+    handled = [(stack, weight) for stack, weight in stacks if "in_handler" in stack]
+    assert total_of(handled) > 0.2 * total_of(stacks), ends(stacks)
+    return handled
+
+
+@case
+def a_signal_handler_stands_on_what_raised_it():
+    for kind in ("raised", "altstack"):
+        for stack, _ in signals(kind):
+            if stack[0] == "[incomplete: table_pending]":
+                continue
+            order = [f for f in stack if f in ("main", "raising", "handler", "in_handler")]
+            assert order == ["main", "raising", "handler", "in_handler"], (kind, stack)
+
+
+@case
+def a_signal_handler_stands_on_what_it_interrupted():
+    handled = signals("timer")
+    good = total_of(handled, lambda s: [f for f in s if f in ("main", "interrupted", "handler")] == ["main", "interrupted", "handler"])
+    # A few hit main itself, between two calls, or the vDSO.
+    assert good > 0.9 * total_of(handled), handled
+
+
+@case
+def tail_calls_leave_no_frames():
+    program = build("tailcalls", "gcc", SOURCES / "tailcalls.c", "-O2", "-fomit-frame-pointer")
+    stacks, _ = record(program, SECONDS)
+    assert_reach_root(stacks)
+    assert share_of(stacks, "last") > 0.95
+    assert not share_of(stacks, "first") and not share_of(stacks, "second")
+    assert all(stack[stack.index("last") - 1] == "main" for stack, _ in stacks if "last" in stack)
+
+
+@case
+def assembly_without_unwind_information():
+    program = build("assembly", "gcc", SOURCES / "assembly.c", "-O2", *NOFP)
+    for kind, function in (("leaf", "asm_leaf"), ("frame", "asm_frame")):
+        stacks, _ = record(program, kind, SECONDS)
+        assert_reach_root(stacks)
+        assert share_of(stacks, function) > 0.95, stacks
+        assert all(stack[stack.index(function) - 1] == "calls_assembly" for stack, _ in stacks if function in stack)
+    stacks, _ = record(program, "opaque", SECONDS)
+    found = ends(stacks)
+    lost = ("no_unwind_info", "astray")
+    assert sum(found.get(end, 0) for end in lost) > 0.9 * sum(found.values()), found
+    for stack, _ in stacks:
+        if "called_back" in stack:
+            above = stack[: stack.index("called_back")]
+            assert above in ([f"[incomplete: {end}]", "asm_opaque"] for end in lost), stack
+
+
+# ---- what changes under a running program ---------------------------------------
+
+
+@case
+def plugins_in_each_others_place_are_not_mixed_up():
+    plugins = [
+        build(f"{name}.so", "gcc", SOURCES / "plugin.c", "-shared", "-fPIC", "-O2", *NOFP, f"-DPLUGIN={name}", f"-DROOM={room}")
+        for name, room in (("alpha", 40), ("beta", 200))
+    ]
+    program = build("plugins", "gcc", SOURCES / "plugins.c", "-O2", *NOFP, "-ldl")
+    stacks, _ = record(program, *plugins, "6")
+    shares = {name: total_of(stacks, lambda s, n=name: f"{n}_inner" in s) / total_of(stacks) for name in ("alpha", "beta")}
+    assert all(0.2 < share < 0.8 for share in shares.values()), shares
+    for stack, _ in stacks:
+        whose = {name for name in ("alpha", "beta") for frame in stack if frame.startswith(name + "_")}
+        assert len(whose) <= 1, stack
+        for name in whose:
+            inner = stack.index(f"{name}_inner") if f"{name}_inner" in stack else 0
+            if inner and not stack[0].startswith("[incomplete"):
+                assert stack[inner - 3 : inner] == ["main", "work", f"{name}_middle"], stack
+    found = ends(stacks)
+    assert found["root"] > 0.8 * sum(found.values()), found
+
+
+def record_pid(pid, seconds="2"):
+    profile = FOLDER / "p.pb.gz"
+    result = subprocess.run(
+        [WICK, "record", "-F", RATE, "-p", str(pid), "-d", seconds, "-o", profile, "--force"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    if result.returncode == 5:
+        raise Skip(result.stderr.strip()[-200:])
+    assert result.returncode == 0, result.stderr
+    return stacks_of(profile)
+
+
+def while_running(command, check, **options):
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, **options)
+    try:
+        return check(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@case
+def a_binary_replaced_on_disk_keeps_the_names_of_what_runs():
+    program = shares_program("replaced", "gcc", "-O2", *NOFP)
+    other = build("other", "gcc", SOURCES / "tailcalls.c", "-O2")
+
+    def check(process):
+        os.replace(other, program)
+        return record_pid(process.pid)
+
+    stacks = while_running([program, "30"], check)
+    assert_reach_root(stacks)
+    assert share_of(stacks, "parse_request") > 0.5 and share_of(stacks, "main") > 0.97
+
+
+@case
+def a_program_in_other_namespaces_is_unwound():
+    need("unshare", "mount")
+    if os.geteuid() != 0:
+        raise Skip("new namespaces need root")
+    program = shares_program("hidden", "gcc", "-O2", *NOFP)
+    # The program's file is on a file system that nobody else sees.
+    script = f'mount -t tmpfs none /mnt && cp {program} /mnt/inside && umount -l /proc; cd / && exec /mnt/inside 30'
+    ready = FOLDER / "ready"
+
+    def check(process):
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None:
+            for child in children.read_text().split():
+                if pathlib.Path(f"/proc/{child}/comm").read_text() == "inside\n":
+                    return record_pid(child)
+            os.sched_yield()
+        raise Skip("unshare does not work here")
+
+    stacks = while_running(["unshare", "--mount", "--pid", "--fork", "sh", "-c", script], check, stderr=subprocess.DEVNULL)
+    assert not ready.exists()
+    assert_reach_root(stacks)
+    assert share_of(stacks, "parse_request") > 0.5 and share_of(stacks, "main") > 0.97
+
+
+@case
+def without_privilege_stacks_are_whole_too():
+    need("setpriv")
+    if os.geteuid() != 0:
+        raise Skip("becoming another user needs root")
+    public = pathlib.Path(tempfile.mkdtemp(prefix="wick-nobody-"))
+    try:
+        public.chmod(0o777)
+        for file in (WICK, shares_program("unprivileged", "gcc", "-O2", *NOFP)):
+            shutil.copy(file, public)
+        profile = public / "x.pb.gz"
+        stacks, output = record(public / "unprivileged", SECONDS, profile=profile, wick=public / "wick",
+                                wrapper=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+        assert "source=perf:cpu-clock" in source_of(profile) and "unwind=recorded" in source_of(profile), source_of(profile)
+        assert_reach_root(stacks)
+        assert_truth(stacks, output)
+    finally:
+        shutil.rmtree(public)
+
+
+# ---- programs as they are shipped -------------------------------------------------
+
+CXX = """
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <regex>
+int main() { std::map<std::string, std::vector<int>> m; std::cout << std::regex_match("aab", std::regex("a+b*")) << m.size(); }
+"""
+
+
+def real_programs():
+    source = FOLDER / "real.cc"
+    source.write_text(CXX)
+    repository = FOLDER / "repository"
+    return {
+        "python3": ["python3", "-c", "import json, re\nr = {'a': [1, 2, 3] * 20}\nfor i in range(60000):\n"
+                    "  json.loads(json.dumps(r)); re.sub('b', 'd', 'abc' * 10); sorted(range(50))"],
+        "node": ["node", "-e", "const z = require('zlib'), b = Buffer.alloc(1 << 20, 'wick');"
+                 "for (let i = 0; i < 60; i++) z.gunzipSync(z.gzipSync(b, { level: 9 }))"],
+        "clang": ["sh", "-c", f"for i in 1 2 3; do clang++ -std=c++17 -O2 -c -o /dev/null {source}; done"],
+        "sqlite3": ["sqlite3", ":memory:", "with recursive c(x) as (select 1 union all select x + 1 from c where x < 3000000) "
+                    "select sum(x * x), count(distinct x % 1000), group_concat(distinct x % 100) from c"],
+        "openssl": ["openssl", "speed", "-seconds", "1", "sha256", "rsa2048"],
+        "git": ["sh", "-c", f"cd {repository} && for i in $(seq 20); do git log -p --stat >/dev/null; git fsck; done"],
+    }
+
+
+def make_repository():
+    repository = FOLDER / "repository"
+    if repository.exists():
+        return
+    environment = dict(os.environ, HOME=str(FOLDER), GIT_CONFIG_GLOBAL="/dev/null")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-C", str(repository)]
+    subprocess.run(["git", "init", "-q", repository], check=True, env=environment)
+    for i in range(60):
+        (repository / "f").write_text("".join(f"{(i * 7919 + k * 104729) % 997}\n" for k in range(3000)))
+        subprocess.run([*git, "add", "f"], check=True, env=environment)
+        subprocess.run([*git, "commit", "-q", "-m", f"{i}"], check=True, env=environment)
+
+
+def real_case(name):
+    def check():
+        need(name if name != "clang" else "clang++")
+        if name == "git":
+            make_repository()
+        stacks, _ = record(*real_programs()[name], rate="199")
+        found = ends(stacks)
+        share = found.get("root", 0) / sum(found.values())
+        print(f"# {name}: {100 * share:.2f} % of {round(sum(found.values()) * 199 / 1e9)} user samples reach a root; {found}")
+        # JIT-compiled code is followed by its frame pointers where it has them.
+        aside = found.get("jit", 0) if name == "node" else 0
+        assert found.get("root", 0) >= 0.97 * (sum(found.values()) - aside) - 3e9 / 199, found
+
+    check.__name__ = f"{name}_as_it_is_shipped_reaches_its_root"
+    case(check)
+
+
+for real in ("python3", "node", "clang", "sqlite3", "openssl", "git"):
+    real_case(real)
+
+
+# ---- other unwinders -------------------------------------------------------------
+
+
+def perf_dwarf(*command):
+    need("perf")
+    data = FOLDER / "perf.data"
+    result = subprocess.run(
+        ["perf", "record", "-q", "-F", RATE, "-e", "cpu-clock:u", "--call-graph", "dwarf,16384", "-o", data, "--", *map(str, command)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    if result.returncode != 0:
+        raise Skip("perf record: " + result.stderr.strip()[-200:])
+    script = FOLDER / "perf.script"
+    with open(script, "wb") as out:
+        subprocess.run(["perf", "script", "-i", data, "-F", "comm,tid,time,event,ip,sym,dso"], stdout=out,
+                       stderr=subprocess.DEVNULL, timeout=120, check=True)
+    # Without a period each sample weighs 1.
+    return [(stack, weight * ONE) for stack, weight in stacks_of(script, "--type", "samples")]
+
+
+def names(stack):
+    return tuple(re.sub(r"@@?GLIBC.*|\+0x.*|\(.*", "", frame) for frame in stack)
+
+
+@case
+def perf_with_dwarf_sees_the_same_stacks():
+    program = shares_program("perf", "gcc", "-O2", "-g", *NOFP)
+    theirs = perf_dwarf(program, SECONDS)
+    ours, _ = record(program, SECONDS)
+    whole = {"parse_request", "escape_html", "render_page", "write_log"}
+
+    def by_path(stacks):
+        sums = {}
+        for stack, weight in stacks:
+            path = [f for f in names(user_part(stack)) if f in whole | {"main", "run", "serve"}]
+            if whole & set(path):
+                sums[tuple(path)] = sums.get(tuple(path), 0) + weight
+        total = sum(sums.values())
+        return {path: weight / total for path, weight in sums.items()}
+
+    a, b = by_path(theirs), by_path(ours)
+    for path in a.keys() | b.keys():
+        share = a.get(path, 0)
+        assert abs(share - b.get(path, 0)) < 0.02 + noise(share, ours) + noise(share, theirs), (path, a, b)
+
+
+@case
+def gdb_sees_the_same_stack():
+    need("gdb")
+    program = build("deep", "gcc", SOURCES / "deep.c", "-O2", *NOFP)
+
+    def check(process):
+        stacks = record_pid(process.pid, "1")
+        backtrace = subprocess.run(["gdb", "-q", "-batch", "-p", str(process.pid), "-ex", "bt"], capture_output=True, text=True,
+                                   timeout=60, check=False).stdout
+        return stacks, backtrace
+
+    stacks, backtrace = while_running([program, "40", "30"], check)
+    theirs = re.findall(r"^#\d+ +(?:0x[0-9a-f]+ in )?([\w.]+)", backtrace, re.M)
+    if "main" not in theirs:
+        raise Skip("gdb: " + backtrace[-200:])
+    theirs = theirs[theirs.index("descend") : theirs.index("main") + 1][::-1]
+    ours = [stack for stack, _ in stacks if "burn" in stack]
+    assert ours
+    for stack in ours:
+        assert stack[stack.index("main") : stack.index("burn")] == theirs, (stack, theirs)
+
+
+run()
