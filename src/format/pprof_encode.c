@@ -207,6 +207,7 @@ static void put_location(struct encoder *e, uint32_t id)
 	}
 	if (frame->flags & FRAME_IS_FOLDED)
 		pb_put_uint(&e->body, LOCATION_IS_FOLDED, 1);
+	pb_put_uint(&e->body, LOCATION_WICK_FOUND, frame->found);
 	pb_put_bytes(e->out, PROFILE_LOCATION, slice_of(e->body.data, e->body.n));
 }
 

@@ -15,16 +15,26 @@
 /* Wire types by field number; 0: there is no such field. */
 struct shape {
 	uint8_t wires[MAX_FIELD + 1];
+	uint8_t extension; /* a varint far behind the others */
 };
 
 static const struct shape messages[N_PROFILE_FIELDS] = {
-	[PROFILE_SAMPLE_TYPE] = { { 0, VARINT, VARINT } },
-	[PROFILE_SAMPLE] = { { 0, VARINT | BYTES, VARINT | BYTES, BYTES } },
-	[PROFILE_MAPPING] = { { 0, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT } },
-	[PROFILE_LOCATION] = { { 0, VARINT, VARINT, VARINT, BYTES, VARINT } },
-	[PROFILE_FUNCTION] = { { 0, VARINT, VARINT, VARINT, VARINT, VARINT } },
-	[PROFILE_PERIOD_TYPE] = { { 0, VARINT, VARINT } },
+	[PROFILE_SAMPLE_TYPE] = { .wires = { 0, VARINT, VARINT } },
+	[PROFILE_SAMPLE] = { .wires = { 0, VARINT | BYTES, VARINT | BYTES, BYTES } },
+	[PROFILE_MAPPING] = { .wires = { 0, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT, VARINT,
+					 VARINT } },
+	[PROFILE_LOCATION] = { .wires = { 0, VARINT, VARINT, VARINT, BYTES, VARINT },
+			       .extension = LOCATION_WICK_FOUND },
+	[PROFILE_FUNCTION] = { .wires = { 0, VARINT, VARINT, VARINT, VARINT, VARINT } },
+	[PROFILE_PERIOD_TYPE] = { .wires = { 0, VARINT, VARINT } },
 };
+
+static bool member_fits(const struct pb_field *f, const struct shape *shape)
+{
+	if (f->number <= MAX_FIELD)
+		return shape->wires[f->number] >> f->wire & 1;
+	return f->number == shape->extension && f->wire == PB_VARINT;
+}
 
 static bool message_fits(struct slice message, const struct shape *shape)
 {
@@ -32,7 +42,7 @@ static bool message_fits(struct slice message, const struct shape *shape)
 	struct pb_field f;
 	int k = 0;
 	for (int i = 0; i < LOOK_MEMBERS && (k = pb_next(&r, &f)) > 0; i++)
-		if (f.number > MAX_FIELD || !(shape->wires[f.number] >> f.wire & 1))
+		if (!member_fits(&f, shape))
 			return false;
 	return k >= 0;
 }

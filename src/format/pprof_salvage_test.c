@@ -25,6 +25,7 @@ static void put_pair(struct buf *out, uint32_t field, uint32_t a, uint64_t x, ui
 	pb_put_bytes(out, field, bytes_of(&m));
 }
 
+/* Found in the way of its id's number. */
 static void put_location(struct buf *out, uint64_t id, uint64_t function)
 {
 	_cleanup_(buf_done)
@@ -32,6 +33,7 @@ static void put_location(struct buf *out, uint64_t id, uint64_t function)
 	pb_put_uint(&m, LOCATION_ID, id);
 	pb_put_uint(&m, LOCATION_ADDRESS, 0x1000 * id);
 	put_pair(&m, LOCATION_LINE, LINE_FUNCTION_ID, function, LINE_LINE, 7);
+	pb_put_uint(&m, LOCATION_WICK_FOUND, id);
 	pb_put_bytes(out, PROFILE_LOCATION, bytes_of(&m));
 }
 
@@ -180,20 +182,20 @@ static void the_loss_is_counted(void **state)
 	} cases[] = {
 		{ false, BEHIND_ALL, 0, 3, "" },
 		{ false, BEHIND_MAIN, 3, 3,
-		  "ends in the middle of string 4, at byte 107, after 3 samples; lost: 1 frame names, 3 labels" },
+		  "ends in the middle of string 4, at byte 113, after 3 samples; lost: 1 frame names, 3 labels" },
 		{ false, BEHIND_TYPE, 0, 3,
-		  "ends at byte 98, before what it refers to, after 3 samples; lost: 2 frame names, 3 labels" },
+		  "ends at byte 104, before what it refers to, after 3 samples; lost: 2 frame names, 3 labels" },
 		{ false, BEHIND_TYPE, 1, 3,
-		  "ends in the middle of string 3, at byte 99, after 3 samples; lost: 2 frame names, 3 labels" },
+		  "ends in the middle of string 3, at byte 105, after 3 samples; lost: 2 frame names, 3 labels" },
 		{ false, BEHIND_FUNCTIONS, 4, 0,
-		  "pprof: ends in the middle of string 1, at byte 84; nothing can be kept: its sample types' names "
+		  "pprof: ends in the middle of string 1, at byte 90; nothing can be kept: its sample types' names "
 		  "are missing" },
 		{ false, BEHIND_LOCATIONS, 3, 0,
-		  "pprof: ends in the middle of function 1, at byte 71; nothing can be kept: its strings are missing" },
+		  "pprof: ends in the middle of function 1, at byte 77; nothing can be kept: its strings are missing" },
 		{ true, BEHIND_LOCATIONS, 0, 3,
-		  "ends at byte 111, before what it refers to, after 3 samples; lost: 2 frame names" },
+		  "ends at byte 117, before what it refers to, after 3 samples; lost: 2 frame names" },
 		{ true, BEHIND_LOCATION, 5, 2,
-		  "ends in the middle of location 2, at byte 103, after 2 samples; lost: 1 samples, whose stacks are "
+		  "ends in the middle of location 2, at byte 106, after 2 samples; lost: 1 samples, whose stacks are "
 		  "not there, 1 frame names" },
 		{ true, BEHIND_SAMPLES, 5, 0,
 		  "pprof: ends in the middle of location 1, at byte 90; nothing can be kept: its locations are "
@@ -213,6 +215,10 @@ static void the_loss_is_counted(void **state)
 		assert_string_equal(r < 0 ? err.text : salvage.end.text, cases[i].said);
 		if (r == 0)
 			assert_int_equal(profile_n_samples(&p), cases[i].n_samples);
+		for (uint32_t k = 0; k < profile_n_samples(&p); k++) {
+			const struct frame *leaf = &p.dict.frames.data[p.dict.node_frame.data[p.node.data[k].v].v];
+			assert_int_equal(leaf->found, leaf->address / 0x1000);
+		}
 		profile_done(&p);
 	}
 }
@@ -228,11 +234,11 @@ static void half_a_file_is_refused_with_advice(void **state)
 		const char *said;
 	} cases[] = {
 		{ BEHIND_MAIN, 3, -ENODATA,
-		  "pprof: ends in the middle of string 4, at byte 107, after 3 samples; --salvage keeps them" },
+		  "pprof: ends in the middle of string 4, at byte 113, after 3 samples; --salvage keeps them" },
 		{ BEHIND_LOCATIONS, 3, -ENODATA,
-		  "pprof: ends in the middle of function 1, at byte 71; nothing can be kept: its strings are missing" },
+		  "pprof: ends in the middle of function 1, at byte 77; nothing can be kept: its strings are missing" },
 		{ BEHIND_TYPE, 0, -EBADMSG,
-		  "pprof: at byte 72: function 1: name: string 3 does not exist; --salvage keeps what is whole: 3 "
+		  "pprof: at byte 78: function 1: name: string 3 does not exist; --salvage keeps what is whole: 3 "
 		  "samples" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -268,8 +274,8 @@ static void half_a_compressed_file_says_both_ends(void **state)
 		assert_int_equal(decode(slice_of(gz.data, behind), &salvage, &p, &err), wanted ? 0 : -ENODATA);
 		assert_string_equal(
 			wanted ? salvage.end.text : err.text,
-			wanted ? "ends at byte 122 (107 decompressed), in the middle of string 4, after 3 samples"
-			       : "pprof: ends at byte 122 (107 decompressed), in the middle of string 4, after "
+			wanted ? "ends at byte 128 (113 decompressed), in the middle of string 4, after 3 samples"
+			       : "pprof: ends at byte 128 (113 decompressed), in the middle of string 4, after "
 				 "3 samples; --salvage keeps them");
 		profile_done(&p);
 	}

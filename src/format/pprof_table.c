@@ -128,6 +128,13 @@ struct location {
 	const uint8_t *at;
 };
 
+/* Somebody else may use the number for something else, and a later wick may
+ * know more ways: what is not one of ours says nothing. */
+static uint8_t read_found(const struct pb_field *f)
+{
+	return f->wire == PB_VARINT && f->value < N_FRAME_FOUNDS ? (uint8_t)f->value : FRAME_FOUND_UNKNOWN;
+}
+
 static int read_location(struct pprof_decoder *d, struct slice message, struct location *loc)
 {
 	struct pb_reader r = pb_reader_nested(message);
@@ -144,6 +151,8 @@ static int read_location(struct pprof_decoder *d, struct slice message, struct l
 		} else if (f.number == LOCATION_LINE) {
 			k = pprof_expect_wire(d, &f, PB_BYTES, "line");
 			loc->n_lines++;
+		} else if (f.number == LOCATION_WICK_FOUND) {
+			loc->frame.found = read_found(&f);
 		} else if (f.number == LOCATION_MAPPING_ID) {
 			k = pprof_number(d, &f, "mapping_id", &mapping);
 			if (k == 0 && mapping && !idtable_get(&d->mappings, mapping))

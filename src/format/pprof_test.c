@@ -158,14 +158,20 @@ static void put_sample(struct buf *out, const uint64_t *ids, size_t n, bool pack
 }
 
 /* A location with one line for each of the functions, innermost first. */
-static void put_location(struct buf *out, uint64_t id, const uint64_t *functions, size_t n)
+static void put_found_location(struct buf *out, uint64_t id, const uint64_t *functions, size_t n, uint64_t found)
 {
 	_cleanup_(buf_done)
 	struct buf m = buf_of(1 << 20);
 	pb_put_uint(&m, LOCATION_ID, id);
 	for (size_t i = 0; i < n; i++)
 		put_pair(&m, LOCATION_LINE, LINE_FUNCTION_ID, functions[i], LINE_LINE, 7);
+	pb_put_uint(&m, LOCATION_WICK_FOUND, found);
 	pb_put_bytes(out, PROFILE_LOCATION, bytes_of(&m));
+}
+
+static void put_location(struct buf *out, uint64_t id, const uint64_t *functions, size_t n)
+{
+	put_found_location(out, id, functions, n, 0);
 }
 
 static void put_tables(struct buf *out, uint64_t id)
@@ -209,6 +215,70 @@ static void form_does_not_matter(void **state)
 		assert_int_equal(p.dict.node_parent.data[outer.v].v, 0);
 		profile_done(&p);
 	}
+}
+
+/* The found[i] of location i + 1 and the functions inlined into it, as read. */
+static void read_found(const struct buf *b, uint8_t *found, size_t n)
+{
+	struct profile p;
+	struct error err = { "" };
+	assert_int_equal(profile_init(&p, NULL), 0);
+	if (pprof_decode(bytes_of(b), &format_limits_default, &p, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(profile_n_samples(&p), n);
+	for (size_t i = 0; i < n; i++) {
+		struct node_id inner = p.node.data[i], outer = p.dict.node_parent.data[inner.v];
+		const struct frame *f = &p.dict.frames.data[p.dict.node_frame.data[inner.v].v];
+		const struct frame *g = &p.dict.frames.data[p.dict.node_frame.data[outer.v].v];
+		assert_true(f->flags & FRAME_INLINED);
+		assert_int_equal(f->found, g->found);
+		found[i] = f->found;
+	}
+	assert_round_trip(&p);
+	profile_done(&p);
+}
+
+/* What is lost without it: which frames of a file are guesses. A number that
+ * means nothing to us must mean nothing, whoever wrote it. */
+static void how_frames_were_found_is_kept_by_location(void **state)
+{
+	(void)state;
+	enum { N = 7 };
+	static const uint64_t written[N] = { 1,	      FRAME_FOUND_FP, 0, N_FRAME_FOUNDS - 1, N_FRAME_FOUNDS,
+					     256 + 2, UINT64_MAX };
+	static const uint8_t want[N] = { 1, FRAME_FOUND_FP, 0, N_FRAME_FOUNDS - 1, 0, 0, 0 };
+	uint8_t found[N];
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20);
+	put_pair(&b, PROFILE_SAMPLE_TYPE, VALUE_TYPE_TYPE, 1, VALUE_TYPE_UNIT, 2);
+	put_pair(&b, PROFILE_FUNCTION, FUNCTION_ID, 1, FUNCTION_NAME, 3);
+	put_pair(&b, PROFILE_FUNCTION, FUNCTION_ID, 2, FUNCTION_NAME, 4);
+	for (size_t i = 0; i < N; i++) {
+		put_found_location(&b, i + 1, (uint64_t[]){ 2, 1 }, 2, written[i]);
+		put_sample(&b, (uint64_t[]){ i + 1 }, 1, true);
+	}
+	put_strings(&b);
+	read_found(&b, found, N);
+	assert_memory_equal(found, want, N);
+}
+
+static void a_field_of_that_number_by_others_is_skipped(void **state)
+{
+	(void)state;
+	uint8_t found;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(1 << 20), m = buf_of(1 << 20);
+	put_pair(&b, PROFILE_SAMPLE_TYPE, VALUE_TYPE_TYPE, 1, VALUE_TYPE_UNIT, 2);
+	put_pair(&b, PROFILE_FUNCTION, FUNCTION_ID, 1, FUNCTION_NAME, 3);
+	pb_put_uint(&m, LOCATION_ID, 1);
+	pb_put_bytes(&m, LOCATION_WICK_FOUND, slice_str("\x02"));
+	put_pair(&m, LOCATION_LINE, LINE_FUNCTION_ID, 1, LINE_LINE, 7);
+	put_pair(&m, LOCATION_LINE, LINE_FUNCTION_ID, 1, LINE_LINE, 8);
+	pb_put_bytes(&b, PROFILE_LOCATION, bytes_of(&m));
+	put_sample(&b, (uint64_t[]){ 1 }, 1, true);
+	put_strings(&b);
+	read_found(&b, &found, 1);
+	assert_int_equal(found, FRAME_FOUND_UNKNOWN);
 }
 
 /* The same function inlined at two places of one function stays two stacks,
@@ -521,6 +591,8 @@ int main(void)
 		cmocka_unit_test(everything_survives),
 		cmocka_unit_test(real_files_survive),
 		cmocka_unit_test(form_does_not_matter),
+		cmocka_unit_test(how_frames_were_found_is_kept_by_location),
+		cmocka_unit_test(a_field_of_that_number_by_others_is_skipped),
 		cmocka_unit_test(inlined_locations_stay_apart),
 		cmocka_unit_test(known_callers_lead_to_the_same_nodes),
 		cmocka_unit_test(empty_profile_is_valid),

@@ -41,7 +41,14 @@ enum {
 	PB_MAPPING_HAS_INLINE_FRAMES = 10,
 };
 
-enum { LOCATION_ID = 1, LOCATION_MAPPING_ID = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4, LOCATION_IS_FOLDED = 5 };
+enum {
+	LOCATION_ID = 1,
+	LOCATION_MAPPING_ID = 2,
+	LOCATION_ADDRESS = 3,
+	LOCATION_LINE = 4,
+	LOCATION_IS_FOLDED = 5,
+	LOCATION_WICK_FOUND = 127, /* ours: enum frame_found. Far from google/pprof's own; other readers skip it */
+};
 
 enum { LINE_FUNCTION_ID = 1, LINE_LINE = 2, LINE_COLUMN = 3 };
 

@@ -78,7 +78,7 @@ enum frame_found {
 };
 
 enum frame_flags {
-	FRAME_INLINED = 1 << 0,	  /* into the frame of its parent node; same address */
+	FRAME_INLINED = 1 << 0,	  /* into the frame of its parent node; same address, found the same way */
 	FRAME_IS_FOLDED = 1 << 1, /* pprof Location.is_folded */
 };
 

@@ -227,7 +227,7 @@ def varint(value):
 
 
 def every_field():
-    """A profile that uses all of profile.proto."""
+    """A profile that uses all of profile.proto, and wick's own field of locations, which others skip."""
     strings = ["", "cpu", "ns", "n", "count", "f", "_Zf", "f.c", "g", "g.c", "/bin/x y", "abc1", "key", "v 1", "v2"]
     strings += ["num", "kb", "hello there", "http://x/", "other", "plain"]
     text = strings.index
@@ -242,7 +242,7 @@ def every_field():
     lines = field(4, field(1, 1) + field(2, 12) + field(3, 4)) + field(4, field(1, 2) + field(2, 30))
     out += field(4, field(1, 900) + field(2, 3) + field(3, 0x400123) + lines + field(5, 1))
     out += field(4, field(1, 1 << 60) + field(3, 1 << 63))
-    out += field(4, field(1, 7) + field(2, 3) + field(3, 0x400200) + field(4, field(1, 2) + field(2, 31)))
+    out += field(4, field(1, 7) + field(2, 3) + field(3, 0x400200) + field(4, field(1, 2) + field(2, 31)) + field(127, 4))
     out += field(5, b"".join(field(n, v) for n, v in enumerate((1, text("f"), text("_Zf"), text("f.c"), 10), 1)))
     out += field(5, b"".join(field(n, v) for n, v in enumerate((2, text("g"), text("g"), text("g.c"), 28), 1)))
     out += b"".join(field(6, s.encode()) for s in strings)
