@@ -159,11 +159,12 @@ static const struct {
 	enum otlp_role role;
 	uint8_t arg;
 } roles[] = {
-	{ KEY_FRAME_TYPE, ROLE_FRAME_TYPE, 0 },	  { KEY_IS_FOLDED, ROLE_IS_FOLDED, 1 },
-	{ KEY_BUILD_ID_GNU, ROLE_BUILD_ID, 3 },	  { KEY_BUILD_ID_GO, ROLE_BUILD_ID, 2 },
-	{ KEY_BUILD_ID_HTL, ROLE_BUILD_ID, 1 },	  { KEY_COMMENT, ROLE_COMMENT, 0 },
-	{ KEY_DOC_URL, ROLE_DOC_URL, 0 },	  { KEY_DROP_FRAMES, ROLE_DROP_FRAMES, 0 },
-	{ KEY_KEEP_FRAMES, ROLE_KEEP_FRAMES, 0 }, { KEY_DEFAULT_TYPE, ROLE_DEFAULT_TYPE, 0 },
+	{ KEY_FRAME_TYPE, ROLE_FRAME_TYPE, 0 },	    { KEY_FRAME_FOUND, ROLE_FRAME_FOUND, 0 },
+	{ KEY_IS_FOLDED, ROLE_IS_FOLDED, 1 },	    { KEY_BUILD_ID_GNU, ROLE_BUILD_ID, 3 },
+	{ KEY_BUILD_ID_GO, ROLE_BUILD_ID, 2 },	    { KEY_BUILD_ID_HTL, ROLE_BUILD_ID, 1 },
+	{ KEY_COMMENT, ROLE_COMMENT, 0 },	    { KEY_DOC_URL, ROLE_DOC_URL, 0 },
+	{ KEY_DROP_FRAMES, ROLE_DROP_FRAMES, 0 },   { KEY_KEEP_FRAMES, ROLE_KEEP_FRAMES, 0 },
+	{ KEY_DEFAULT_TYPE, ROLE_DEFAULT_TYPE, 0 },
 };
 
 static void find_role(struct otlp_decoder *d, struct otlp_attribute *a)
@@ -182,6 +183,8 @@ static void find_role(struct otlp_decoder *d, struct otlp_attribute *a)
 		}
 	if (a->role == ROLE_FRAME_TYPE)
 		a->arg = (uint8_t)otlp_kind_of_type(text);
+	if (a->role == ROLE_FRAME_FOUND)
+		a->arg = (uint8_t)frame_found_of_name(text);
 	if (a->role == ROLE_IS_FOLDED)
 		a->arg = slice_eq(text, slice_str("true"));
 }
@@ -341,6 +344,7 @@ static int add(struct otlp_decoder *d, const uint8_t *at, const struct otlp_attr
 		return 0;
 	case ROLE_LABEL:
 	case ROLE_FRAME_TYPE:
+	case ROLE_FRAME_FOUND:
 	case ROLE_IS_FOLDED:
 	case ROLE_MAPPING_FLAG:
 	case ROLE_BUILD_ID:

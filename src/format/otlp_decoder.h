@@ -43,6 +43,7 @@ struct otlp_labels {
 enum otlp_role {
 	ROLE_LABEL,
 	ROLE_FRAME_TYPE,   /* arg: enum frame_kind */
+	ROLE_FRAME_FOUND,  /* arg: enum frame_found */
 	ROLE_IS_FOLDED,	   /* arg: whether */
 	ROLE_MAPPING_FLAG, /* arg: enum mapping_flags */
 	ROLE_BUILD_ID,	   /* arg: how good a one it is, 1 ... 3 */

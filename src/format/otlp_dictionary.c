@@ -228,6 +228,8 @@ static int location_attributes(struct otlp_decoder *d, const struct pb_field *f,
 			loc->frame.kind = a->arg;
 			loc->has_kind = true;
 		}
+		if (a->role == ROLE_FRAME_FOUND)
+			loc->frame.found = a->arg;
 		if (a->role == ROLE_IS_FOLDED && a->arg)
 			loc->frame.flags = FRAME_IS_FOLDED;
 	}

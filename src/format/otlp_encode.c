@@ -211,6 +211,9 @@ static void location_attributes(struct encoder *e, const struct frame *f)
 	if (f->kind != FRAME_USER || assumed != FRAME_USER)
 		pb_put_varint(&e->indices, text_attribute(e, KEY_FRAME_TYPE,
 							  slice_str(otlp_type_of_kind((enum frame_kind)f->kind))));
+	if (f->found)
+		pb_put_varint(&e->indices, text_attribute(e, KEY_FRAME_FOUND,
+							  slice_str(frame_found_name((enum frame_found)f->found))));
 	if (f->flags & FRAME_IS_FOLDED)
 		pb_put_varint(&e->indices, text_attribute(e, KEY_IS_FOLDED, slice_str("true")));
 }

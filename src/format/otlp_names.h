@@ -7,6 +7,7 @@
 #include "model/dict.h"
 
 #define KEY_FRAME_TYPE	 "profile.frame.type"
+#define KEY_FRAME_FOUND	 "wick.frame.found" /* ours: frame_found_name() */
 #define KEY_IS_FOLDED	 "pprof.location.is_folded"
 #define KEY_BUILD_ID_GNU "process.executable.build_id.gnu"
 #define KEY_BUILD_ID_GO	 "process.executable.build_id.go"

@@ -73,6 +73,27 @@ static void everything_survives(void **state)
 	profile_done(&z);
 }
 
+/* A way that a later wick knows, or somebody else's attribute of that name, is no reason to refuse. */
+static void unheard_of_ways_of_finding_frames_are_not_known(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(BUDGET);
+	struct profile p;
+	encode_test_profile(&b);
+	uint8_t *way = memmem(b.data, b.n, "register", 8);
+	assert_non_null(way);
+	memcpy(way, "by magic", 8);
+	decode_into(&b, &p);
+	uint32_t n[N_FRAME_FOUNDS] = { 0 };
+	for (uint32_t i = 1; i < p.dict.frames.n; i++)
+		n[p.dict.frames.data[i].found]++;
+	assert_int_equal(n[FRAME_FOUND_REGISTER], 0);
+	assert_int_equal(n[FRAME_FOUND_TABLE], 1);
+	assert_int_equal(n[FRAME_FOUND_FP], 1);
+	profile_done(&p);
+}
+
 static void profile_without_samples_survives(void **state)
 {
 	(void)state;
@@ -620,14 +641,14 @@ static void what_half_a_file_lacks_is_counted(void **state)
 	struct error err = { "" };
 	struct profile p;
 	assert_int_equal(salvage_copy(b.data, b.n - 3, &salvage, &p, &err), 0);
-	assert_string_equal(salvage.end.text, "ends in the middle of its dictionary, at byte 1284, after 3 samples");
+	assert_string_equal(salvage.end.text, "ends in the middle of its dictionary, at byte 1369, after 3 samples");
 	assert_string_equal(salvage.lost.text, "1 function names");
 	profile_done(&p);
 
 	salvage = (struct salvage){ 0 };
 	assert_int_equal(salvage_copy(b.data, b.n - 3, &salvage, &p, &err), -ENODATA);
 	assert_string_equal(err.text,
-			    "OTLP profiles: ends in the middle of its dictionary, at byte 1284, after 3 samples; "
+			    "OTLP profiles: ends in the middle of its dictionary, at byte 1369, after 3 samples; "
 			    "--salvage keeps them");
 	profile_done(&p);
 
@@ -705,6 +726,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_survives),
+		cmocka_unit_test(unheard_of_ways_of_finding_frames_are_not_known),
 		cmocka_unit_test(profile_without_samples_survives),
 		cmocka_unit_test(layouts_are_told_apart),
 		cmocka_unit_test(ambiguous_samples_are_told_by_their_numbers),

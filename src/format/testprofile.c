@@ -63,11 +63,13 @@ void testprofile_fill(struct profile *p)
 		map(p, 0x400000, "/usr/bin/server", "0123abcd", MAPPING_HAS_FUNCTIONS | MAPPING_HAS_LINES);
 	struct mapping_id kernel = map(p, UINT64_C(0xffffffff80000000), "[kernel.kallsyms]", "", 0);
 	(void)map(p, 0x7f0000000000, "/lib/unused.so", "ff", MAPPING_HAS_FILENAMES | MAPPING_HAS_INLINES);
-	struct frame user = { .mapping = bin, .kind = FRAME_USER }, sys = { .mapping = kernel, .kind = FRAME_KERNEL };
+	struct frame user = { .mapping = bin, .kind = FRAME_USER, .found = FRAME_FOUND_TABLE },
+		     sys = { .mapping = kernel, .kind = FRAME_KERNEL };
 	struct node_id root = { 0 }, main_node, at;
 	user.address = 0x400100;
 	main_node = push(p, root, "main", "main.c", 12, user);
 	user.address = 0x400200;
+	user.found = FRAME_FOUND_REGISTER;
 	at = push(p, main_node, "parse", "parse.c", 100, user);
 	user.flags = FRAME_INLINED;
 	user.column = 7;
@@ -84,6 +86,7 @@ void testprofile_fill(struct profile *p)
 	assert_int_equal(profile_labels(p, labels, ARRAY_SIZE(labels), &set), 0);
 	assert_int_equal(profile_add_sample(p, at, set, (int64_t[]){ 3, 30000000 }), 0);
 	user.flags = FRAME_IS_FOLDED;
+	user.found = FRAME_FOUND_FP;
 	user.column = 0;
 	user.address = 0x400300;
 	at = push(p, main_node, "", "", 0, user);
@@ -118,6 +121,7 @@ static void assert_same_frame(const struct profile *a, struct frame_id x, const 
 	assert_int_equal(f->line, g->line);
 	assert_int_equal(f->column, g->column);
 	assert_int_equal(f->kind, g->kind);
+	assert_int_equal(f->found, g->found);
 	assert_int_equal(f->flags, g->flags);
 	assert_same_mapping(a, f->mapping.v, b, g->mapping.v);
 	const struct function *m = &a->dict.functions.data[f->function.v], *n = &b->dict.functions.data[g->function.v];

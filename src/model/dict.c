@@ -322,6 +322,25 @@ struct slice dict_frame_name(const struct dict *d, struct frame_id frame, char b
 	return slice_of(buf, n < 0 ? 0 : (size_t)n);
 }
 
+static const char *const found_names[N_FRAME_FOUNDS] = {
+#define FOUND(id, name, text) [FRAME_FOUND_##id] = name,
+#include "model/found.def"
+#undef FOUND
+};
+
+const char *frame_found_name(enum frame_found f)
+{
+	return found_names[f];
+}
+
+enum frame_found frame_found_of_name(struct slice name)
+{
+	for (int f = 0; f < N_FRAME_FOUNDS; f++)
+		if (slice_eq(name, slice_str(found_names[f])))
+			return (enum frame_found)f;
+	return FRAME_FOUND_UNKNOWN;
+}
+
 enum frame_kind frame_kind_of_path(struct slice path)
 {
 	if (slice_has_prefix(path, "[kernel") || slice_has_prefix(path, "[guest.kernel"))

@@ -157,6 +157,10 @@ int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_m
 #define FRAME_NAME_SIZE 320
 struct slice dict_frame_name(const struct dict *d, struct frame_id frame, char buf[static FRAME_NAME_SIZE]);
 
+/* "table", "fp" ...; "" for FRAME_FOUND_UNKNOWN, which is also what a name that is none stands for. */
+const char *frame_found_name(enum frame_found f);
+enum frame_found frame_found_of_name(struct slice name);
+
 /* What a pprof mapping says of its frames: FRAME_KERNEL for "[kernel...",
  * FRAME_JIT for "[jit]" and perf maps, FRAME_SYNTHETIC for "[wick]", else
  * FRAME_USER. */
