@@ -12,8 +12,9 @@
 /* Nodes in order of arrival: parent before child, children unsorted. */
 struct calltree_builder {
 	VEC(uint32_t) parent;
-	VEC(uint32_t) func; /* the three have one n */
+	VEC(uint32_t) func;
 	VEC(int64_t) self;
+	VEC(uint8_t) found;	 /* the four have one n; when loose, this one has the root only */
 	struct pairset node_ids; /* by { parent, func }; empty when loose */
 	bool loose;
 
@@ -58,6 +59,8 @@ static int reserve_nodes(struct calltree_builder *b, uint32_t n)
 		r = vec_reserve(b->budget, &b->func, n);
 	if (r == 0)
 		r = vec_reserve(b->budget, &b->self, n);
+	if (r == 0 && !b->loose)
+		r = vec_reserve(b->budget, &b->found, n);
 	return r;
 }
 
@@ -66,23 +69,29 @@ static uint32_t append_node(struct calltree_builder *b, uint32_t parent, uint32_
 	b->parent.data[b->parent.n++] = parent;
 	b->func.data[b->func.n++] = func;
 	b->self.data[b->self.n++] = 0;
+	if (!b->loose)
+		b->found.data[b->found.n++] = 0;
 	return b->parent.n - 1;
 }
 
-/* The child of `parent` for `func`: in a loose tree always a new one. */
+/* The child of `parent` for `func`: in a loose tree always a new one, for
+ * which calltree_add() has made room. */
 static int add_node(struct calltree_builder *b, uint32_t parent, uint32_t func, uint32_t *ret)
 {
+	if (b->loose) {
+		*ret = append_node(b, parent, func);
+		return 0;
+	}
 	int r = reserve_nodes(b, 1);
-	if (r == 0 && !b->loose)
+	if (r == 0)
 		r = pairset_reserve(&b->node_ids, node_columns(b), 1);
 	if (r < 0)
 		return r;
 	struct pair_probe at;
-	uint32_t id = b->loose ? 0 : pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
+	uint32_t id = pairset_find(&b->node_ids, node_columns(b), parent, func, &at);
 	if (!id) {
 		id = append_node(b, parent, func);
-		if (!b->loose)
-			pairset_set(&b->node_ids, at, id);
+		pairset_set(&b->node_ids, at, id);
 	}
 	*ret = id;
 	return 0;
@@ -109,6 +118,7 @@ static void builder_done(struct calltree_builder *b)
 	vec_done(b->budget, &b->parent);
 	vec_done(b->budget, &b->func);
 	vec_done(b->budget, &b->self);
+	vec_done(b->budget, &b->found);
 	vec_done(b->budget, &b->funcs);
 	pairset_done(&b->node_ids);
 	u64map_done(&b->func_ids);
@@ -155,8 +165,12 @@ struct adder {
 	const struct dict *d;
 	const uint8_t *flags;
 	bool lines;
-	uint32_t *node_map;  /* tree node + 1; before its turn 1 = needed, 0 = not */
-	uint32_t *frame_map; /* func + 1 */
+	uint32_t *node_map; /* tree node + 1; before its turn 1 = needed, 0 = not */
+	/* By frame: what a node takes of it, beside each other for the caches' sake. */
+	struct tree_frame {
+		uint32_t func; /* func + 1; 0 = not yet asked for */
+		uint8_t found;
+	} * frame_map;
 	/* By function: the func of its frames of one mapping and kind, which
 	 * are nearly always all. */
 	struct named_func {
@@ -229,14 +243,18 @@ static int add_dict_node(struct adder *a, uint32_t i, uint32_t *ret)
 	if (a->flags && a->flags[i] & CALLTREE_HIDDEN)
 		return 0;
 	struct frame_id frame = a->d->node_frame.data[i];
-	if (!a->frame_map[frame.v]) {
+	struct tree_frame *f = &a->frame_map[frame.v];
+	if (!f->func) {
 		uint32_t func;
 		int r = func_of_frame(a, frame, &func);
 		if (r < 0)
 			return r;
-		a->frame_map[frame.v] = func + 1;
+		*f = (struct tree_frame){ func + 1, CALLTREE_FOUND(a->d->frames.data[frame.v].found) };
 	}
-	return add_node(a->b, *ret, a->frame_map[frame.v] - 1, ret);
+	int r = add_node(a->b, *ret, f->func - 1, ret);
+	if (r == 0 && !a->b->loose)
+		a->b->found.data[*ret] |= f->found;
+	return r;
 }
 
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
@@ -260,7 +278,7 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 	uint32_t n_needed = mark_needed(&a, self), node = 0;
 	if (!n_needed)
 		return 0;
-	int r = loose ? reserve_nodes(b, n_needed) : 0;
+	int r = loose ? reserve_nodes(b, n_needed + 1) : 0; /* the group, too */
 	if (r == 0 && group.size)
 		r = add_group(b, group, &node);
 	for (uint32_t i = 0; r == 0 && i < dict_n_nodes(d); i++) {
@@ -305,6 +323,7 @@ static uint32_t *nodes_with_value(const struct calltree *t, const int64_t *self)
 int calltree_add_tree(struct calltree_builder *b, const struct calltree *t, const int64_t *self, uint32_t *ret_node,
 		      uint32_t *ret_func)
 {
+	assert(!b->loose && t->found);
 	_cleanup_(free_ptr)
 	uint32_t *own_node = ret_node ? NULL : nodes_with_value(t, self);
 	_cleanup_(free_ptr)
@@ -319,7 +338,11 @@ int calltree_add_tree(struct calltree_builder *b, const struct calltree *t, cons
 	for (uint32_t i = 0; r == 0 && i < t->n; i++) {
 		if (i > 0 && (ret_node || node[i]))
 			r = add_node(b, node[t->parent[i]], func[t->func[i]], &node[i]);
-		if (r == 0 && self && self[i])
+		if (r < 0)
+			break;
+		if (node[i])
+			b->found.data[node[i]] |= t->found[i];
+		if (self && self[i])
 			b->self.data[node[i]] = i64_add_saturating(b->self.data[node[i]], self[i]);
 	}
 	return r;
@@ -488,10 +511,10 @@ static void place_sorted(struct layout *l)
 
 static size_t columns_size(uint32_t n)
 {
-	return (size_t)n * (5 * sizeof(uint32_t) + 2 * sizeof(int64_t));
+	return (size_t)n * (5 * sizeof(uint32_t) + 2 * sizeof(int64_t) + sizeof(uint8_t));
 }
 
-static int columns_alloc(struct calltree *t, uint32_t n)
+static int columns_alloc(struct calltree *t, uint32_t n, bool loose)
 {
 	if (!membudget_charge(t->budget, columns_size(n)))
 		return -ENOBUFS;
@@ -503,7 +526,10 @@ static int columns_alloc(struct calltree *t, uint32_t n)
 	t->pruned = calloc(n, sizeof(uint32_t));
 	t->self = malloc((size_t)n * sizeof(int64_t));
 	t->total = malloc((size_t)n * sizeof(int64_t));
-	return t->parent && t->func && t->end && t->depth && t->pruned && t->self && t->total ? 0 : -ENOMEM;
+	t->found = loose ? NULL : calloc(n, sizeof(uint8_t));
+	return t->parent && t->func && t->end && t->depth && t->pruned && t->self && t->total && (t->found || loose)
+		       ? 0
+		       : -ENOMEM;
 }
 
 static void emit(struct calltree *t, const struct layout *l)
@@ -518,6 +544,8 @@ static void emit(struct calltree *t, const struct layout *l)
 		t->depth[to] = i ? t->depth[parent] + 1 : 0;
 		t->self[to] = b->self.data[i];
 		t->total[to] = l->total[i];
+		if (t->found)
+			t->found[to] = b->found.data[i];
 	}
 }
 
@@ -534,7 +562,7 @@ int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uin
 	_cleanup_(calltree_done)
 	struct calltree t = { .budget = b->budget };
 	if (r == 0)
-		r = columns_alloc(&t, b->parent.n);
+		r = columns_alloc(&t, b->parent.n, b->loose);
 	if (r < 0)
 		return r;
 	if (b->loose)
@@ -553,6 +581,7 @@ int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uin
 	b->funcs.n = b->funcs.cap = 0;
 	b->names = (struct strtab){ .budget = b->budget };
 	builder_done(b);
+	b->loose = false;
 	*ret = t;
 	t = (struct calltree){ .budget = b->budget };
 	return builder_init(b);
@@ -567,6 +596,7 @@ void calltree_done(struct calltree *t)
 	free(t->pruned);
 	free(t->self);
 	free(t->total);
+	free(t->found);
 	membudget_release(t->budget, columns_size(t->cap));
 	vec_free(t->budget, (void **)&t->funcs, &t->funcs_cap, sizeof(*t->funcs));
 	struct membudget *budget = t->budget;
@@ -620,6 +650,7 @@ static uint32_t prune_step(const struct calltree *t, int64_t threshold, uint32_t
 		out->self[n] = t->self[from];
 		out->total[n] = t->total[from];
 		out->pruned[n] = t->pruned[from];
+		out->found[n] = t->found[from];
 		return from + 1;
 	}
 	uint32_t to = t->end[t->parent[from]];
@@ -649,6 +680,7 @@ static void columns_swap(struct calltree *a, struct calltree *b)
 
 int calltree_prune(struct calltree *t, uint32_t max_nodes)
 {
+	assert(t->found); /* children stand by falling total */
 	if (max_nodes < 2)
 		max_nodes = 2;
 	if (t->n <= max_nodes)
@@ -660,7 +692,7 @@ int calltree_prune(struct calltree *t, uint32_t max_nodes)
 	struct calltree out = { .budget = t->budget, .names.budget = t->budget };
 	if (!new_id)
 		return -ENOMEM;
-	int r = columns_alloc(&out, (uint32_t)count_kept(t, threshold));
+	int r = columns_alloc(&out, (uint32_t)count_kept(t, threshold), false);
 	if (r < 0)
 		return r;
 	out.n = 1;
@@ -682,4 +714,12 @@ int calltree_prune(struct calltree *t, uint32_t max_nodes)
 			out.end[out.parent[i]] = out.end[i];
 	columns_swap(t, &out);
 	return 0;
+}
+
+bool calltree_has_found(const struct calltree *t)
+{
+	for (uint32_t i = 0; t->found && i < t->n; i++)
+		if (t->found[i] & ~CALLTREE_FOUND(FRAME_FOUND_UNKNOWN))
+			return true;
+	return false;
 }

@@ -10,12 +10,17 @@
  * outlives the dicts it was built from and may cross threads once finished.
  *
  * Two frames are one function when name, file, module and kind are equal (by
- * lines: and the line); the address does not matter. */
+ * lines: and the line); the address does not matter, nor how it was found: a
+ * node has the ways of all its frames. */
 #pragma once
 
 #include "model/dict.h"
 
 #define TREE_FUNC_PRUNED UINT32_MAX
+
+/* Of calltree.found: some frame of the node was found in way `f` (enum frame_found). */
+#define CALLTREE_FOUND(f) ((uint8_t)(1U << (f)))
+_Static_assert(N_FRAME_FOUNDS <= 8, "calltree.found has 8 bits");
 
 struct tree_func {
 	struct str_id name, file, module; /* in calltree.names; module = path of the binary */
@@ -32,6 +37,7 @@ struct calltree {
 	uint32_t *depth; /* root = 0 */
 	int64_t *self, *total;
 	uint32_t *pruned; /* nodes folded into this TREE_FUNC_PRUNED node */
+	uint8_t *found;	  /* how its frames were found: CALLTREE_FOUND()s; 0 = it is no frame; NULL in a loose tree */
 
 	uint32_t n_funcs;
 	struct tree_func *funcs; /* funcs[0] = "all" */
@@ -64,8 +70,9 @@ struct calltree_view {
  * functions. Negative values are allowed (diffs).
  *
  * All views of a tree are loose or none is. In a loose tree, equal stacks of
- * one or several adds need not be one node each and children stand in any
- * order; self and total per function (toptable.h) are the same. */
+ * one or several adds need not be one node each, children stand in any order
+ * and nothing says how frames were found; self and total per function
+ * (toptable.h) are the same. */
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
 		 const struct calltree_view *view) must_check;
 
@@ -102,6 +109,9 @@ void calltree_done(struct calltree *t);
  * parent one TREE_FUNC_PRUNED node (last child, self = the folded total)
  * stands for them. Never drops value: totals are unchanged. */
 int calltree_prune(struct calltree *t, uint32_t max_nodes) must_check;
+
+/* True when of some frame it is known how it was found. */
+bool calltree_has_found(const struct calltree *t);
 
 static inline struct slice calltree_name(const struct calltree *t, uint32_t node)
 {

@@ -358,6 +358,99 @@ static void a_view_hides_and_drops(void **state)
 	dict_done(&d);
 }
 
+/* Adds a caller and its callee, each found in some way, with the value 1. */
+static void found_stack(struct dict *d, int64_t *self, const char *caller, enum frame_found found, const char *callee,
+			enum frame_found callee_found)
+{
+	const char *names[] = { caller, callee };
+	enum frame_found ways[] = { found, callee_found };
+	struct node_id node = { 0 };
+	for (int i = 0; i < 2; i++) {
+		struct frame_id named, id;
+		assert_int_equal(dict_named_frame(d, slice_str(names[i]), FRAME_USER, &named), 0);
+		struct frame frame = d->frames.data[named.v];
+		frame.found = (uint8_t)ways[i];
+		assert_int_equal(dict_frame(d, &frame, &id), 0);
+		assert_int_equal(dict_node(d, node, id, &node), 0);
+	}
+	self[node.v]++;
+}
+
+#define FOUND(f) CALLTREE_FOUND(FRAME_FOUND_##f)
+
+/* One box may stand for frames that were read off a table and for guesses:
+ * neither may hide the other, through all that is done to a tree. */
+static void nodes_have_the_ways_of_all_their_frames(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[16] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	found_stack(&d, self, "main", FRAME_FOUND_TABLE, "f", FRAME_FOUND_REGISTER);
+	found_stack(&d, self, "main", FRAME_FOUND_FP, "f", FRAME_FOUND_UNKNOWN);
+	found_stack(&d, self, "main", FRAME_FOUND_FP, "g", FRAME_FOUND_HEURISTIC);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	struct calltree trees[3];
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(calltree_add(b, &d, self, slice_str("group"), NULL), 0);
+		if (i == 1)
+			assert_int_equal(calltree_add_tree(b, &trees[0], trees[0].self, NULL, NULL), 0);
+		assert_int_equal(calltree_finish(b, &trees[i]), 0);
+	}
+	uint32_t *node = calloc(trees[0].n, sizeof(*node)), *func = calloc(trees[0].n_funcs, sizeof(*func));
+	assert_int_equal(calltree_add_tree(b, &trees[0], NULL, node, func), 0);
+	assert_int_equal(calltree_add(b, &d, self, slice_str("group"), NULL), 0);
+	assert_int_equal(calltree_finish(b, &trees[2]), 0);
+	free(node);
+	free(func);
+	for (int i = 0; i < 3; i++) {
+		struct calltree *t = &trees[i];
+		assert_true(calltree_has_found(t));
+		assert_int_equal(t->found[0], 0);
+		assert_int_equal(t->found[find(t, "group")], 0);
+		assert_int_equal(t->found[find(t, "main")], FOUND(TABLE) | FOUND(FP));
+		assert_int_equal(t->found[find(t, "f")], FOUND(REGISTER) | FOUND(UNKNOWN));
+		assert_int_equal(t->found[find(t, "g")], FOUND(HEURISTIC));
+		assert_int_equal(calltree_prune(t, 4), 0);
+		assert_int_equal(t->found[find(t, "main")], FOUND(TABLE) | FOUND(FP));
+		assert_int_equal(t->found[find(t, "(pruned)")], 0);
+		calltree_done(t);
+	}
+	dict_done(&d);
+}
+
+/* A profile of another tool; a tree made for sums only. */
+static void where_nothing_is_known_of_frames_nothing_is_said(void **state)
+{
+	(void)state;
+	struct dict d;
+	int64_t self[16] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	for (int loose = 0; loose < 2; loose++) {
+		struct calltree_view view = { .loose = loose };
+		_cleanup_(calltree_done)
+		struct calltree t = { 0 };
+		if (loose)
+			found_stack(&d, self, "main", FRAME_FOUND_TABLE, "f", FRAME_FOUND_TABLE);
+		else
+			stack(&d, self, "main;f", 1);
+		assert_int_equal(calltree_add(b, &d, self, slice_str(""), &view), 0);
+		assert_int_equal(calltree_finish(b, &t), 0);
+		assert_false(calltree_has_found(&t));
+		assert_true(loose ? !t.found : t.found[1] == FOUND(UNKNOWN));
+	}
+	/* What was loose is not for ever. */
+	_cleanup_(calltree_done)
+	struct calltree t;
+	assert_int_equal(calltree_add(b, &d, self, slice_str(""), NULL), 0);
+	assert_int_equal(calltree_finish(b, &t), 0);
+	assert_true(calltree_has_found(&t));
+	dict_done(&d);
+}
+
 static void lines_stand_apart_when_asked(void **state)
 {
 	(void)state;
@@ -436,11 +529,18 @@ static void joined_functions_are_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(totals_and_order),	    cmocka_unit_test(loose_trees_have_the_same_top),
-		cmocka_unit_test(recursion_counts_once),    cmocka_unit_test(pruning_keeps_the_value),
-		cmocka_unit_test(joined_functions_are_one), cmocka_unit_test(groups_are_a_first_level),
-		cmocka_unit_test(a_view_hides_and_drops),   cmocka_unit_test(lines_stand_apart_when_asked),
-		cmocka_unit_test(layout_fills_the_width),   cmocka_unit_test(deep_trees_need_no_stack),
+		cmocka_unit_test(totals_and_order),
+		cmocka_unit_test(loose_trees_have_the_same_top),
+		cmocka_unit_test(recursion_counts_once),
+		cmocka_unit_test(pruning_keeps_the_value),
+		cmocka_unit_test(joined_functions_are_one),
+		cmocka_unit_test(groups_are_a_first_level),
+		cmocka_unit_test(a_view_hides_and_drops),
+		cmocka_unit_test(nodes_have_the_ways_of_all_their_frames),
+		cmocka_unit_test(where_nothing_is_known_of_frames_nothing_is_said),
+		cmocka_unit_test(lines_stand_apart_when_asked),
+		cmocka_unit_test(layout_fills_the_width),
+		cmocka_unit_test(deep_trees_need_no_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *r
 
 int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret)
 {
-	assert(row->function.v < d->functions.n && row->mapping.v < d->mappings.n);
+	assert(row->function.v < d->functions.n && row->mapping.v < d->mappings.n && row->found < N_FRAME_FOUNDS);
 	struct frame clean = *row;
 	clean.pad = 0;
 	clean.pad2 = 0;

@@ -235,13 +235,27 @@ static void values_read_well(void **state)
 	}
 }
 
+/* What one side calls it, the other one understands. */
+static void ways_of_finding_frames_have_names_of_their_own(void **state)
+{
+	(void)state;
+	for (int f = 0; f < N_FRAME_FOUNDS; f++)
+		assert_int_equal(frame_found_of_name(slice_str(frame_found_name((enum frame_found)f))), f);
+	assert_string_equal(frame_found_name(FRAME_FOUND_FP), "fp");
+	assert_int_equal(frame_found_of_name(slice_str("by magic")), FRAME_FOUND_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_rows_are_one),	   cmocka_unit_test(merge_adds_up),
-		cmocka_unit_test(types_are_found_by_name), cmocka_unit_test(nameless_frames_say_where),
-		cmocka_unit_test(window_lines_survive),	   cmocka_unit_test(every_budget_fails_cleanly),
+		cmocka_unit_test(equal_rows_are_one),
+		cmocka_unit_test(merge_adds_up),
+		cmocka_unit_test(types_are_found_by_name),
+		cmocka_unit_test(nameless_frames_say_where),
+		cmocka_unit_test(window_lines_survive),
+		cmocka_unit_test(every_budget_fails_cleanly),
 		cmocka_unit_test(values_read_well),
+		cmocka_unit_test(ways_of_finding_frames_have_names_of_their_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
