@@ -46,6 +46,19 @@ def refused(result, status, *words):
     assert text.count("\n") <= 2, text
 
 
+def varint(value):
+    value &= (1 << 64) - 1
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def field(number, payload):
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
 @case
 def folded_survives_every_detour():
     with workspace() as folder:
@@ -429,6 +442,36 @@ def report_shows_the_tree_and_says_what_it_left_out():
 
 
 @case
+def report_says_how_the_frames_of_the_tree_were_found():
+    # location, its function, how it was found: 1 register, 2 table, 4 frame pointer
+    locations = [(1, 1, 2), (2, 1, 4), (3, 2, 1), (4, 2, 0)]
+    strings = ["", "samples", "count", "main", "f"]
+    pprof = field(1, b"\x08\x01\x10\x02")
+    for stack in (b"\x03\x01", b"\x04\x02"):
+        pprof += field(2, field(1, stack) + b"\x10\x01")
+    for number, function, way in locations:
+        line = field(4, b"\x08" + bytes([function]))
+        pprof += field(4, b"\x08" + bytes([number]) + line + (varint(127 << 3) + bytes([way]) if way else b""))
+    for number in (1, 2):
+        pprof += field(5, b"\x08" + bytes([number]) + b"\x10" + bytes([number + 2]))
+    pprof += b"".join(field(6, s.encode()) for s in strings)
+
+    def found(data):
+        nodes = json.loads(wick("report", "-", "--tree", "--json", stdin=data).stdout)["nodes"]
+        return [(n["name"], n.get("found")) for n in nodes]
+
+    ways = [("all", None), ("main", ["table", "fp"]), ("f", ["register"])]
+    assert found(pprof) == ways, found(pprof)
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        (path / "in.pb").write_bytes(pprof)
+        for name in ("a.otlp", "b.pb.gz"):
+            assert wick("convert", path / "in.pb", path / name).returncode == 0
+            assert found((path / name).read_bytes()) == ways, name
+    assert [way for _, way in found(FOLDED.encode())] == [None] * 5
+
+
+@case
 def by_label_is_a_table_or_a_first_level_each():
     script = b"a 1 1.5: 3 cycles:\n\t7f1 f (/x/a)\n\nb 2 1.6: 1 cycles:\n\t7f1 f (/x/a)\n\n"
     text = wick("report", "-", "--type", "cycles", "--by", "thread_name", stdin=script).stdout.decode().splitlines()
@@ -547,17 +590,6 @@ def negative_values_keep_their_weight():
     """What grew and what shrank would cancel out to nothing."""
     values = {"a": 5, "b": -5}
     strings = ["", "delta", "count", "a", "b"]
-
-    def field(number, payload):
-        return bytes([number << 3 | 2, len(payload)]) + payload
-
-    def varint(value):
-        value &= (1 << 64) - 1
-        out = b""
-        while value >= 0x80:
-            out += bytes([value & 0x7F | 0x80])
-            value >>= 7
-        return out + bytes([value])
 
     pprof = field(1, b"\x08\x01\x10\x02")
     for number, (name, value) in enumerate(values.items(), 1):

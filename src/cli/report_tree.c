@@ -90,6 +90,18 @@ static void print_nodes(const struct tree_view *v, const bool *shown)
 			print_node(v, i, t->depth[i] - !has_root);
 }
 
+/* The ways that are known; nothing where none is. */
+static void json_found(struct jsonw *w, uint8_t found)
+{
+	if (!(found & ~CALLTREE_FOUND(FRAME_FOUND_UNKNOWN)))
+		return;
+	jsonw_array(w, "found");
+	for (int f = FRAME_FOUND_UNKNOWN + 1; f < N_FRAME_FOUNDS; f++)
+		if (found & CALLTREE_FOUND(f))
+			jsonw_cstr(w, NULL, frame_found_name((enum frame_found)f));
+	jsonw_end(w, ']');
+}
+
 static void json_nodes(const struct tree_view *v, const bool *shown, const struct treecut_rest *rest)
 {
 	const struct report *r = v->r;
@@ -110,6 +122,7 @@ static void json_nodes(const struct tree_view *v, const bool *shown, const struc
 		jsonw_object(&w, NULL);
 		jsonw_u64(&w, "depth", t->depth[i]);
 		report_json_function(&w, r, t->func[i]);
+		json_found(&w, t->found[i]);
 		if (v->has_self)
 			jsonw_i64(&w, "self", t->self[i]);
 		jsonw_i64(&w, "total", t->total[i]);
