@@ -36,18 +36,20 @@ enum column {
 	STR_OFFSET,
 	STR_BYTES,
 	META,
-	N_COLUMNS, /* those above every slab has; those below a comparison has, too */
-	NODE_BASE = N_COLUMNS,
+	N_COLUMNS, /* those above every slab has */
+	NODE_FOUND = N_COLUMNS,
+	N_READ_COLUMNS,
+	NODE_BASE = N_READ_COLUMNS, /* those of a comparison */
 	NODE_LOW,
 	NODE_HIGH,
 	NODE_VERDICT,
-	N_DIFF_COLUMNS,
+	N_ALL_COLUMNS,
 };
 
 static const struct {
 	const char *name;
 	uint32_t elem_size;
-} columns[N_DIFF_COLUMNS] = {
+} columns[N_ALL_COLUMNS] = {
 	[NODE_FUNC] = { "node.func", 4 },
 	[NODE_DEPTH] = { "node.depth", 2 },
 	[NODE_SELF] = { "node.self", 8 },
@@ -59,6 +61,7 @@ static const struct {
 	[STR_OFFSET] = { "str.offset", 4 },
 	[STR_BYTES] = { "str.bytes", 1 },
 	[META] = { "meta", 1 },
+	[NODE_FOUND] = { "node.found", 1 },
 	[NODE_BASE] = { "node.base", 8 },
 	[NODE_LOW] = { "node.low", 8 },
 	[NODE_HIGH] = { "node.high", 8 },
@@ -70,7 +73,7 @@ static const struct {
 struct slab_writer {
 	const struct calltree *t;
 	const struct diff *diff;
-	uint32_t n_columns;
+	bool has_found;
 	uint32_t n_nodes, n_pruned;
 	uint32_t *func_row;	  /* by tree function; 0 = not used, else row + 1 */
 	uint32_t *str_row;	  /* by string of the tree; 0 = not used (or "") */
@@ -93,14 +96,15 @@ static void slab_writer_done(struct slab_writer *w)
 struct shown {
 	uint32_t func, pruned, next;
 	int64_t self;
+	uint8_t found;
 };
 
 static struct shown show_node(const struct calltree *t, uint32_t i)
 {
 	bool cut = t->depth[i] >= MAX_DEPTH && t->end[i] > i + 1;
 	if (!cut)
-		return (struct shown){ t->func[i], t->pruned[i], i + 1, t->self[i] };
-	struct shown s = { TREE_FUNC_PRUNED, 0, t->end[i], t->total[i] };
+		return (struct shown){ t->func[i], t->pruned[i], i + 1, t->self[i], t->found[i] };
+	struct shown s = { TREE_FUNC_PRUNED, 0, t->end[i], t->total[i], 0 };
 	for (uint32_t k = i; k < t->end[i]; k++)
 		s.pruned += t->pruned[k] ? t->pruned[k] : 1;
 	return s;
@@ -196,10 +200,23 @@ static uint64_t align8(uint64_t offset)
 	return (offset + 7) & ~(uint64_t)7;
 }
 
-/* Where each column goes; returns the size of the whole. */
+static bool has_column(const struct slab_writer *w, uint32_t c)
+{
+	return c < N_COLUMNS || (c == NODE_FOUND ? w->has_found : w->diff != NULL);
+}
+
+static uint32_t count_columns(const struct slab_writer *w)
+{
+	uint32_t n = 0;
+	for (uint32_t c = 0; c < N_ALL_COLUMNS; c++)
+		n += has_column(w, c);
+	return n;
+}
+
+/* Where each column goes, by enum column; returns the size of the whole. */
 static uint64_t place_columns(const struct slab_writer *w, struct row *rows)
 {
-	const uint32_t n[N_DIFF_COLUMNS] = {
+	const uint32_t n[N_ALL_COLUMNS] = {
 		[NODE_FUNC] = w->n_nodes,	[NODE_DEPTH] = w->n_nodes,
 		[NODE_SELF] = w->n_nodes,	[NODE_PRUNED] = w->n_nodes,
 		[FUNC_NAME] = w->funcs.n,	[FUNC_FILE] = w->funcs.n,
@@ -207,15 +224,27 @@ static uint64_t place_columns(const struct slab_writer *w, struct row *rows)
 		[STR_OFFSET] = w->str_offset.n, [STR_BYTES] = (uint32_t)w->str_bytes.n,
 		[META] = (uint32_t)w->meta.n,	[NODE_BASE] = w->n_nodes,
 		[NODE_LOW] = w->n_nodes,	[NODE_HIGH] = w->n_nodes,
-		[NODE_VERDICT] = w->n_nodes,
+		[NODE_VERDICT] = w->n_nodes,	[NODE_FOUND] = w->n_nodes,
 	};
-	uint64_t offset = HEAD_SIZE + w->n_columns * sizeof(struct row);
-	for (uint32_t c = 0; c < w->n_columns; c++) {
+	uint64_t offset = HEAD_SIZE + count_columns(w) * sizeof(struct row);
+	for (uint32_t c = 0; c < N_ALL_COLUMNS; c++) {
+		if (!has_column(w, c))
+			continue;
 		rows[c] = (struct row){ .elem_size = columns[c].elem_size, .n = n[c], .offset = offset };
 		memcpy(rows[c].name, columns[c].name, strlen(columns[c].name));
 		offset = align8(offset + (uint64_t)columns[c].elem_size * n[c]);
 	}
 	return offset;
+}
+
+static void write_table(const struct slab_writer *w, const struct row *rows, uint8_t *base)
+{
+	uint8_t *at = base + HEAD_SIZE;
+	for (uint32_t c = 0; c < N_ALL_COLUMNS; c++)
+		if (has_column(w, c)) {
+			memcpy(at, &rows[c], sizeof(*rows));
+			at += sizeof(*rows);
+		}
 }
 
 static void write_nodes(const struct slab_writer *w, const struct row *rows, uint8_t *base)
@@ -232,6 +261,16 @@ static void write_nodes(const struct slab_writer *w, const struct row *rows, uin
 		depth[n] = (uint16_t)t->depth[i];
 		self[n] = (double)s.self;
 		pruned[n] = s.pruned;
+		i = s.next;
+	}
+}
+
+static void write_found(const struct slab_writer *w, const struct row *rows, uint8_t *base)
+{
+	uint8_t *found = base + rows[NODE_FOUND].offset;
+	for (uint32_t i = 0; i < w->t->n;) {
+		struct shown s = show_node(w->t, i);
+		*found++ = s.found;
 		i = s.next;
 	}
 }
@@ -275,13 +314,13 @@ static void write_funcs(const struct slab_writer *w, const struct row *rows, uin
 int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct buf *out)
 {
 	_cleanup_(slab_writer_done)
-	struct slab_writer w = { .t = t, .diff = meta->diff, .n_columns = meta->diff ? N_DIFF_COLUMNS : N_COLUMNS };
+	struct slab_writer w = { .t = t, .diff = meta->diff, .has_found = calltree_has_found(t) };
 	int r = collect(&w);
 	if (r == 0)
 		r = write_meta(&w, meta);
 	if (r < 0)
 		return r;
-	struct row rows[N_DIFF_COLUMNS];
+	struct row rows[N_ALL_COLUMNS];
 	uint64_t size = place_columns(&w, rows);
 	/* Laid out apart when what is in `out` already would misalign it. */
 	_cleanup_(free_ptr)
@@ -290,12 +329,14 @@ int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct b
 	if (!base)
 		return out->failed ? -E2BIG : -ENOMEM;
 	memset(base, 0, size);
-	const uint32_t head[2] = { VERSION, w.n_columns };
+	const uint32_t head[2] = { VERSION, count_columns(&w) };
 	memcpy(base, MAGIC, 8);
 	memcpy(base + 8, head, sizeof(head));
 	memcpy(base + 16, &size, sizeof(size));
-	memcpy(base + HEAD_SIZE, rows, w.n_columns * sizeof(struct row));
+	write_table(&w, rows, base);
 	write_nodes(&w, rows, base);
+	if (w.has_found)
+		write_found(&w, rows, base);
 	if (w.diff)
 		write_diff(&w, rows, base);
 	write_funcs(&w, rows, base);
@@ -312,7 +353,7 @@ int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct b
 
 /* --- in --- */
 
-static int read_row(struct slice bytes, uint32_t i, const void *column[N_COLUMNS], uint32_t n[N_COLUMNS],
+static int read_row(struct slice bytes, uint32_t i, const void *column[N_READ_COLUMNS], uint32_t n[N_READ_COLUMNS],
 		    struct error *err)
 {
 	struct row row;
@@ -321,7 +362,7 @@ static int read_row(struct slice bytes, uint32_t i, const void *column[N_COLUMNS
 	uint64_t size = (uint64_t)row.elem_size * row.n;
 	if (row.offset % 8 || row.offset > bytes.size || size > bytes.size - row.offset)
 		return error_set(err, -EBADMSG, "at byte %zu: column %u lies outside of the file", at, i);
-	for (uint32_t c = 0; c < N_COLUMNS; c++) {
+	for (uint32_t c = 0; c < N_READ_COLUMNS; c++) {
 		if (strncmp(row.name, columns[c].name, NAME_SIZE) != 0)
 			continue;
 		if (row.elem_size != columns[c].elem_size)
@@ -388,20 +429,26 @@ static int check_nodes(const struct slab *s, struct error *err)
 	return 0;
 }
 
+/* The column that must be as long. */
+static uint32_t column_like(uint32_t c)
+{
+	return c <= NODE_PRUNED || c == NODE_FOUND ? NODE_FUNC : c <= FUNC_KIND ? FUNC_NAME : c;
+}
+
 int slab_open(struct slice bytes, struct slab *ret, struct error *err)
 {
-	const void *column[N_COLUMNS] = { NULL };
-	uint32_t n[N_COLUMNS] = { 0 }, n_columns = 0;
+	const void *column[N_READ_COLUMNS] = { NULL };
+	uint32_t n[N_READ_COLUMNS] = { 0 }, n_columns = 0;
 	int r = read_head(bytes, &n_columns, err);
 	for (uint32_t i = 0; r == 0 && i < n_columns; i++)
 		r = read_row(bytes, i, column, n, err);
 	if (r < 0)
 		return r;
-	for (uint32_t c = 0; c < N_COLUMNS; c++) {
-		if (!column[c])
+	for (uint32_t c = 0; c < N_READ_COLUMNS; c++) {
+		if (!column[c] && c < N_COLUMNS)
 			return error_set(err, -EBADMSG, "column %s is missing", columns[c].name);
-		uint32_t like = c <= NODE_PRUNED ? NODE_FUNC : c <= FUNC_KIND ? FUNC_NAME : c;
-		if (n[c] != n[like])
+		uint32_t like = column_like(c);
+		if (column[c] && n[c] != n[like])
 			return error_set(err, -EBADMSG, "columns %s and %s differ in length", columns[c].name,
 					 columns[like].name);
 	}
@@ -413,6 +460,7 @@ int slab_open(struct slice bytes, struct slab *ret, struct error *err)
 		.depth = column[NODE_DEPTH],
 		.self = column[NODE_SELF],
 		.pruned = column[NODE_PRUNED],
+		.found = column[NODE_FOUND],
 		.n_funcs = n[FUNC_NAME],
 		.name = column[FUNC_NAME],
 		.file = column[FUNC_FILE],

@@ -26,6 +26,7 @@ struct slab {
 	const uint16_t *depth;
 	const double *self;
 	const uint32_t *pruned;
+	const uint8_t *found; /* as calltree.found, but of bits nobody has checked; NULL = not known of any frame */
 
 	uint32_t n_funcs;
 	const uint32_t *name, *file, *module; /* string indices */

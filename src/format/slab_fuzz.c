@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(r == 0 || err.text[0]);
 	uint64_t sum = 0;
 	for (uint32_t i = 0; r == 0 && i < s.n_nodes; i++) {
-		sum += s.pruned[i] + s.depth[i] + (s.self[i] > 0);
+		sum += s.pruned[i] + s.depth[i] + (s.self[i] > 0) + (s.found ? s.found[i] : 0);
 		if (s.func[i] != TREE_FUNC_PRUNED)
 			sum += slab_string(&s, s.name[s.func[i]]).size + s.kind[s.func[i]];
 	}

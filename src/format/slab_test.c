@@ -80,6 +80,89 @@ static void columns_carry_the_tree(void **state)
 			"\"profiles\":2}");
 }
 
+/* main, found by tables and by frame pointers, above two leaves. */
+static void found_tree(struct calltree *ret)
+{
+	static const struct {
+		const char *leaf;
+		enum frame_found caller, callee;
+		int64_t value;
+	} stacks[] = {
+		{ "a", FRAME_FOUND_TABLE, FRAME_FOUND_REGISTER, 5 },
+		{ "b", FRAME_FOUND_FP, FRAME_FOUND_UNKNOWN, 3 },
+	};
+	struct dict d;
+	int64_t self[8] = { 0 };
+	assert_int_equal(dict_init(&d, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(stacks); i++) {
+		const char *names[] = { "main", stacks[i].leaf };
+		struct node_id node = { 0 };
+		for (int k = 0; k < 2; k++) {
+			struct frame_id named, id;
+			assert_int_equal(dict_named_frame(&d, slice_str(names[k]), FRAME_USER, &named), 0);
+			struct frame frame = d.frames.data[named.v];
+			frame.found = (uint8_t)(k ? stacks[i].callee : stacks[i].caller);
+			assert_int_equal(dict_frame(&d, &frame, &id), 0);
+			assert_int_equal(dict_node(&d, node, id, &node), 0);
+		}
+		self[node.v] = stacks[i].value;
+	}
+	_cleanup_(calltree_builder_free)
+	struct calltree_builder *b = calltree_builder_new(NULL);
+	assert_int_equal(calltree_add(b, &d, self, slice_of("", 0), NULL), 0);
+	assert_int_equal(calltree_finish(b, ret), 0);
+	dict_done(&d);
+}
+
+/* Readers from before that column skip it; slabs from before it are read. */
+static void how_frames_were_found_is_a_column_where_it_is_known(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf with = buf_of(1 << 20), without = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	_cleanup_(calltree_done)
+	struct calltree unknown;
+	struct slab s;
+	struct error err = { "" };
+	found_tree(&t);
+	encode(&t, &with);
+	assert_int_equal(slab_open(bytes_of(&with), &s, NULL), 0);
+	static const uint8_t want[] = { 0, 4 | 16, 2, 1 };
+	assert_int_equal(s.n_nodes, 4);
+	assert_memory_equal(s.found, want, 4);
+
+	uint8_t *row = memmem(with.data, with.n, "node.found", 10);
+	row[20] = 3; /* elements */
+	assert_int_equal(slab_open(bytes_of(&with), &s, &err), -EBADMSG);
+	assert_string_equal(err.text, "columns node.found and node.func differ in length");
+
+	tree_of("main;a 5\nmain;b 3\n", &unknown);
+	encode(&unknown, &without);
+	assert_int_equal(slab_open(bytes_of(&without), &s, NULL), 0);
+	assert_null(s.found);
+	assert_null(memmem(without.data, without.n, "node.found", 10));
+}
+
+/* A box that stands for what was left out is no frame. */
+static void pruned_boxes_were_not_found(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	struct slab s;
+	found_tree(&t);
+	assert_int_equal(calltree_prune(&t, 3), 0);
+	encode(&t, &out);
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.n_nodes, 3);
+	assert_int_equal(s.func[2], TREE_FUNC_PRUNED);
+	assert_memory_equal(s.found, "\x00\x14\x00", 3);
+}
+
 static void pruned_boxes_and_unused_names(void **state)
 {
 	(void)state;
@@ -259,12 +342,47 @@ static void comparisons_add_columns(void **state)
 	assert_int_equal(found, 2);
 }
 
+/* A box of both sides has the ways of both. */
+static void comparisons_say_how_frames_were_found(void **state)
+{
+	(void)state;
+	_cleanup_(diff_done)
+	struct diff d;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	assert_int_equal(diff_init(&d, NULL), 0);
+	for (int side = 0; side < 2; side++) {
+		_cleanup_(calltree_done)
+		struct calltree t;
+		if (side == DIFF_A)
+			tree_of("main;a 2\nmain;c 4\n", &t);
+		else
+			found_tree(&t);
+		const struct diff_window w = { t.total[0], 0, 0 };
+		assert_int_equal(diff_add(&d, (enum diff_side)side, &t, &w), 0);
+	}
+	assert_int_equal(diff_finish(&d), 0);
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d };
+	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
+	struct slab s;
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.n_nodes, 5); /* all, main, a, b, c */
+	assert_memory_equal(s.found, "\x00\x15\x03\x01\x01", 5);
+	assert_non_null(memmem(out.data, out.n, "node.verdict", 12));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(columns_carry_the_tree),  cmocka_unit_test(pruned_boxes_and_unused_names),
-		cmocka_unit_test(too_deep_is_pruned),	   cmocka_unit_test(appends_anywhere_and_the_same),
-		cmocka_unit_test(comparisons_add_columns), cmocka_unit_test(strangers_are_refused),
+		cmocka_unit_test(columns_carry_the_tree),
+		cmocka_unit_test(pruned_boxes_and_unused_names),
+		cmocka_unit_test(too_deep_is_pruned),
+		cmocka_unit_test(appends_anywhere_and_the_same),
+		cmocka_unit_test(comparisons_add_columns),
+		cmocka_unit_test(strangers_are_refused),
+		cmocka_unit_test(comparisons_say_how_frames_were_found),
+		cmocka_unit_test(how_frames_were_found_is_a_column_where_it_is_known),
+		cmocka_unit_test(pruned_boxes_were_not_found),
 		cmocka_unit_test(flipped_bits_do_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
