@@ -164,6 +164,12 @@ static void write_columns(struct jsonw *w, const struct calltree *t, const uint3
 	for (uint32_t i = 0; i < t->n; i++)
 		jsonw_u64(w, NULL, t->pruned[i]);
 	jsonw_end(w, ']');
+	if (calltree_has_found(t)) {
+		jsonw_array(w, "found");
+		for (uint32_t i = 0; i < t->n; i++)
+			jsonw_u64(w, NULL, t->found[i]);
+		jsonw_end(w, ']');
+	}
 	jsonw_end(w, '}');
 }
 

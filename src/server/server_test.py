@@ -52,8 +52,8 @@ def nested(field, data):
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=()):
-    """stacks: {("main", "f"): ns}, root first; labels: of every sample, (name, text or number)."""
+def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=(), found=()):
+    """stacks: {("main", "f"): ns}, root first; labels: of every sample, (name, text or number); found: {function: how}."""
     strings = [""]
 
     def text(s):
@@ -73,7 +73,8 @@ def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=()):
             sample += nested(3, one)
         body += nested(2, sample)
     for name, i in functions.items():
-        body += nested(4, number(1, i) + nested(4, number(1, i)))
+        how = number(127, found[name]) if name in found else b""
+        body += nested(4, number(1, i) + nested(4, number(1, i)) + how)
         body += nested(5, number(1, i) + number(2, text(name)))
     if comment:
         body += number(13, text(comment))
@@ -243,6 +244,38 @@ def a_profile_is_shown_as_it_was_sent():
         assert state["accepting"] and state["reason"] is None and state["profiles"] == 2
         assert {"name": "a", "cpus": 4, "last_ms": at + 10000, "source": "bpf:cpu-clock"} in state["hosts"]
         s.stop()
+
+
+TABLE, POINTER = 2, 4  # numbers of docs/formats.md
+
+
+@case
+def a_tree_says_how_its_frames_were_found():
+    at = NOW - 30000
+    with Folder() as data, Server(data) as s:
+        body = pprof({("main", "f"): 5}, at, found={"main": TABLE, "f": TABLE})
+        assert s.ingest(body, service="api", host="a")[0] == 200
+        assert s.ingest(pprof({("main", "f"): 3}, at, found={"f": POINTER}), service="api", host="b")[0] == 200
+        assert s.ingest(pprof({("main", "g"): 1}, at), service="plain")[0] == 200
+
+        def found(**selection):
+            tree = s.get("tree", **selection)
+            names = [tree["functions"][f]["name"] for f in tree["tree"]["func"]]
+            return dict(zip(names, tree["tree"].get("found", [None] * len(names))))
+
+        merged = {"all": 0, "main": 1 << TABLE | 1, "f": 1 << TABLE | 1 << POINTER}
+        assert found(service="api") == merged
+        assert found(service="api", by="service") == merged | {"api": 0}
+        assert found(service="api", label=["host:b"]) == {"all": 0, "main": 1, "f": 1 << POINTER}
+        assert found(service="plain") == {"all": None, "main": None, "g": None}
+        for service, there in ("api", True), ("plain", False):
+            _, slab, _ = s.ask("GET", f"/api/v1/tree?format=slab&service={service}")
+            assert (b"node.found" in slab) == there
+        # A restart reads the same from the log.
+        s.kill()
+        with Server(data) as again:
+            tree = again.get("tree", service="api")
+            assert sorted(tree["tree"]["found"]) == sorted(merged.values())
 
 
 @case
