@@ -11,7 +11,8 @@ static void write_host(struct jsonw *w, const struct head *h, const struct host 
 	jsonw_str(w, "name", head_string(h, host->name));
 	jsonw_u64(w, "cpus", last ? last->n_cpus : 0);
 	jsonw_i64(w, "last_ms", last ? last->from_ms + last->duration_ms : 0);
-	jsonw_cstr(w, "source", last ? h->sources.data[last->source].text : "");
+	jsonw_cstr(w, "source", last ? h->sources.data[last->source].name : "");
+	jsonw_cstr(w, "unwind", last ? h->sources.data[last->source].unwind : "");
 	jsonw_end(w, '}');
 }
 

@@ -30,7 +30,7 @@ struct tree_result {
 	struct calltree tree;
 	uint64_t n_profiles;
 	struct quality quality;
-	char sources[HEAD_MAX_SOURCES][32];
+	struct source sources[HEAD_MAX_SOURCES];
 	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
 };
 
@@ -61,13 +61,35 @@ static int read_tree(struct query *q, const struct tree_job *job, struct tree_re
 		copy_text(ret->type, sizeof(ret->type), s.type);
 		copy_text(ret->unit, sizeof(ret->unit), s.unit);
 		for (uint32_t i = 0; i < h->sources.n; i++)
-			memcpy(ret->sources[i], h->sources.data[i].text, sizeof(ret->sources[i]));
+			ret->sources[i] = h->sources.data[i];
 		selection_done(&s);
 	}
 	store_read_end(q->server->store);
 	if (r == 0)
 		ret->quality.unnamed_share = quality_unnamed_share(&ret->tree);
 	return r;
+}
+
+static const char *source_word(const struct tree_result *t, unsigned i, bool unwind)
+{
+	if (!(t->quality.sources >> i & 1))
+		return "";
+	return unwind ? t->sources[i].unwind : t->sources[i].name;
+}
+
+/* What the selection's sources say, each word once. */
+static void write_source_words(struct jsonw *w, const char *key, const struct tree_result *t, bool unwind)
+{
+	jsonw_array(w, key);
+	for (unsigned i = 1; i < HEAD_MAX_SOURCES; i++) {
+		const char *word = source_word(t, i, unwind);
+		bool is_new = *word;
+		for (unsigned k = 1; is_new && k < i; k++)
+			is_new = strcmp(word, source_word(t, k, unwind)) != 0;
+		if (is_new)
+			jsonw_cstr(w, NULL, word);
+	}
+	jsonw_end(w, ']');
 }
 
 static void write_quality(struct jsonw *w, const struct tree_result *t)
@@ -82,11 +104,8 @@ static void write_quality(struct jsonw *w, const struct tree_result *t)
 	jsonw_u64(w, "lost_total", q->lost_total);
 	jsonw_u64(w, "truncated", q->truncated);
 	jsonw_f64(w, "unnamed_share", q->unnamed_share);
-	jsonw_array(w, "sources");
-	for (unsigned i = 1; i < HEAD_MAX_SOURCES; i++)
-		if (q->sources >> i & 1)
-			jsonw_cstr(w, NULL, t->sources[i]);
-	jsonw_end(w, ']');
+	write_source_words(w, "sources", t, false);
+	write_source_words(w, "unwind", t, true);
 	jsonw_end(w, '}');
 }
 

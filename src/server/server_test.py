@@ -190,7 +190,7 @@ def segments(data):
 
 # ---- what is stored is what is shown ----------------------------------------
 
-WINDOW = "wick.window source=bpf:cpu-clock cpus=4 rate_hz=100 samples=70 ring_full=3 truncated=2"
+WINDOW = "wick.window source=bpf:cpu-clock unwind=tables cpus=4 rate_hz=100 samples=70 ring_full=3 truncated=2"
 
 
 @case
@@ -224,6 +224,7 @@ def a_profile_is_shown_as_it_was_sent():
         assert tree["profiles"] == 1 and tree["quality"]["lost"]["ring_full"] == 3
         assert tree["quality"]["lost_total"] == 3 and tree["quality"]["truncated"] == 2
         assert tree["quality"]["sources"] == ["bpf:cpu-clock"] and tree["quality"]["samples"] == 70
+        assert tree["quality"]["unwind"] == ["tables"]
         assert s.get("tree", service="api", label=["pid:8"])["total"] == 0
         assert s.get("tree", service="nobody")["total"] == 0
 
@@ -242,7 +243,7 @@ def a_profile_is_shown_as_it_was_sent():
         assert status == 200 and body[:8] == b"wickslab" and b"unnamed_share" in body
         state = s.get("status")
         assert state["accepting"] and state["reason"] is None and state["profiles"] == 2
-        assert {"name": "a", "cpus": 4, "last_ms": at + 10000, "source": "bpf:cpu-clock"} in state["hosts"]
+        assert {"name": "a", "cpus": 4, "last_ms": at + 10000, "source": "bpf:cpu-clock", "unwind": "tables"} in state["hosts"]
         s.stop()
 
 
@@ -285,6 +286,22 @@ def losses_of_one_window_count_once_though_each_service_reports_them():
             assert s.ingest(pprof({("main",): 1}, comment=WINDOW), service=service, host="h")[0] == 200
         quality = s.get("tree", from_=NOW - 1000, to=NOW + 60000)["quality"]
         assert quality["lost_total"] == 3 and quality["samples"] == 3 * 70
+
+
+@case
+def how_windows_were_taken_is_said_once_each():
+    ways = [("bpf:cycles", "tables"), ("bpf:cycles", "frame-pointers"), ("perf:cpu-clock", "frame-pointers"),
+            ("bpf:cycles", "tables"), ("old", None)]
+    with Folder() as data, Server(data) as s:
+        for i, (source, unwind) in enumerate(ways):
+            comment = f"wick.window source={source}" + (f" unwind={unwind}" if unwind else "") + " cpus=1 samples=1"
+            assert s.ingest(pprof({("main",): 1}, comment=comment), service="s", host=f"h{i}")[0] == 200
+        assert s.ingest(pprof({("main",): 1}), service="s", host="other tool")[0] == 200
+        quality = s.get("tree")["quality"]
+        assert quality["sources"] == ["bpf:cycles", "perf:cpu-clock", "old"], quality
+        assert quality["unwind"] == ["tables", "frame-pointers"], quality
+        hosts = {h["name"]: (h["source"], h["unwind"]) for h in s.get("status")["hosts"]}
+        assert hosts["h1"] == ("bpf:cycles", "frame-pointers") and hosts["h4"] == ("old", "") and hosts["other tool"] == ("", "")
 
 
 @case

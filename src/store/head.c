@@ -28,7 +28,7 @@ int head_init(struct head *h, size_t memory_max)
 		return r;
 	}
 	h->losses.data[h->losses.n++] = (struct losses){ 0 };
-	h->sources.data[h->sources.n++] = (struct source_name){ 0 };
+	h->sources.data[h->sources.n++] = (struct source){ 0 };
 	return 0;
 }
 
@@ -270,16 +270,18 @@ static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t 
 	return 0;
 }
 
-/* Index of the name, 0 when it is empty or the table is full. */
-static uint32_t source_of(struct head *h, const char *name)
+/* Its index, 0 when nothing is known or the table is full. */
+static uint32_t source_of(struct head *h, const struct window_info *info)
 {
 	for (uint32_t i = 0; i < h->sources.n; i++)
-		if (strcmp(h->sources.data[i].text, name) == 0)
+		if (strcmp(h->sources.data[i].name, info->source) == 0 &&
+		    strcmp(h->sources.data[i].unwind, info->unwind) == 0)
 			return i;
 	if (h->sources.n == HEAD_MAX_SOURCES)
 		return 0;
-	struct source_name *s = &h->sources.data[h->sources.n++];
-	(void)snprintf(s->text, sizeof(s->text), "%s", name);
+	struct source *s = &h->sources.data[h->sources.n++];
+	(void)snprintf(s->name, sizeof(s->name), "%s", info->source);
+	(void)snprintf(s->unwind, sizeof(s->unwind), "%s", info->unwind);
 	return h->sources.n - 1;
 }
 
@@ -297,7 +299,7 @@ static void stage_window(struct head *h, const struct intake_profile *ip, struct
 			continue;
 		s->window.n_cpus = info.n_cpus;
 		s->window.n_samples = info.n_samples;
-		s->window.source = source_of(h, info.source);
+		s->window.source = source_of(h, &info);
 		memcpy(s->losses.n, info.lost, sizeof(s->losses.n));
 		return;
 	}

@@ -48,8 +48,9 @@ struct losses {
 	uint64_t n[N_LOSSES];
 };
 
-struct source_name {
-	char text[32];
+/* What took the samples and how it walked their stacks, as window_info says it. */
+struct source {
+	char name[32], unwind[32];
 };
 
 struct host {
@@ -68,8 +69,8 @@ struct head {
 	struct profile names; /* dict and label sets only: no samples */
 	VEC(struct series) series;
 	VEC(struct host) hosts;
-	VEC(struct losses) losses;	 /* [0] = none */
-	VEC(struct source_name) sources; /* [0] = "" */
+	VEC(struct losses) losses;  /* [0] = none */
+	VEC(struct source) sources; /* [0] = not known */
 	uint32_t n_losses_staged;
 
 	struct u64map series_ids, host_ids, key_ids;
