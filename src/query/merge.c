@@ -28,16 +28,30 @@ static int charged_init(struct charged *c, struct membudget *budget, size_t n, s
 	return c->data ? 0 : -ENOMEM;
 }
 
-static void sum_chunk(const struct selection *s, const struct chunk *c, int64_t *self)
+/* Sums on their way. */
+struct tally {
+	struct stack_ends ends;
+	struct merge_sums *sums;
+};
+
+static void count_row(struct tally *t, const struct chunk_row *row)
 {
-	struct chunk_reader r = chunk_read(c);
-	while (chunk_next(&r))
-		if (selection_has_row(s, &r.row))
-			self[r.row.node] = i64_add_saturating(self[r.row.node], r.row.value);
+	int64_t *sum = &t->sums->ended[stack_ends_of(&t->ends, row->labels)];
+	*sum = i64_add_saturating(*sum, row->value);
 }
 
-static int sum_plain(const struct selection *s, struct calltree_builder *b, struct membudget *budget,
-		     uint64_t *ret_n_profiles)
+static void sum_chunk(const struct selection *s, const struct chunk *c, int64_t *self, struct tally *t)
+{
+	struct chunk_reader r = chunk_read(c);
+	while (chunk_next(&r)) {
+		if (!selection_has_row(s, &r.row))
+			continue;
+		self[r.row.node] = i64_add_saturating(self[r.row.node], r.row.value);
+		count_row(t, &r.row);
+	}
+}
+
+static int sum_plain(const struct selection *s, struct calltree_builder *b, struct membudget *budget, struct tally *t)
 {
 	const struct head *h = s->head;
 	_cleanup_(charged_done)
@@ -50,8 +64,8 @@ static int sum_plain(const struct selection *s, struct calltree_builder *b, stru
 		for (uint32_t c = 0; s->series[i] && c < series->chunks.n; c++) {
 			if (!selection_has_chunk(s, &series->chunks.data[c]))
 				continue;
-			sum_chunk(s, &series->chunks.data[c], self.data);
-			++*ret_n_profiles;
+			sum_chunk(s, &series->chunks.data[c], self.data, t);
+			t->sums->n_profiles++;
 		}
 	}
 	struct calltree_view view = { .node = s->nodes };
@@ -62,6 +76,7 @@ static int sum_plain(const struct selection *s, struct calltree_builder *b, stru
 struct grouping {
 	const struct selection *s;
 	struct membudget *budget;
+	struct tally *tally;
 	struct u64map ids; /* group << 32 | node -> row + 1 */
 	VEC(uint64_t) key;
 	VEC(int64_t) value; /* n as key.n */
@@ -163,12 +178,13 @@ static int group_chunk(struct grouping *g, const struct chunk *c, uint32_t serie
 		const struct chunk_row *row = &reader.row;
 		if (!selection_has_row(g->s, row))
 			continue;
+		count_row(g->tally, row);
 		r = add_value(g, group_of_set ? group_of_set[row->labels] : series_group, row->node, row->value);
 	}
 	return r;
 }
 
-static int group_series(struct grouping *g, int series_label, uint64_t *ret_n_profiles)
+static int group_series(struct grouping *g, int series_label)
 {
 	const struct head *h = g->s->head;
 	int r = 0;
@@ -187,7 +203,7 @@ static int group_series(struct grouping *g, int series_label, uint64_t *ret_n_pr
 			if (!selection_has_chunk(g->s, &series->chunks.data[c]))
 				continue;
 			r = group_chunk(g, &series->chunks.data[c], group);
-			++*ret_n_profiles;
+			g->tally->sums->n_profiles++;
 		}
 	}
 	return r;
@@ -259,10 +275,10 @@ static int add_groups(const struct grouping *g, const uint32_t *rank, struct cal
 }
 
 static int sum_grouped(const struct selection *s, struct slice by, struct calltree_builder *b, struct membudget *budget,
-		       uint64_t *ret_n_profiles)
+		       struct tally *t)
 {
 	_cleanup_(grouping_done)
-	struct grouping g = { .s = s, .budget = budget };
+	struct grouping g = { .s = s, .budget = budget, .tally = t };
 	_cleanup_(charged_done)
 	struct charged rank = { 0 };
 	u64map_init(&g.ids, budget);
@@ -270,20 +286,33 @@ static int sum_grouped(const struct selection *s, struct slice by, struct calltr
 	int series_label = series_label_find(by);
 	int r = series_label < 0 ? group_sets(&g, by) : 0;
 	if (r == 0)
-		r = group_series(&g, series_label, ret_n_profiles);
+		r = group_series(&g, series_label);
 	if (r == 0)
 		r = rank_groups(&g, &rank);
 	return r < 0 ? r : add_groups(&g, rank.data, b);
 }
 
+static void tally_done(struct tally *t)
+{
+	stack_ends_done(&t->ends);
+}
+
 int merge_tree(const struct selection *s, struct slice by, struct membudget *budget, struct calltree *ret,
-	       uint64_t *ret_n_profiles)
+	       struct merge_sums *ret_sums)
 {
 	_cleanup_(calltree_builder_free)
 	struct calltree_builder *b = calltree_builder_new(budget);
+	struct merge_sums sums = { 0 };
+	_cleanup_(tally_done)
+	struct tally t = { .sums = &sums };
 	if (!b)
 		return -ENOBUFS;
-	*ret_n_profiles = 0;
-	int r = by.size ? sum_grouped(s, by, b, budget, ret_n_profiles) : sum_plain(s, b, budget, ret_n_profiles);
-	return r < 0 ? r : calltree_finish(b, ret);
+	int r = stack_ends_init(&t.ends, s->head, budget);
+	if (r == 0)
+		r = by.size ? sum_grouped(s, by, b, budget, &t) : sum_plain(s, b, budget, &t);
+	if (r == 0)
+		r = calltree_finish(b, ret);
+	if (r == 0)
+		*ret_sums = sums;
+	return r;
 }

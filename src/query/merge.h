@@ -9,12 +9,19 @@
 
 #include "model/calltree.h"
 #include "query/select.h"
+#include "query/stack_end.h"
 
 /* Groups beyond the largest ones share one named "(other)". */
 #define MERGE_MAX_GROUPS 100
+
+/* What is summed on the way. */
+struct merge_sums {
+	uint64_t n_profiles;
+	int64_t ended[N_STACK_ENDED]; /* value of the samples whose stacks end so; all of them are the tree's total */
+};
 
 /* `by`: empty, or a label whose values become the first level; a sample
  * without it stands under "(none)". -ENOBUFS when the budget is spent.
  * `ret` needs calltree_done(). */
 int merge_tree(const struct selection *s, struct slice by, struct membudget *budget, struct calltree *ret,
-	       uint64_t *ret_n_profiles) must_check;
+	       struct merge_sums *ret_sums) must_check;

@@ -23,7 +23,7 @@
 #define WINDOW_MS  10000
 
 struct sample {
-	int service, host, thread; /* thread 0 = no label */
+	int service, host, thread, end; /* thread, end 0 = no label */
 	int64_t from_ms, duration_ms;
 	int stack;
 	int64_t value;
@@ -38,6 +38,16 @@ struct fixture {
 static const char *const services[] = { "api", "db", "web" };
 static const char *const hosts[] = { "h0", "h1" };
 static const char *const threads[] = { "", "main", "worker", "gc" };
+
+static const struct {
+	const char *label;
+	enum stack_ended end;
+} ends[] = {
+	{ "", STACK_NOT_ENDED },
+	{ "jit", STACK_ENDED_JIT },
+	{ "gone", STACK_ENDED_GONE },
+	{ "of the future", STACK_ENDED_OTHERWISE },
+};
 
 static uint32_t next(uint32_t *seed)
 {
@@ -66,16 +76,27 @@ static int any_stack(uint32_t *seed)
 	return stack;
 }
 
-static struct labels_id labels_of(struct profile *p, int thread)
+static struct label text_label(struct profile *p, const char *key, const char *value)
 {
-	struct labels_id id = { 0 };
-	if (thread == 0)
-		return id;
-	struct label set[2] = { { .is_num = 0 }, { .is_num = 1, .num = 100 + thread } };
-	assert_int_equal(strtab_intern_str(&p->dict.strings, "thread_name", &set[0].key), 0);
-	assert_int_equal(strtab_intern_str(&p->dict.strings, threads[thread], &set[0].str), 0);
-	assert_int_equal(strtab_intern_str(&p->dict.strings, "pid", &set[1].key), 0);
-	assert_int_equal(profile_labels(p, set, 2, &id), 0);
+	struct label l = { .is_num = 0 };
+	assert_int_equal(strtab_intern_str(&p->dict.strings, key, &l.key), 0);
+	assert_int_equal(strtab_intern_str(&p->dict.strings, value, &l.str), 0);
+	return l;
+}
+
+static struct labels_id labels_of(struct profile *p, int thread, int end)
+{
+	struct labels_id id;
+	struct label set[3];
+	uint32_t n = 0;
+	if (thread) {
+		set[n++] = text_label(p, "thread_name", threads[thread]);
+		set[n] = (struct label){ .is_num = 1, .num = 100 + thread };
+		assert_int_equal(strtab_intern_str(&p->dict.strings, "pid", &set[n++].key), 0);
+	}
+	if (end)
+		set[n++] = text_label(p, "stack_end", ends[end].label);
+	assert_int_equal(profile_labels(p, set, n, &id), 0);
 	return id;
 }
 
@@ -97,12 +118,13 @@ static void store_profile(struct fixture *f, int i, uint32_t *seed)
 		struct sample s = { service,
 				    host,
 				    (int)(next(seed) % N_THREADS),
+				    (int)(next(seed) % ARRAY_SIZE(ends)),
 				    ip.from_ms,
 				    WINDOW_MS,
 				    any_stack(seed),
 				    (int64_t)(next(seed) % 1000) * 10000000 };
-		assert_int_equal(profile_add_sample(p, node_of(&p->dict, s.stack), labels_of(p, s.thread), &s.value),
-				 0);
+		assert_int_equal(
+			profile_add_sample(p, node_of(&p->dict, s.stack), labels_of(p, s.thread, s.end), &s.value), 0);
 		f->samples[f->n++] = s;
 	}
 	struct staged staged;
@@ -191,6 +213,20 @@ static int stack_of(const struct calltree *t, uint32_t node, uint32_t top)
 	return stack;
 }
 
+/* How stacks end adds up to the whole, reason by reason. */
+static void assert_ends(const struct fixture *f, const struct question *q, const struct merge_sums *sums, int64_t total)
+{
+	int64_t expected[N_STACK_ENDED] = { 0 }, sum = 0;
+	for (unsigned i = 0; i < f->n; i++)
+		if (wanted(q, &f->samples[i]))
+			expected[ends[f->samples[i].end].end] += f->samples[i].value;
+	for (int e = 0; e < N_STACK_ENDED; e++) {
+		assert_int_equal(sums->ended[e], expected[e]);
+		sum += sums->ended[e];
+	}
+	assert_int_equal(sum, total);
+}
+
 static void trees_equal_a_plain_sum(void **state)
 {
 	struct fixture *f = *state;
@@ -207,8 +243,9 @@ static void trees_equal_a_plain_sum(void **state)
 		struct selection s;
 		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
 		struct calltree t;
-		uint64_t n_profiles;
-		assert_int_equal(merge_tree(&s, slice_of(NULL, 0), &budget, &t, &n_profiles), 0);
+		struct merge_sums sums;
+		assert_int_equal(merge_tree(&s, slice_of(NULL, 0), &budget, &t, &sums), 0);
+		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 0; i < t.n; i++) {
 			int stack = stack_of(&t, i, 0);
 			assert_int_equal(t.self[i], expected[stack]);
@@ -243,8 +280,9 @@ static void groups_equal_a_plain_sum(void **state)
 		struct selection s;
 		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
 		struct calltree t;
-		uint64_t n_profiles;
-		assert_int_equal(merge_tree(&s, slice_str(by[kind]), &budget, &t, &n_profiles), 0);
+		struct merge_sums sums;
+		assert_int_equal(merge_tree(&s, slice_str(by[kind]), &budget, &t, &sums), 0);
+		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 1; i < t.n; i++) {
 			uint32_t top = i;
 			while (t.depth[top] > 1)
@@ -362,7 +400,7 @@ static void listings_cover_everything(void **state)
 	free(rows);
 	struct label_row *labels;
 	assert_int_equal(list_labels(&s, NULL, &labels, &n), 0);
-	assert_int_equal(n, N_HOSTS + 2 * (N_THREADS - 1));
+	assert_int_equal(n, N_HOSTS + 2 * (N_THREADS - 1) + (uint32_t)ARRAY_SIZE(ends) - 1);
 	for (uint32_t i = 0; i < n; i++) {
 		char number[24];
 		struct slice value = label_text(&f->head, &labels[i].label, number);
@@ -400,10 +438,10 @@ static void an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing(voi
 	selector.type = slice_str("wall:nanoseconds");
 	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, &err), 0);
 	struct calltree t;
-	uint64_t n_profiles;
-	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), NULL, &t, &n_profiles), 0);
+	struct merge_sums sums;
+	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), NULL, &t, &sums), 0);
 	assert_int_equal(t.total[0], 0);
-	assert_int_equal(n_profiles, 0);
+	assert_int_equal(sums.n_profiles, 0);
 	calltree_done(&t);
 	selection_done(&s);
 }
@@ -421,8 +459,8 @@ static void small_budgets_end_in_an_error(void **state)
 		int r = selection_init(&s, &f->head, &selector, &budget, NULL);
 		if (r == 0) {
 			struct calltree t;
-			uint64_t n;
-			r = merge_tree(&s, slice_str("thread_name"), &budget, &t, &n);
+			struct merge_sums sums;
+			r = merge_tree(&s, slice_str("thread_name"), &budget, &t, &sums);
 			n_ok += r == 0;
 			if (r == 0)
 				calltree_done(&t);

@@ -28,7 +28,7 @@ struct tree_job {
 /* What one look at the head yields; owns all it points to. */
 struct tree_result {
 	struct calltree tree;
-	uint64_t n_profiles;
+	struct merge_sums sums;
 	struct quality quality;
 	struct source sources[HEAD_MAX_SOURCES];
 	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
@@ -56,7 +56,7 @@ static int read_tree(struct query *q, const struct tree_job *job, struct tree_re
 	const struct head *h = store_read_begin(q->server->store);
 	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
-		r = merge_tree(&s, job->by, &q->budget, &ret->tree, &ret->n_profiles);
+		r = merge_tree(&s, job->by, &q->budget, &ret->tree, &ret->sums);
 		quality_of_windows(&s, &ret->quality);
 		copy_text(ret->type, sizeof(ret->type), s.type);
 		copy_text(ret->unit, sizeof(ret->unit), s.unit);
@@ -114,7 +114,7 @@ static void write_about(struct jsonw *w, const struct tree_job *job, const struc
 {
 	jsonw_i64(w, "from_ms", job->selector.from_ms);
 	jsonw_i64(w, "to_ms", job->selector.to_ms);
-	jsonw_u64(w, "profiles", t->n_profiles);
+	jsonw_u64(w, "profiles", t->sums.n_profiles);
 	write_quality(w, t);
 }
 
