@@ -92,6 +92,34 @@ static void write_source_words(struct jsonw *w, const char *key, const struct tr
 	jsonw_end(w, ']');
 }
 
+/* The reason with the largest value that is not yet written; STACK_NOT_ENDED = none is left. */
+static enum stack_ended next_end(const struct merge_sums *sums, const bool written[static N_STACK_ENDED])
+{
+	enum stack_ended best = STACK_NOT_ENDED;
+	for (int e = STACK_NOT_ENDED + 1; e < N_STACK_ENDED; e++)
+		if (!written[e] && sums->ended[e] > 0 &&
+		    (best == STACK_NOT_ENDED || sums->ended[e] > sums->ended[best]))
+			best = (enum stack_ended)e;
+	return best;
+}
+
+static void write_stack_ends(struct jsonw *w, const struct merge_sums *sums)
+{
+	bool written[N_STACK_ENDED] = { false };
+	jsonw_array(w, "stack_ends");
+	for (enum stack_ended e; (e = next_end(sums, written)) != STACK_NOT_ENDED; written[e] = true) {
+		jsonw_object(w, NULL);
+		if (e == STACK_ENDED_OTHERWISE)
+			jsonw_null(w, "reason");
+		else
+			jsonw_cstr(w, "reason", stack_ended_name(e));
+		jsonw_cstr(w, "text", stack_ended_text(e));
+		jsonw_i64(w, "value", sums->ended[e]);
+		jsonw_end(w, '}');
+	}
+	jsonw_end(w, ']');
+}
+
 static void write_quality(struct jsonw *w, const struct tree_result *t)
 {
 	const struct quality *q = &t->quality;
@@ -106,6 +134,7 @@ static void write_quality(struct jsonw *w, const struct tree_result *t)
 	jsonw_f64(w, "unnamed_share", q->unnamed_share);
 	write_source_words(w, "sources", t, false);
 	write_source_words(w, "unwind", t, true);
+	write_stack_ends(w, &t->sums);
 	jsonw_end(w, '}');
 }
 
@@ -263,6 +292,7 @@ static int top_work(struct query *q, struct error *err)
 	jsonw_cstr(&w, "type", t.type);
 	jsonw_cstr(&w, "unit", t.unit);
 	jsonw_i64(&w, "total", t.tree.total[0]);
+	write_quality(&w, &t);
 	jsonw_array(&w, "functions");
 	for (uint32_t i = 0; i < n && i < job->limit; i++) {
 		const struct tree_func *f = &t.tree.funcs[rows[i].func];

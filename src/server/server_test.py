@@ -280,6 +280,33 @@ def a_tree_says_how_its_frames_were_found():
 
 
 @case
+def incomplete_stacks_are_counted_by_reason_within_the_selection():
+    at = NOW - 30000
+    with Folder() as data, Server(data) as s:
+        for value, labels in ((70, []), (20, [("stack_end", "jit")]), (25, [("stack_end", "depth_limit"), ("pid", 7)]),
+                              (3, [("stack_end", "of the future")]), (2, [("stack_end", 12)])):
+            body = pprof({("main", f"f{value}"): value}, at, labels=labels)
+            assert s.ingest(body, service="api")[0] == 200
+        assert s.ingest(pprof({("main",): 50}, at, labels=[("stack_end", "jit")]), service="db")[0] == 200
+
+        def ends(path="tree", **selection):
+            answer = s.get(path, **selection)
+            return answer["total"], [(e["reason"], e["value"]) for e in answer["quality"]["stack_ends"]]
+
+        api = (120, [("depth_limit", 25), ("jit", 20), (None, 5)])
+        assert ends(service="api") == api, ends(service="api")
+        assert ends("top", service="api") == api and ends(service="api", by="stack_end") == api
+        assert ends()[1][0] == ("jit", 70)
+        # The link of the page: what ended so, and nothing else.
+        assert ends(service="api", label=["stack_end:jit"]) == (20, [("jit", 20)])
+        assert ends(label=["stack_end:jit"]) == (70, [("jit", 70)])
+        assert ends(service="api", focus="f70|f25") == (95, [("depth_limit", 25)])
+        assert ends(service="api", from_=at + 20000) == (0, [])
+        texts = [e["text"] for e in s.get("tree", service="api")["quality"]["stack_ends"]]
+        assert texts[0] == "deeper than the limit" and texts[1] == "code generated at run time" and "not heard" in texts[2]
+
+
+@case
 def losses_of_one_window_count_once_though_each_service_reports_them():
     with Folder() as data, Server(data) as s:
         for service in "a", "b", "c":
