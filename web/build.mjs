@@ -62,6 +62,22 @@ function hashOf(bytes) {
 	return createHash('sha256').update(bytes).digest('hex').slice(0, 12);
 }
 
+/* The rows of an X-macro table, each the list of its arguments:
+ * `LOSS(ring_full, 1, "lost: ...")` is ["ring_full", 1, "lost: ..."]. */
+function defRows(path) {
+	const text = readFileSync(path, 'utf8').replace(/\/\*.*?\*\//gs, '');
+	const rows = [...text.matchAll(/^[A-Z_]+\(((?:"(?:[^"\\]|\\.)*"|[^"()])*)\)\s*$/gm)].map(([, list]) =>
+		[...list.matchAll(/"(?:[^"\\]|\\.)*"|\w+/g)].map(([word]) => (/^["\d]/.test(word) ? JSON.parse(word) : word)));
+	const lines = text.split('\n').filter((line) => line.trim()).length;
+	if (rows.length !== lines || rows.some((row) => row.length !== rows[0].length)) fail(`${path}: a row is not one line of as many arguments as the others`);
+	return rows;
+}
+
+const defTables = {
+	name: 'def',
+	setup: (build) => build.onLoad({ filter: /\.def$/ }, ({ path }) => ({ contents: JSON.stringify(defRows(path)), loader: 'json' })),
+};
+
 /* The files one entry becomes: [{ path, text }], and what they were made of. */
 async function bundle(esbuild, entry, more) {
 	const result = await esbuild.build({
@@ -77,6 +93,7 @@ async function bundle(esbuild, entry, more) {
 		charset: 'ascii',
 		legalComments: 'none',
 		logLevel: 'warning',
+		plugins: [defTables],
 		...more,
 	});
 	const files = result.outputFiles.map((f) => ({ path: `/${basename(f.path)}`, text: f.text }));

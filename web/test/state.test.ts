@@ -5,6 +5,7 @@ import type { Series } from '../src/api/types';
 import { frameColors, nameHash } from '../src/logic/color';
 import { filterAdd, FILTERS_MAX } from '../src/logic/filter';
 import { formatAge, formatShare, formatValue } from '../src/logic/format';
+import { cutOf, missingOf } from '../src/logic/loss';
 import { shortName } from '../src/logic/name';
 import { gapsOf, ratesOf, summaryOf } from '../src/logic/series';
 import { durationFormat, durationParse, inputFormat, inputParse, rangeBetween, rangeFormat, rangeParams } from '../src/logic/time';
@@ -132,4 +133,14 @@ test('colour: labels are readable on every box in both themes', () => {
 	for (const shades of frameColors(false)) for (const c of shades) assert.ok((luminance(c) + 0.05) / (black + 0.05) >= 4.5, c);
 	assert.equal(nameHash('main'), nameHash('main'));
 	assert.notEqual(nameHash('main') % 8, nameHash('mail') % 8);
+});
+
+test('loss: what is missing stands apart from what is there without a whole stack', () => {
+	const lost = { ring_full: 2, truncated: 5, incomplete: 9, throttled: 7, window_full: 0, of_the_future: 1 };
+	assert.deepEqual(missingOf(lost), [
+		{ n: 7, text: 'the kernel throttled sampling' },
+		{ n: 2, text: 'the ring between kernel and agent was full' },
+		{ n: 1, text: 'of_the_future' },
+	]);
+	assert.deepEqual(cutOf(lost).map((l) => l.n), [9, 5]);
 });

@@ -2,19 +2,9 @@
 /* quality.tsx: how far what is shown can be trusted, beside what is shown. */
 import type { Quality } from '../api/types';
 import { formatAge, formatCount, formatShare } from '../logic/format';
+import { cutOf, missingOf, type Loss } from '../logic/loss';
 import { liveState, now, status, tree } from './data';
 import { state } from './store';
-
-/* The words of src/model/loss.def. */
-const LOSS_TEXT: Record<string, string> = {
-	ring_full: 'the ring between kernel and agent was full',
-	stack_missing: 'the stack did not arrive',
-	stack_error: 'the stack could not be read',
-	truncated: 'the stack was cut at the depth limit',
-	window_full: "the agent's window was full",
-	upload_dropped: 'the server was away and the queue full',
-	throttled: 'the kernel throttled sampling',
-};
 
 const STALE_MS = 45_000;
 const UNNAMED_WARN = 0.05;
@@ -26,23 +16,24 @@ interface Fact {
 	level?: 'warn' | 'bad' | undefined;
 }
 
-function lossFact(lost: Record<string, number>, samples: number): Fact {
-	const reasons = Object.entries(lost).filter(([reason, n]) => n > 0 && reason !== 'truncated');
-	const sum = reasons.reduce((total, [, n]) => total + n, 0);
-	const why = reasons.map(([reason, n]) => `${formatCount(n)}: ${LOSS_TEXT[reason] ?? reason}`).join('; ');
-	const text = sum === 0 ? 'nothing lost' : `${formatCount(sum)} lost (${formatShare(sum, sum + samples)})`;
-	return { name: 'lost', text: why ? `${text}: ${why}` : text, title: 'Samples that never arrived, by reason', level: sum ? 'warn' : undefined };
+const wordsOf = (losses: readonly Loss[]): string => losses.map((l) => `${formatCount(l.n)}: ${l.text}`).join('; ');
+
+function lossFact(q: Quality): Fact {
+	const lost = missingOf(q.lost);
+	const sum = lost.reduce((total, l) => total + l.n, 0);
+	const text = sum === 0 ? 'nothing lost' : `${formatCount(sum)} lost (${formatShare(sum, sum + q.samples)}): ${wordsOf(lost)}`;
+	return { name: 'lost', text, title: 'Samples that never arrived, by reason', level: sum ? 'warn' : undefined };
 }
 
 /* What wick's own agents say of their windows. */
 function windowFacts(q: Quality): Fact[] {
 	return [
 		{ name: 'samples', text: `${formatCount(q.samples)} ${q.samples === 1 ? 'sample' : 'samples'}`, title: `Taken by ${q.sources.join(', ')}` },
-		lossFact(q.lost, q.samples),
+		lossFact(q),
 		{
 			name: 'truncated',
 			text: q.truncated ? `${formatCount(q.truncated)} ${q.truncated === 1 ? 'stack' : 'stacks'} cut` : 'no stack cut',
-			title: 'Stacks deeper than the limit: their outer frames are missing',
+			title: q.truncated ? wordsOf(cutOf(q.lost)) : 'No stack was cut, unreadable or otherwise incomplete',
 			level: q.truncated ? 'warn' : undefined,
 		},
 	];
