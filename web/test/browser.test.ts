@@ -106,6 +106,32 @@ scenario('hover tells name, self, total and shares', '#zoom=api', async (page) =
 	assert.match(text, /^parse.*total 500 ns · 50\.0 % · 66\.7 % of view · self 300 ns$/);
 });
 
+/* api;main by a table, parse by a frame pointer, write by both. */
+const FOUND: Record<string, number> = { main: 4, parse: 16, write: 4 | 16 };
+const foundNodes = (): Node[] => nodesOf(FOLDED).map((n) => ({ ...n, found: FOUND[n.frame?.name ?? ''] ?? 1 }));
+
+scenario('frames that are less certain are dotted, and say why', '', async (page) => {
+	await untilBox(page, 'write');
+	assert.equal(await page.getByTestId('doubt-legend').count(), 0, 'nothing is known of these');
+	nodes = foundNodes();
+	await page.reload();
+	await page.getByTestId('doubt-legend').waitFor();
+	const dotted = await page.evaluate(() => window.__flame!.displayList().filter((b) => b.isDoubtful).map((b) => b.name));
+	assert.deepEqual(dotted, ['parse', 'parse']);
+	const trustOf = async (name: string): Promise<string> => {
+		const box = (await page.evaluate((n) => window.__flame!.boxAt(n), name))!;
+		await page.mouse.move(box.x + 5, box.y + 5);
+		await page.waitForFunction((n) => document.querySelector('[data-testid=tooltip] b')?.textContent === n, name);
+		return (await page.getByTestId('tooltip-trust').allTextContents()).join();
+	};
+	assert.equal(await trustOf('parse'), 'Found: by a frame pointer (less certain)');
+	assert.equal(await trustOf('write'), 'Found: by the unwind information of the function it called; by a frame pointer');
+	assert.equal(await trustOf('k_read'), '');
+	await page.locator('[role=tree]').focus();
+	for (const key of ['ArrowDown', 'ArrowDown', 'ArrowDown']) await page.keyboard.press(key);
+	await page.waitForFunction(() => /^parse, user, Found: by a frame pointer/.test(document.querySelector('[data-testid=flame-live]')?.textContent ?? ''));
+});
+
 scenario('click zooms, Escape and the back button return', '', async (page) => {
 	await clickBox(page, 'main');
 	await untilZoom(page, 'api;main');
@@ -380,7 +406,7 @@ async function zoomAndHover(page: Page): Promise<void> {
 }
 
 for (const [what, make] of [
-	['100,000 nodes', () => sampleNodes(160_000, 12, ['a', 'b', 'c', 'd'])],
+	['100,000 nodes, all dotted', () => sampleNodes(160_000, 12, ['a', 'b', 'c', 'd']).map((n) => ({ ...n, found: 16 }))],
 	['81,000 narrow boxes', () => narrowTowers(1500, 54)],
 ] as const)
 	cases.push(test(`speed: zoom and hover with ${what}: p95 of a frame under ${FRAME_LIMIT_MS} ms`, { skip, timeout: 120_000 }, async (t) => {

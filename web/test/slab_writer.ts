@@ -14,6 +14,7 @@ export interface Node {
 	depth: number;
 	self: number;
 	pruned?: number;
+	found?: number;
 }
 
 type Column = [name: string, data: ArrayBufferView];
@@ -80,6 +81,7 @@ export function slabColumns(nodes: readonly Node[], meta: object = {}): Column[]
 		['str.offset', offsets],
 		['str.bytes', text],
 		['meta', new TextEncoder().encode(JSON.stringify(allMeta))],
+		...(nodes.some((n) => n.found) ? [['node.found', Uint8Array.from(nodes, (n) => n.found ?? 0)] as Column] : []),
 	];
 }
 

@@ -30,6 +30,7 @@ export interface Slab {
 	funcFile: Uint32Array;
 	funcModule: Uint32Array;
 	funcKind: Uint8Array;
+	found?: Uint8Array; /* where it is known of some frame: see logic/found.ts */
 	base?: Float64Array; /* of a comparison, all four: the other side's value */
 	low?: Float64Array; /* interval of the change of the node's share */
 	high?: Float64Array;
@@ -166,6 +167,10 @@ export function slabRead(buffer: ArrayBuffer): Slab {
 	};
 	checkFuncs(ret, offset.length - 1);
 	checkNodes(ret);
+	if (table.has('node.found')) {
+		ret.found = columnView(buffer, table, 'node.found', Uint8Array);
+		sameCount('node.found', ret.found.length, ret.func.length);
+	}
 	if (table.has('node.base')) {
 		ret.base = columnView(buffer, table, 'node.base', Float64Array);
 		ret.low = columnView(buffer, table, 'node.low', Float64Array);

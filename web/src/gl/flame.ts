@@ -9,6 +9,7 @@
  * pointer and keyboard belong to views/flame_panel.tsx. */
 import { changeStep, nameHash, N_SHADES } from '../logic/color';
 import { changeOf, isGone } from '../logic/diff';
+import { isDoubtful } from '../logic/found';
 import { BOX_RUN, MARK_MATCH, MARK_SELECTED, displayListNew, layout, nodeAt, viewOf, type View } from '../logic/layout';
 import { commonAncestor, isPruned, nodeName, type Tree } from '../logic/tree';
 import { KIND_UNNAMED } from '../api/slab';
@@ -19,6 +20,8 @@ const ANIMATION_MS = 140;
 const LABEL_MIN_WIDTH = 26;
 const MOVING_LABEL_MAX_BOXES = 1200; /* text is the dear part: with more it waits until the view stands */
 const LABEL_PAD = 4;
+const DOTS_MIN_WIDTH = 12; /* in narrower boxes they would be noise */
+const DOTS_HEIGHT = 2;
 const N_FRAME_TIMES = 512;
 
 export interface Box {
@@ -31,6 +34,7 @@ export interface Box {
 	share: number; /* of the whole tree */
 	isRun: boolean;
 	isMatch: boolean;
+	isDoubtful: boolean; /* has dots */
 }
 
 export class FlameCanvas {
@@ -40,6 +44,7 @@ export class FlameCanvas {
 	private readonly list = displayListNew();
 	private text: TextFitter;
 	private hatch: CanvasPattern | null = null;
+	private dots: CanvasPattern | null = null;
 	private tree: Tree | null = null;
 	private shades = new Uint8Array(0); /* per function; 255 = not known yet */
 	private view: View = { root: 0, left: 0, span: 0, top: 0 };
@@ -67,7 +72,7 @@ export class FlameCanvas {
 
 	setTheme(theme: CanvasTheme): void {
 		this.theme = theme;
-		this.hatch = this.hatchPattern();
+		this.makePatterns();
 		this.invalidate(false);
 	}
 
@@ -80,7 +85,7 @@ export class FlameCanvas {
 		this.canvas.style.height = `${height}px`;
 		this.canvas.width = Math.max(1, Math.round(width * dpr));
 		this.canvas.height = Math.max(1, Math.round(height * dpr));
-		this.hatch = this.hatchPattern();
+		this.makePatterns();
 		/* Setting a size blanks the canvas: paint now, not a frame later. */
 		this.isLayoutStale = true;
 		this.paintFrame(performance.now());
@@ -153,6 +158,7 @@ export class FlameCanvas {
 			share: t.total[list.node[i]] / t.total[0],
 			isRun: (list.flags[i] & BOX_RUN) !== 0,
 			isMatch: (list.flags[i] & MARK_MATCH) !== 0,
+			isDoubtful: this.hasDots(i),
 		};
 	}
 
@@ -212,22 +218,35 @@ export class FlameCanvas {
 		layout(this.tree, this.view, this.width, { first, count }, this.marks, this.list);
 	}
 
-	private hatchPattern(): CanvasPattern | null {
-		const size = Math.round(8 * this.dpr);
+	private makePatterns(): void {
+		this.hatch = this.pattern(8, this.theme.hatch, (c, size) => {
+			c.lineWidth = Math.max(1, this.dpr);
+			c.beginPath();
+			for (const at of [-size, 0, size]) {
+				c.moveTo(at, size);
+				c.lineTo(at + size, 0);
+			}
+			c.stroke();
+		});
+		this.dots = this.pattern(4, this.theme.doubt, (c, size) => c.fillRect(0, 0, size / 2, size));
+	}
+
+	/* A tile of `css` pixels, drawn in device pixels and repeated. */
+	private pattern(css: number, color: string, draw: (c: CanvasRenderingContext2D, size: number) => void): CanvasPattern | null {
+		const size = Math.round(css * this.dpr);
 		const tile = document.createElement('canvas');
 		tile.width = tile.height = size;
 		const c = tile.getContext('2d')!;
-		c.strokeStyle = this.theme.hatch;
-		c.lineWidth = Math.max(1, this.dpr);
-		c.beginPath();
-		for (const at of [-size, 0, size]) {
-			c.moveTo(at, size);
-			c.lineTo(at + size, 0);
-		}
-		c.stroke();
+		c.strokeStyle = c.fillStyle = color;
+		draw(c, size);
 		const ret = this.ctx.createPattern(tile, 'repeat');
 		ret?.setTransform(new DOMMatrix().scale(1 / this.dpr));
 		return ret;
+	}
+
+	private hasDots(i: number): boolean {
+		const { list } = this;
+		return list.w[i] >= DOTS_MIN_WIDTH && (list.flags[i] & BOX_RUN) === 0 && isDoubtful(this.tree!, list.node[i]);
 	}
 
 	private colorOf(node: number): string {
@@ -276,6 +295,11 @@ export class FlameCanvas {
 		if (isHatched && this.hatch) {
 			ctx.fillStyle = this.hatch;
 			ctx.fillRect(x0, y, w, h);
+		}
+		/* Where it meets what it called: from there its address was found. */
+		if (this.dots && this.hasDots(i)) {
+			ctx.fillStyle = this.dots;
+			ctx.fillRect(x0, y + h - DOTS_HEIGHT, w, DOTS_HEIGHT);
 		}
 		if (theme.border && w >= 3) {
 			ctx.strokeStyle = theme.border;

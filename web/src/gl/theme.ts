@@ -12,6 +12,7 @@ export interface CanvasTheme {
 	match: string;
 	matchLabel: string;
 	hatch: string;
+	doubt: string; /* dots below boxes that are less certain */
 	accent: string;
 	border: string; /* '' = none */
 }
@@ -26,6 +27,7 @@ const FORCED: CanvasTheme = {
 	match: 'Highlight',
 	matchLabel: 'HighlightText',
 	hatch: 'CanvasText',
+	doubt: 'CanvasText',
 	accent: 'CanvasText',
 	border: 'CanvasText',
 };
@@ -45,6 +47,7 @@ export function canvasTheme(element: Element): CanvasTheme {
 		match: color('--box-match'),
 		matchLabel: color('--box-match-label'),
 		hatch: color('--box-hatch'),
+		doubt: color('--box-doubt'),
 		accent: color('--accent'),
 		border: '',
 	};

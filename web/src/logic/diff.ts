@@ -84,6 +84,7 @@ export function diffTree(slab: Slab, width: DiffWidth): DiffTree {
 	};
 	const share = (total: Float64Array, of: number): Float64Array => place(total).map((v) => (of > 0 ? v / of : 0));
 	const sorted: Slab = { ...slab, func: place(slab.func), depth: place(slab.depth), self: place(self), pruned: place(slab.pruned) };
+	if (slab.found) sorted.found = place(slab.found);
 	return {
 		...treeOf(sorted),
 		diff: {

@@ -16,6 +16,7 @@ import { canvasTheme } from '../gl/theme';
 import { KIND_LEGEND } from '../logic/color';
 import { changeFormat } from '../logic/diff';
 import { formatShare, formatValue } from '../logic/format';
+import { foundOf, foundText, hasDoubtful } from '../logic/found';
 import { MARK_MATCH, MARK_SELECTED } from '../logic/layout';
 import { shortName } from '../logic/name';
 import { isNavKey, navigate, siblingPlace } from '../logic/nav';
@@ -46,8 +47,8 @@ interface Hover {
 	y: number;
 }
 
-/* Name, place and numbers of a node as lines of text. */
-function describe(t: Tree, node: number, root: number): { name: string; where: string; numbers: string } {
+/* Name, place, certainty and numbers of a node as lines of text. */
+function describe(t: Tree, node: number, root: number): { name: string; where: string; trust: string; numbers: string } {
 	const f = nodeFacts(t, node);
 	const unit = t.meta.unit;
 	const view = root === 0 ? '' : ` · ${formatShare(t.total[node], t.total[root])} of view`;
@@ -55,6 +56,7 @@ function describe(t: Tree, node: number, root: number): { name: string; where: s
 	return {
 		name: f.name,
 		where: [kind, f.file, f.module].filter(Boolean).join(' · '),
+		trust: foundText(foundOf(t, node)),
 		numbers: `total ${formatValue(t.total[node], unit)} · ${formatShare(t.total[node], t.total[0])}${view} · ` +
 			`self ${formatValue(t.self[node], unit)}${t.diff ? ` · ${changeFormat(t.diff, node)}` : ''}`,
 	};
@@ -93,6 +95,7 @@ function Tooltip({ tree, root, hover }: { tree: Tree; root: number; hover: Signa
 		<div class="tooltip" ref={ref} data-testid="tooltip" aria-hidden="true">
 			<b>{d.name}</b>
 			{d.where && <span class="note">{d.where}</span>}
+			{d.trust && <span class="note" data-testid="tooltip-trust">{d.trust}</span>}
 			<span class="number">{d.numbers}</span>
 		</div>
 	);
@@ -143,15 +146,19 @@ function Legend({ tree, theme }: { tree: Tree; theme: string }) {
 		for (const k of tree.slab.funcKind) ret.add(k & 0x80 ? 0 : k);
 		return ret;
 	}, [tree]);
+	const isSometimesDoubtful = useMemo(() => hasDoubtful(tree), [tree]);
+	const doubt = isSometimesDoubtful && <i class="doubt" data-testid="doubt-legend">less certain: by frame pointer or guess</i>;
 	if (tree.diff)
 		return (
 			<span class={`legend ${theme}`} aria-hidden="true" data-testid="diff-legend">
 				{(['more in B', 'less in B', 'no significant change', 'hatched: gone'] as const).map((text, i) => <i key={text} class={`change-${i}`}>{text}</i>)}
+				{doubt}
 			</span>
 		);
 	return (
 		<span class={`legend ${theme}`} aria-hidden="true">
 			{KIND_LEGEND.filter(([, of]) => of.some((k) => kinds.has(k))).map(([name, of]) => <i key={name} class={`kind-${of[0]}`}>{name}</i>)}
+			{doubt}
 		</span>
 	);
 }
@@ -302,7 +309,7 @@ export function FlamePanel(props: FlamePanelProps) {
 					aria-setsize={place.count} aria-expanded={focus + 1 < tree.end[focus]} aria-label={`${said.name}, ${said.numbers}`} />
 			</div>
 			{isEmpty && <div class="empty" data-testid="empty">{props.empty}</div>}
-			<p class="unseen" aria-live="polite" data-testid="flame-live">{focusPath.value ? `${said.name}, ${said.where}, ${said.numbers}` : ''}</p>
+			<p class="unseen" aria-live="polite" data-testid="flame-live">{focusPath.value ? [said.name, said.where, said.trust, said.numbers].filter(Boolean).join(', ') : ''}</p>
 			<Tooltip tree={tree} root={root} hover={hover} />
 		</section>
 	);
