@@ -37,7 +37,6 @@ function TermForm({ close }: { close: () => void }) {
 }
 
 export function FilterTerms() {
-	const [opened, setOpened] = useState(0);
 	const { filters } = state.value;
 	return (
 		<>
@@ -49,9 +48,8 @@ export function FilterTerms() {
 				</span>
 			))}
 			{filters.length > 1 && <button data-testid="filter-clear" onClick={() => update({ filters: [], zoom: [] })}>Clear patterns</button>}
-			<Popover label={<span data-testid="filter-open">+ Pattern</span>} title="Choose stacks and functions by regular expressions"
-				onOpen={() => setOpened(opened + 1)}>
-				{(close) => opened > 0 && <TermForm key={opened} close={close} />}
+			<Popover label={<span data-testid="filter-open">+ Pattern</span>} title="Choose stacks and functions by regular expressions">
+				{(close) => <TermForm close={close} />}
 			</Popover>
 		</>
 	);

@@ -84,7 +84,6 @@ function LabelForm({ close }: { close: () => void }) {
 }
 
 function LabelFilters() {
-	const [opened, setOpened] = useState(0);
 	const { labels } = state.value;
 	const without = (i: number): void => update({ labels: labels.filter((_, at) => at !== i) });
 	return (
@@ -95,8 +94,8 @@ function LabelFilters() {
 					<button aria-label={`Remove filter ${name}=${value}`} onClick={() => without(i)}>×</button>
 				</span>
 			))}
-			<Popover label="+ Filter" title="Show only what has a label" onOpen={() => setOpened(opened + 1)}>
-				{(close) => opened > 0 && <LabelForm key={opened} close={close} />}
+			<Popover label="+ Filter" title="Show only what has a label">
+				{(close) => <LabelForm close={close} />}
 			</Popover>
 		</>
 	);
@@ -133,7 +132,6 @@ function BetweenForm({ close }: { close: () => void }) {
 }
 
 function RangeButtons() {
-	const [opened, setOpened] = useState(0);
 	const { range } = state.value;
 	const isBetween = range.kind === 'between';
 	return (
@@ -144,9 +142,9 @@ function RangeButtons() {
 					{label}
 				</button>
 			))}
-			<Popover class={isBetween ? 'pressed' : ''} title="Choose a start and an end" onOpen={() => setOpened(opened + 1)}
+			<Popover class={isBetween ? 'pressed' : ''} title="Choose a start and an end"
 				label={<span data-testid="range-between">{isBetween ? rangeFormat(range, now.peek()) : 'From – to'}</span>}>
-				{(close) => opened > 0 && <BetweenForm key={opened} close={close} />}
+				{(close) => <BetweenForm close={close} />}
 			</Popover>
 		</div>
 	);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* popover.tsx: a <details> that closes on Escape and on a press elsewhere. */
+/* popover.tsx: a <details> that closes on Escape and on a press elsewhere. What
+ * is in it is made anew each time it opens. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 export interface PopoverProps {
 	label: ComponentChildren;
 	title: string;
 	class?: string;
-	onOpen?: () => void;
 	children: (close: () => void) => ComponentChildren;
 }
 
 export function Popover(props: PopoverProps) {
 	const ref = useRef<HTMLDetailsElement>(null);
+	const [isOpen, setOpen] = useState(false);
 	const close = (): void => {
 		if (ref.current) ref.current.open = false;
 	};
@@ -30,9 +31,9 @@ export function Popover(props: PopoverProps) {
 		ref.current.querySelector('summary')?.focus();
 	};
 	return (
-		<details class={`popover ${props.class ?? ''}`} ref={ref} onKeyDown={onKey} onToggle={() => ref.current?.open && props.onOpen?.()}>
+		<details class={`popover ${props.class ?? ''}`} ref={ref} onKeyDown={onKey} onToggle={(e) => setOpen(e.currentTarget.open)}>
 			<summary title={props.title}>{props.label}</summary>
-			<div class="popover-body">{props.children(close)}</div>
+			<div class="popover-body">{isOpen && props.children(close)}</div>
 		</details>
 	);
 }
