@@ -95,7 +95,7 @@ scenario('shows boxes with their shares', '', async (page) => {
 	assert.equal(box.share, 0.25);
 	assert.ok(Math.abs(box.w / all.w - 0.25) < 0.01);
 	assert.equal(await page.getByTestId('top-row').first().getAttribute('data-name'), 'parse');
-	assert.match((await page.getByTestId('quality-strip').textContent())!, /5,998 samples.*nothing lost.*2\.10 % without a name/);
+	assert.match((await page.getByTestId('quality-strip').textContent())!, /5,998 samples.*nothing lost.*all stacks complete.*2\.10 % without a name/);
 });
 
 scenario('hover tells name, self, total and shares', '#zoom=api', async (page) => {
@@ -287,7 +287,7 @@ scenario('a drag over the series chooses a range and stops following', '', async
 });
 
 scenario('says what was lost, refused and left out', '', async (page) => {
-	server.data.quality = { ...QUALITY, lost: { ring_full: 7, throttled: 1 }, lost_total: 8, truncated: 3, unnamed_share: 0.4 };
+	server.data.quality = { ...QUALITY, lost: { ring_full: 7, throttled: 1 }, lost_total: 8, truncated: 3, unnamed_share: 0.4, unwind: [] };
 	server.data.status = { accepting: false, reason: 'disk limit 10 GB reached (--disk-limit)' };
 	nodes = [...nodesOf('a 60'), { frame: null, depth: 1, self: 40, pruned: 12 }];
 	await page.reload();
@@ -298,6 +298,43 @@ scenario('says what was lost, refused and left out', '', async (page) => {
 	assert.match(text, /8 lost \(0\.13 %\): 7: the ring between kernel and agent was full; 1: the kernel throttled sampling/);
 	assert.match(text, /3 stacks cut.*40\.0 % without a name.*40\.0 % in small frames left out/);
 });
+
+scenario('says which part is incomplete and why, and leads to it', '#zoom=api', async (page) => {
+	const strip = page.getByTestId('quality-strip');
+	server.data.quality = { ...QUALITY, unwind: ['frame-pointers'] };
+	await page.reload();
+	await strip.getByText('not known whether stacks are complete').waitFor();
+	server.data.quality = {
+		...QUALITY, unwind: ['tables', 'frame-pointers'],
+		stack_ends: [{ reason: 'jit', text: 'code generated at run time', value: 40 }, { reason: 'gone', text: 'the process ended', value: 10 }, { reason: null, text: 'others', value: 5 }],
+	};
+	nodes = [...nodesOf('api;main 945'), { frame: { name: '[incomplete: jit]', kind: 8 }, depth: 2, self: 55 }];
+	await page.reload();
+	await strip.getByText('5.50 % in incomplete stacks').press('Enter');
+	const reasons = await page.getByTestId('stack-ends').locator('li').allTextContents();
+	assert.deepEqual(reasons, ['4.00 %code generated at run time', '1.00 %the process ended', '0.50 %others']);
+	assert.equal(await page.getByTestId('stack-ends').locator('a').count(), 2);
+	await strip.getByText('Of stacks walked by frame pointers it is not known').waitFor();
+	const answer = page.waitForResponse((r) => r.url().includes('/tree?') && r.url().includes('label=stack_end%3Ajit'));
+	await page.getByRole('link', { name: 'code generated' }).press('Enter');
+	await answer;
+	assert.equal(fragmentOf(page), '#label=stack_end:jit');
+	await page.getByTestId('stack-ends').waitFor({ state: 'detached' });
+	await page.goBack();
+	await page.waitForFunction(() => location.hash === '#zoom=api');
+	const box = (await page.evaluate(() => window.__flame!.boxAt('[incomplete: jit]')))!;
+	await page.mouse.move(box.x + 5, box.y + 5);
+	assert.match((await page.getByTestId('tooltip-trust').textContent())!, /Callers are missing from here on: code generated at run time$/);
+});
+
+scenario('fits 360 px with the reasons open', '', async (page) => {
+	server.data.quality = { ...QUALITY, lost: { ring_full: 1 }, stack_ends: [{ reason: 'jit', text: 'code generated at run time', value: 40 }] };
+	await page.reload();
+	await page.getByText('4.00 % in incomplete stacks').click();
+	const box = (await page.getByTestId('stack-ends').boundingBox())!;
+	assert.ok(box.x >= 0 && box.x + box.width <= 360, `${box.x} + ${box.width}`);
+	assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+}, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
 
 scenario('an empty store says what to wait for and what to do', '', async (page) => {
 	nodes = [{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 }];

@@ -4,11 +4,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import ends from '../../bpf/stack_end.def';
 import rows from '../../src/model/found.def';
 import { SlabError, slabRead } from '../src/api/slab';
 import { diffTree } from '../src/logic/diff';
 import { foundOf, foundText, hasDoubtful, isDoubtful, isDoubtfulMask } from '../src/logic/found';
+import { incompleteShare, incompleteText, stateOfEnd } from '../src/logic/stack_end';
 import { nodeName, treeOf } from '../src/logic/tree';
+import { stateDefault, stateFormat, stateParse } from '../src/logic/url';
+import { QUALITY } from './mock_server';
 import { diffSlab, nodesOf, slabColumns, slabOf, slabPack, type Node } from './slab_writer';
 
 declare const WEB_DIR: string;
@@ -17,10 +21,12 @@ const [UNKNOWN, REGISTER, TABLE, , FP, HEURISTIC] = rows.map((_, i) => 1 << i);
 const NODES: Node[] = nodesOf('main;parse;read 30\nmain;write 25').map((n, i) => ({ ...n, found: [0, TABLE | FP, FP, REGISTER, UNKNOWN][i] }));
 
 /* An independent look at the table: what the build makes of it is what stands there. */
-test('words: the page has the rows of found.def, and so have the documents', () => {
+test('words: the page has the rows of the tables, and so have the documents', () => {
 	const read = (file: string): string => readFileSync(join(WEB_DIR, '..', file), 'utf8');
 	const lines = read('src/model/found.def').split('\n').filter((line) => line.startsWith('FOUND('));
 	assert.deepEqual(lines, rows.map(([id, name, text]) => `FOUND(${id}, "${name}", "${text}")`));
+	const endLines = read('bpf/stack_end.def').split('\n').filter((line) => line.startsWith('STACK_END('));
+	assert.deepEqual(endLines, ends.map(([id, name, text]) => `STACK_END(${id}, "${name}", "${text}")`));
 	const known = rows.slice(1);
 	const formats = read('docs/formats.md');
 	known.forEach(([, name, text], i) => assert.ok(formats.includes(`| ${i + 1} | \`${name}\` | ${text} |`), name));
@@ -65,4 +71,22 @@ test('found: it stays with its box in every order of a comparison', () => {
 		const found = Object.fromEntries(Array.from({ length: t.n }, (_, i) => [nodeName(t, i), foundOf(t, i)]));
 		assert.deepEqual(found, { all: 0, main: TABLE | FP, parse: FP, read: REGISTER, write: UNKNOWN }, width);
 	}
+});
+
+test('incomplete: the frame that stands for the missing ones says why they are', () => {
+	for (const [, name, text] of ends) assert.equal(incompleteText(`[incomplete: ${name}]`, 'synthetic'), `Callers are missing from here on: ${text}`);
+	assert.match(incompleteText('[incomplete: of_the_future]', 'synthetic'), /: of_the_future$/);
+	assert.equal(incompleteText('[incomplete: jit]', 'user'), '', 'a function may be called anything');
+	assert.equal(incompleteText('[process gone]', 'synthetic'), '');
+});
+
+test('incomplete: the share of all reasons, and a link to the stacks of one', () => {
+	const q = { ...QUALITY, stack_ends: [{ reason: 'jit', text: '', value: 30 }, { reason: null, text: '', value: 10 }] };
+	assert.equal(incompleteShare(q, 200), 0.2);
+	assert.equal(incompleteShare(q, 0), 0);
+	assert.equal(incompleteShare(QUALITY, 200), 0);
+	const s = { ...stateDefault(), service: 'api', zoom: ['main'], labels: [['stack_end', 'gone'], ['host', 'a']] as [string, string][] };
+	const fragment = stateFormat(stateOfEnd(s, 'jit'));
+	assert.equal(fragment, 'service=api&label=host:a&label=stack_end:jit');
+	assert.deepEqual(stateParse(fragment).labels, [['host', 'a'], ['stack_end', 'jit']]);
 });

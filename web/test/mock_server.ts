@@ -23,6 +23,7 @@ export interface MockData {
 
 export const QUALITY: Quality = {
 	samples: 5998, lost: { ring_full: 0 }, lost_total: 0, truncated: 0, unnamed_share: 0.021, sources: ['bpf:cpu-clock'],
+	unwind: ['tables'], stack_ends: [],
 };
 
 /* The headers the page must live with. */

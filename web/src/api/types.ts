@@ -27,6 +27,12 @@ export interface Label {
 	truncated: boolean;
 }
 
+export interface StackEnd {
+	reason: string | null; /* value of the label stack_end; null: several, unknown to the server */
+	text: string;
+	value: number;
+}
+
 export interface Quality {
 	samples: number;
 	lost: Record<string, number>;
@@ -34,6 +40,8 @@ export interface Quality {
 	truncated: number;
 	unnamed_share: number;
 	sources: string[];
+	unwind: string[];
+	stack_ends: StackEnd[]; /* by falling value */
 }
 
 /* The `meta` column of a slab. What an exporter leaves out is absent. */

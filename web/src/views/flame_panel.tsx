@@ -20,6 +20,7 @@ import { foundOf, foundText, hasDoubtful } from '../logic/found';
 import { MARK_MATCH, MARK_SELECTED } from '../logic/layout';
 import { shortName } from '../logic/name';
 import { isNavKey, navigate, siblingPlace } from '../logic/nav';
+import { incompleteText } from '../logic/stack_end';
 import { marksOf, markedTotal, matcherOf } from '../logic/search';
 import { depthBelow, isInside, isPruned, nodeFacts, nodeName, pathOf, pathResolve, type Tree } from '../logic/tree';
 import { exposeFlame } from './flame_hook';
@@ -56,7 +57,7 @@ function describe(t: Tree, node: number, root: number): { name: string; where: s
 	return {
 		name: f.name,
 		where: [kind, f.file, f.module].filter(Boolean).join(' · '),
-		trust: foundText(foundOf(t, node)),
+		trust: incompleteText(f.name, f.kind) || foundText(foundOf(t, node)),
 		numbers: `total ${formatValue(t.total[node], unit)} · ${formatShare(t.total[node], t.total[0])}${view} · ` +
 			`self ${formatValue(t.self[node], unit)}${t.diff ? ` · ${changeFormat(t.diff, node)}` : ''}`,
 	};

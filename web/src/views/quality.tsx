@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quality.tsx: how far what is shown can be trusted, beside what is shown. */
-import type { Quality } from '../api/types';
+import type { Quality, StackEnd } from '../api/types';
 import { formatAge, formatCount, formatShare } from '../logic/format';
 import { cutOf, missingOf, type Loss } from '../logic/loss';
+import { incompleteShare, stateOfEnd } from '../logic/stack_end';
+import { stateFormat } from '../logic/url';
 import { liveState, now, status, tree } from './data';
+import { Popover } from './popover';
 import { state } from './store';
 
 const STALE_MS = 45_000;
 const UNNAMED_WARN = 0.05;
+const INCOMPLETE_WARN = 0.03;
 
 interface Fact {
 	name: string;
 	text: string;
 	title?: string;
 	level?: 'warn' | 'bad' | undefined;
+	ends?: StackEnd[]; /* reasons to be listed on demand */
 }
 
 const wordsOf = (losses: readonly Loss[]): string => losses.map((l) => `${formatCount(l.n)}: ${l.text}`).join('; ');
@@ -25,17 +30,35 @@ function lossFact(q: Quality): Fact {
 	return { name: 'lost', text, title: 'Samples that never arrived, by reason', level: sum ? 'warn' : undefined };
 }
 
+/* Of agents that do not say how each stack ended: what they counted on their hosts. */
+function cutFact(q: Quality): Fact {
+	return {
+		name: 'incomplete',
+		text: q.truncated ? `${formatCount(q.truncated)} ${q.truncated === 1 ? 'stack' : 'stacks'} cut` : 'no stack cut',
+		title: wordsOf(cutOf(q.lost)),
+		level: q.truncated ? 'warn' : undefined,
+	};
+}
+
+function stackFact(q: Quality, total: number): Fact {
+	const share = incompleteShare(q, total);
+	if (share > 0)
+		return {
+			name: 'incomplete', text: `${formatShare(share, 1)} in incomplete stacks`, title: 'Why stacks do not reach the start of their thread',
+			level: share > INCOMPLETE_WARN ? 'warn' : undefined, ends: q.stack_ends,
+		};
+	if (q.unwind.length === 0) return cutFact(q);
+	if (q.unwind.includes('frame-pointers'))
+		return { name: 'incomplete', text: 'not known whether stacks are complete', title: 'Frame pointers, by which they were walked, do not tell' };
+	return { name: 'incomplete', text: 'all stacks complete', title: 'All reach the start of their thread' };
+}
+
 /* What wick's own agents say of their windows. */
 function windowFacts(q: Quality): Fact[] {
+	const walked = q.unwind.length > 0 ? `, stacks walked by ${q.unwind.join(', ')}` : '';
 	return [
-		{ name: 'samples', text: `${formatCount(q.samples)} ${q.samples === 1 ? 'sample' : 'samples'}`, title: `Taken by ${q.sources.join(', ')}` },
+		{ name: 'samples', text: `${formatCount(q.samples)} ${q.samples === 1 ? 'sample' : 'samples'}`, title: `Taken by ${q.sources.join(', ')}${walked}` },
 		lossFact(q),
-		{
-			name: 'truncated',
-			text: q.truncated ? `${formatCount(q.truncated)} ${q.truncated === 1 ? 'stack' : 'stacks'} cut` : 'no stack cut',
-			title: q.truncated ? wordsOf(cutOf(q.lost)) : 'No stack was cut, unreadable or otherwise incomplete',
-			level: q.truncated ? 'warn' : undefined,
-		},
 	];
 }
 
@@ -52,6 +75,7 @@ function treeFacts(): Fact[] {
 	const q = t?.meta.quality;
 	if (!t || !q) return [];
 	const ret = q.sources.length > 0 ? windowFacts(q) : otherSourceFacts(t.meta.profiles ?? 0);
+	if (t.total[0] > 0 && q.sources.length + q.stack_ends.length > 0) ret.push(stackFact(q, t.total[0]));
 	if (t.total[0] > 0)
 		ret.push({
 			name: 'unnamed',
@@ -80,6 +104,36 @@ function ageFact(): Fact | null {
 	};
 }
 
+/* Each reason leads to the stacks that ended for it. */
+function StackEnds({ ends, close }: { ends: readonly StackEnd[]; close: () => void }) {
+	const total = tree.value?.total[0] ?? 0;
+	const unwind = tree.value?.meta.quality?.unwind ?? [];
+	return (
+		<>
+			<p class="note">These stacks do not reach the start of their thread. What was measured of them counts, below a box that names the reason.</p>
+			<ul class="ends" data-testid="stack-ends">
+				{ends.map(({ reason, text, value }) => (
+					<li key={reason ?? ''}>
+						<span class="number">{formatShare(value, total)}</span>
+						{reason === null ? text : <a href={`#${stateFormat(stateOfEnd(state.value, reason))}`} title="Show only these" onClick={close}>{text}</a>}
+					</li>
+				))}
+			</ul>
+			{unwind.includes('frame-pointers') && <p class="note">Of stacks walked by frame pointers it is not known whether they are complete.</p>}
+		</>
+	);
+}
+
+function FactText({ fact }: { fact: Fact }) {
+	const { ends } = fact;
+	if (!ends) return <>{fact.text}</>;
+	return (
+		<Popover class="plain" label={fact.text} title={fact.title ?? ''}>
+			{(close) => <StackEnds ends={ends} close={close} />}
+		</Popover>
+	);
+}
+
 export function QualityStrip() {
 	const facts = treeFacts();
 	const age = ageFact();
@@ -91,7 +145,7 @@ export function QualityStrip() {
 	return (
 		<ul class="quality" data-testid="quality-strip" aria-label="Quality of the data">
 			{facts.map((f) => (
-				<li key={f.name} class={f.level ?? ''} data-fact={f.name} title={f.title ?? ''}>{f.text}</li>
+				<li key={f.name} class={f.level ?? ''} data-fact={f.name} title={f.title ?? ''}><FactText fact={f} /></li>
 			))}
 		</ul>
 	);
