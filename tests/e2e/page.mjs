@@ -164,6 +164,12 @@ async function main() {
     check(page.url().includes(SERVICE), "the URL does not name the service");
   });
 
+  await step("a frame says how it was found", async () => {
+    const box = await page.evaluate((name) => window.__flame.boxAt(name), HOTTEST);
+    await page.mouse.move(box.x + box.w / 2, box.y + box.h / 2);
+    await page.waitForFunction(() => /^Found: /.test(document.querySelector("[data-testid=tooltip-trust]")?.textContent ?? ""), null, { timeout: 5000 });
+  });
+
   await step("zoom by click, live update keeps zoom and selection", async () => {
     const box = await page.evaluate((name) => window.__flame.boxAt(name), HOTTEST);
     await page.mouse.click(box.x + box.w / 2, box.y + box.h / 2);
@@ -212,6 +218,24 @@ async function main() {
     }
     const shown = await page.evaluate((name) => window.__flame.boxAt(name).share, HOTTEST);
     check(Math.abs(shown - truth.get(HOTTEST)) < 0.03, `the page says ${shown}, the truth is ${truth.get(HOTTEST)}`);
+  });
+
+  await step("the reasons of incomplete stacks lead to them", async () => {
+    await page.goto(`${url}/#live=0`);
+    const fact = page.locator("[data-fact=incomplete]");
+    await fact.waitFor({ timeout: 10000 });
+    const { quality } = await (await fetch(`${url}/api/v1/top?from=now-15m&to=now&limit=1`)).json();
+    console.log(`# ${await fact.textContent()}: ${quality.stack_ends.map((end) => end.reason).join(", ")}`);
+    check(quality.unwind.length > 0, "the agent does not say how it walks stacks");
+    // Processes that begin or end right now are seldom absent.
+    if ((await fact.locator("summary").count()) === 0) return;
+    await fact.locator("summary").click();
+    await page.screenshot({ path: join(artifacts, "incomplete.png") });
+    await page.getByTestId("stack-ends").locator("a").first().click();
+    await page.waitForFunction(() => /label=stack_end:\w/.test(location.hash), null, { timeout: 5000 });
+    const reason = /stack_end:(\w+)/.exec(page.url())[1];
+    await page.waitForFunction((name) => window.__flame.displayList().some((box) => box.name === `[incomplete: ${name}]`), reason, { timeout: 10000 });
+    check(/^100 % in incomplete stacks/.test(await fact.textContent()), `of those the page says ${await fact.textContent()}`);
   });
 
   await step("no third-party request, no error in the console", async () => {
