@@ -18,8 +18,8 @@
 #include "pool.h"
 #include "stack.h"
 
-#define SAMPLER_DEPTH	    1024 /* frames of a user stack; a power of two */
-#define SAMPLER_DEPTH_FP    127	 /* where the kernel walks: its own stacks, and by frame pointers */
+#define SAMPLER_DEPTH	    1024	/* frames of a user stack; a power of two */
+#define SAMPLER_DEPTH_FP    127		/* where the kernel walks: its own stacks, and by frame pointers */
 #define SAMPLER_MEMORY_MAX  (16u << 10) /* a power of two */
 #define SAMPLER_COMM	    16
 #define SAMPLER_TIMES	    64
@@ -60,7 +60,7 @@ struct record_sample {
 	uint64_t user, kernel; /* hashes of stacks; 0 = none */
 	uint64_t weight;       /* the event's period: ns, or cycles */
 	uint32_t tgid, tid;
-	uint32_t image; /* changes with every exec; 0 = not known */
+	uint32_t image; /* another for each program that a process runs; 0 = not known */
 	uint32_t cpu;
 	uint32_t flags;		 /* enum sample_flags */
 	char comm[SAMPLER_COMM]; /* of the thread */

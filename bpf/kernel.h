@@ -94,6 +94,8 @@ struct signal_struct {
 struct task_struct {
 	unsigned int flags;
 	int pid, tgid;
+	unsigned long long start_boottime, self_exec_id;
+	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 };

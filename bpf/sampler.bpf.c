@@ -196,7 +196,8 @@ static __always_inline bool send_stack(struct record_stack *s, __u64 hash, __u32
 }
 
 /* One side's stack as the kernel walks it. */
-static __always_inline bool send_kernel_walk(void *ctx, struct scratch *t, __u64 flags, __u64 *ret_hash, __s64 *ret_size)
+static __always_inline bool send_kernel_walk(void *ctx, struct scratch *t, __u64 flags, __u64 *ret_hash,
+					     __s64 *ret_size)
 {
 	struct record_stack *s = &t->user.stack;
 	__s64 size = bpf_get_stack(ctx, s->frames, SAMPLER_DEPTH_FP * 8, flags);
@@ -258,6 +259,14 @@ static __always_inline __u64 wake_flags(__u32 tgid, __u32 image)
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_high ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* Which program it is: pids come again, and an exec leaves the pid and the time. */
+static __always_inline __u32 image_of(struct task_struct *task)
+{
+	__u64 start = BPF_CORE_READ(task, group_leader, start_boottime);
+	__u64 n_execs = BPF_CORE_READ(task, self_exec_id);
+	return (__u32)mix(mix(start ^ hash_seed) + n_execs) | 1;
+}
+
 static __always_inline void fill_sample(struct record_sample *r, __u64 now, __u64 period)
 {
 	r->type = RECORD_SAMPLE;
@@ -273,9 +282,8 @@ static __always_inline void fill_sample(struct record_sample *r, __u64 now, __u6
 		r->flags |= SAMPLE_KTHREAD;
 		return;
 	}
-	__u64 mm = (__u64)BPF_CORE_READ(task, mm);
-	if (mm)
-		r->image = (__u32)mix(mm ^ hash_seed) | 1;
+	if (BPF_CORE_READ(task, mm))
+		r->image = image_of(task);
 }
 
 static __always_inline bool send_kernel_stack(void *ctx, struct scratch *t)
