@@ -10,8 +10,8 @@ struct user_walk {
 	struct window *w;
 	struct process_table *processes;
 	struct process *process;
-	int64_t now_ns;
-	bool maps_are_good; /* those of the sample's moment */
+	int64_t now_ns, time_ns; /* of the sample */
+	bool maps_are_good;	 /* those of the sample's moment */
 	enum stack_end end;
 	uint32_t n;
 	uint32_t places[SAMPLER_DEPTH];
@@ -75,6 +75,12 @@ static int walk_user(struct user_walk *u, const uint64_t *frames, uint32_t n)
 		uint64_t addr = (frames[i] & FRAME_ADDRESS) - !is_exact(i, how);
 		m = process_find_map(u->processes, u->process, addr, i == 0, u->now_ns);
 		u->is_unsure |= !m;
+		/* What was there before is not known, nor where it would have led. */
+		if (m && m->since_ns > u->time_ns) {
+			u->end = STACK_END_MAPS_CHANGED;
+			u->is_unsure = true;
+			break;
+		}
 		/* A frame pointer that leads nowhere was none. */
 		if (!m && how == HOW_FP) {
 			u->end = STACK_END_ASTRAY;
@@ -141,17 +147,18 @@ static int find_user_node(struct user_walk *u, const struct record_sample *s, ui
 {
 	struct window *w = u->w;
 	const struct window_stack *stack = window_find_stack(w, s->user);
-	uint32_t known = window_recall(w, u->process->serial, s->user);
+	uint64_t whose = u->process->serial << 32 | u->process->n_replaced;
+	uint32_t known = window_recall(w, whose, s->user);
 	if (!stack)
 		return -ENOENT;
-	if (known && u->maps_are_good) {
+	if (known && u->maps_are_good && u->process->newest_ns <= u->time_ns) {
 		*node = known & ((1u << KNOWN_NODE_BITS) - 1);
 		u->end = (enum stack_end)(known >> KNOWN_NODE_BITS);
 		return 0;
 	}
 	int r = add_user_stack(u, stack, node);
 	if (r == 0 && *node && *node >> KNOWN_NODE_BITS == 0 && !u->is_unsure)
-		r = window_remember(w, u->process->serial, s->user, *node | (uint32_t)u->end << KNOWN_NODE_BITS);
+		r = window_remember(w, whose, s->user, *node | (uint32_t)u->end << KNOWN_NODE_BITS);
 	return r;
 }
 
@@ -214,7 +221,9 @@ static int finish_stack(struct user_walk *u, const struct record_memory *memory,
 void intake_sample(struct window *w, struct process_table *processes, struct process *p, const struct record_sample *s,
 		   const struct record_memory *memory, int64_t now_ns)
 {
-	struct user_walk walk = { .w = w, .processes = processes, .process = p, .now_ns = now_ns };
+	struct user_walk walk = {
+		.w = w, .processes = processes, .process = p, .now_ns = now_ns, .time_ns = (int64_t)s->time_ns
+	};
 	struct record_sample sample = *s;
 	uint32_t thread, node;
 	walk.maps_are_good = process_check_maps(processes, p, s, now_ns);

@@ -88,13 +88,27 @@ static void on_changed(void *arg, const struct map_event *e)
 	process_table_changed(r->processes, e, clock_mono_ns());
 }
 
+static void catch_up(void *arg)
+{
+	struct recorder *r = arg;
+	sampler_catch_up(r->sampler);
+}
+
 static int begin_window(struct recorder *r, uint32_t number)
 {
-	int e = window_init(window_of(r, number), number, clock_wall_ns(), r->window_max);
+	struct window *w = window_of(r, number);
+	int e = window_init(w, number, clock_wall_ns(), r->window_max);
+	w->start_mono_ns = clock_mono_ns();
 	/* The first one is short: somebody waits for the page to show something. */
 	uint32_t ms = number == 1 && r->options.window_ms > FIRST_WINDOW_MS ? FIRST_WINDOW_MS : r->options.window_ms;
-	r->window_end_ns = clock_mono_ns() + ms * MS;
+	r->window_end_ns = w->start_mono_ns + ms * MS;
 	return e;
+}
+
+/* However the wall clock is set meanwhile. */
+static void end_window(struct window *w)
+{
+	w->end_ns = w->start_ns + clock_mono_ns() - w->start_mono_ns;
 }
 
 static void describe(const struct recorder *r, struct window_info *info)
@@ -125,6 +139,8 @@ int recorder_open(const struct recorder_options *o, struct recorder_sink sink, s
 	int e = sampler_open(&o->sampler, (struct sample_sink){ on_stack, on_sample, on_changed, r }, &r->sampler, err);
 	if (e < 0)
 		return e;
+	if (sampler_catches_up(r->sampler))
+		process_table_set_watch(r->processes, (struct process_watch){ catch_up, r });
 	process_table_set_unwinder(r->processes, sampler_unwinder(r->sampler), o->eager_tables);
 	if (o->eager_tables)
 		unwinder_set_speed(sampler_unwinder(r->sampler), EAGER_MS_PER_S);
@@ -252,7 +268,7 @@ static int turn(struct recorder *r, int64_t now)
 {
 	if (r->sealing)
 		seal_previous(r);
-	window_of(r, r->current)->end_ns = clock_wall_ns();
+	end_window(window_of(r, r->current));
 	int e = begin_window(r, r->current + 1);
 	if (e < 0)
 		return e;
@@ -286,7 +302,7 @@ int recorder_finish(struct recorder *r, struct error *err)
 	if (r->sealing)
 		seal_previous(r);
 	struct window *w = window_of(r, r->current);
-	w->end_ns = clock_wall_ns();
+	end_window(w);
 	seal(r, w);
 	return e < 0 ? error_set(err, e, "recording: %s", strerror(-e)) : 0;
 }

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#define TABLES_MAX ((size_t)64 << 20)
+#define TABLES_MAX   ((size_t)64 << 20)
 #define WINDOW_MS    10000
 #define COMPACT_ROWS 65536u
 
@@ -15,7 +15,7 @@ struct recording {
 	struct recording_options options;
 	struct recorder *recorder;
 	struct profile *into;
-	int64_t start_ns;
+	int64_t start_mono_ns;
 	uint32_t n_compact; /* rows after the last compaction */
 	int sink_error;	    /* of merging, reported by the step it happened in */
 };
@@ -55,8 +55,9 @@ int recording_open(const struct recording_options *o, struct profile *into, stru
 		return error_set(err, -ENOMEM, "no memory");
 	r->options = *o;
 	r->into = into;
-	r->start_ns = clock_wall_ns();
-	int e = profile_begin(into, o->rate_hz, r->start_ns, r->start_ns);
+	r->start_mono_ns = clock_mono_ns();
+	int64_t now = clock_wall_ns();
+	int e = profile_begin(into, o->rate_hz, now, now);
 	if (e < 0)
 		return error_set(err, e, "no memory for the profile");
 	struct recorder_options options = {
@@ -127,7 +128,7 @@ static int complete(struct recording *r, struct error *err)
 	struct buf comment = buf_of(4096);
 	struct window_info info = recording_stats(r).info;
 	window_info_format(&info, &comment);
-	r->into->duration_ns = clock_wall_ns() - r->start_ns;
+	r->into->duration_ns = clock_mono_ns() - r->start_mono_ns;
 	int e = comment.failed ? -ENOMEM : profile_add_comment(r->into, slice_of(comment.data, comment.n));
 	if (e == 0)
 		e = profile_compact(r->into);

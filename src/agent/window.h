@@ -29,7 +29,6 @@ enum object_kind {
 	OBJECT_CODE, /* generated at run time */
 };
 
-
 struct window_object {
 	enum object_kind kind;
 	struct binary *binary;	 /* OBJECT_FILE */
@@ -78,7 +77,8 @@ struct window_stack {
 
 struct window {
 	uint32_t number;
-	int64_t start_ns, end_ns; /* CLOCK_REALTIME */
+	int64_t start_ns, end_ns; /* CLOCK_REALTIME at the start; and so much later as it took */
+	int64_t start_mono_ns;
 	struct window_info info;
 
 	struct strtab strings;

@@ -10,8 +10,9 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#define N_BUCKETS 1024u
-#define UNUSED_NS (600ll * 1000000000)
+#define N_BUCKETS     1024u
+#define MAP_LINK_SIZE 96
+#define UNUSED_NS     (600ll * 1000000000)
 
 struct binary_table {
 	uint32_t n, max;
@@ -95,38 +96,39 @@ static int open_in_root(pid_t pid, const char *path)
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
-/* What maps says of the mapping's path, for those who may not follow map_files. */
-struct path_search {
+static void map_link(pid_t pid, const struct mapped_file *m, char ret[static MAP_LINK_SIZE])
+{
+	(void)snprintf(ret, MAP_LINK_SIZE, "/proc/%d/map_files/%lx-%lx", (int)pid, (unsigned long)m->start,
+		       (unsigned long)m->end);
+}
+
+/* What maps says of a file, or of a mapping. */
+struct map_search {
 	const struct mapped_file *m;
-	char *path; /* PATH_MAX */
+	char *path; /* PATH_MAX; NULL: the mapping is looked for, and not only its file */
 };
 
-static int put_path(void *arg, const struct proc_map *map)
+static int search_map(void *arg, const struct proc_map *map)
 {
-	struct path_search *s = arg;
-	if (map->inode != s->m->inode || makedev(map->dev_major, map->dev_minor) != s->m->device ||
-	    map->path.size >= PATH_MAX)
+	struct map_search *s = arg;
+	if (map->inode != s->m->inode || makedev(map->dev_major, map->dev_minor) != s->m->device)
+		return 0;
+	if (!s->path)
+		return map->start == s->m->start && map->end == s->m->end ? -EEXIST : 0;
+	if (map->path.size >= PATH_MAX)
 		return 0;
 	memcpy(s->path, map->path.data, map->path.size);
 	s->path[map->path.size] = 0;
 	return -EEXIST; /* found: no need to read on */
 }
 
-static bool find_path(pid_t pid, const struct mapped_file *m, char path[static PATH_MAX])
+static bool search_maps(pid_t pid, struct map_search search)
 {
-	char link[96];
-	(void)snprintf(link, sizeof(link), "/proc/%d/map_files/%lx-%lx", (int)pid, (unsigned long)m->start,
-		       (unsigned long)m->end);
-	ssize_t n = readlink(link, path, PATH_MAX - 1);
-	if (n > 0) {
-		path[n] = 0;
-		return true;
-	}
-	(void)snprintf(link, sizeof(link), "/proc/%d/maps", (int)pid);
+	char name[64];
+	(void)snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
 	_cleanup_(close_fd)
-	int fd = open(link, O_RDONLY | O_CLOEXEC);
-	struct path_search search = { .m = m, .path = path };
-	return fd >= 0 && proc_maps_walk(fd, (struct proc_map_sink){ put_path, &search }) == -EEXIST;
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && proc_maps_walk(fd, (struct proc_map_sink){ search_map, &search }) == -EEXIST;
 }
 
 static bool strip_deleted(char *path)
@@ -139,11 +141,15 @@ static bool strip_deleted(char *path)
 	return true;
 }
 
-static int open_regular(int fd, struct stat *ret)
+/* fd, if it is the mapping's file; else -1. What is mapped and what a path means
+ * may have changed since the maps were read. On an overlay a file may have
+ * another number than its mapping, which then still has to be there. */
+static int checked(int fd, pid_t pid, const struct mapped_file *m, struct stat *ret)
 {
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
+	if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode) &&
+	    (ret->st_ino == m->inode || search_maps(pid, (struct map_search){ .m = m })))
 		return fd;
 	(void)close(fd);
 	return -1;
@@ -152,17 +158,16 @@ static int open_regular(int fd, struct stat *ret)
 /* The file of a mapping, or -1. */
 static int open_mapped(pid_t pid, const struct mapped_file *m, const char *path, bool is_deleted, struct stat *ret)
 {
-	char link[96];
-	(void)snprintf(link, sizeof(link), "/proc/%d/map_files/%lx-%lx", (int)pid, (unsigned long)m->start,
-		       (unsigned long)m->end);
-	int fd = open_regular(open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret);
+	char link[MAP_LINK_SIZE];
+	map_link(pid, m, link);
+	int fd = checked(open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), pid, m, ret);
 	if (fd >= 0 || is_deleted || path[0] != '/')
 		return fd;
-	fd = open_regular(open_in_root(pid, path), ret);
+	fd = checked(open_in_root(pid, path), pid, m, ret);
 	if (fd >= 0)
 		return fd;
 	/* The process is gone: the file may be ours to see, too. */
-	fd = open_regular(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret);
+	fd = checked(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), pid, m, ret);
 	if (fd >= 0 && (ret->st_ino != m->inode || ret->st_dev != m->device)) {
 		(void)close(fd);
 		fd = -1;
@@ -173,6 +178,11 @@ static int open_mapped(pid_t pid, const struct mapped_file *m, const char *path,
 static int64_t changed_ns(const struct stat *st)
 {
 	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static bool is_unchanged(const struct binary *b, const struct stat *st)
+{
+	return st->st_size == b->size && changed_ns(st) == b->changed_ns;
 }
 
 static int read_elf(struct binary *b)
@@ -244,11 +254,20 @@ static void drop(struct binary_table *t, struct binary **link)
 	binary_unref(b);
 }
 
+/* A file system gives the number of a file that is gone to the next one. */
+static bool is_same_file(const struct binary *b, pid_t pid, const struct mapped_file *m)
+{
+	char link[MAP_LINK_SIZE];
+	struct stat st;
+	map_link(pid, m, link);
+	return !b->changed_ns || stat(link, &st) < 0 || st.st_ino != m->inode || is_unchanged(b, &st);
+}
+
 /* Opens `b` again in a new window. False: the file has changed. */
 static bool reopen(struct binary_table *t, struct binary *b, pid_t pid, const struct mapped_file *m)
 {
 	if (b->tried_window == t->window)
-		return true;
+		return is_same_file(b, pid, m);
 	b->tried_window = t->window;
 	if (t->n_open >= t->max_open)
 		return true;
@@ -257,7 +276,7 @@ static bool reopen(struct binary_table *t, struct binary *b, pid_t pid, const st
 	if (fd < 0)
 		return true;
 	/* size 0: it could not be opened before. */
-	if (st.st_size != b->size || changed_ns(&st) != b->changed_ns) {
+	if (!is_unchanged(b, &st)) {
 		(void)close(fd);
 		return false;
 	}
@@ -282,7 +301,7 @@ struct binary *binary_get(struct binary_table *t, pid_t pid, const struct mapped
 		return NULL;
 
 	char path[PATH_MAX];
-	if (!find_path(pid, m, path))
+	if (!search_maps(pid, (struct map_search){ m, path }))
 		return NULL;
 	bool is_deleted = strip_deleted(path);
 	struct stat st;
@@ -342,9 +361,9 @@ int binary_fd(struct binary *b)
 	struct stat st;
 	if (b->fd >= 0 || b->path[0] != '/')
 		return b->fd;
-	int fd = open_regular(open(b->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), &st);
-	if (fd >= 0 && st.st_ino == b->inode && st.st_dev == b->device && st.st_size == b->size &&
-	    changed_ns(&st) == b->changed_ns)
+	int fd = open(b->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == b->inode && st.st_dev == b->device &&
+	    is_unchanged(b, &st))
 		b->fd = fd;
 	else if (fd >= 0)
 		(void)close(fd);

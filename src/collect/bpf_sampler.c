@@ -25,8 +25,8 @@
 #define RING_MAX       ((uint64_t)4 << 20) /* all of it becomes resident */
 #define RING_SECONDS   2
 #define CHANGES_SIZE   ((size_t)32 << 10) /* of a CPU's ring of map events */
-#define SAMPLE_BYTES   400	   /* in the ring, with its share of stacks */
-#define INITIAL_PID_NS 0xEFFFFFFCu /* PROC_PID_INIT_INO */
+#define SAMPLE_BYTES   400		  /* in the ring, with its share of stacks */
+#define INITIAL_PID_NS 0xEFFFFFFCu	  /* PROC_PID_INIT_INO */
 
 enum { FILTER_ALL, FILTER_PROCESS, FILTER_TREE }; /* as in sampler.bpf.c */
 
@@ -335,7 +335,7 @@ static void put_change(void *arg, const struct perf_event_header *record)
 
 /* A change that came before a sample was written before it: whoever has seen
  * the sample sees the change. */
-static void drain_changes(struct bpf_sampler *s)
+void bpf_sampler_catch_up(struct bpf_sampler *s)
 {
 	for (uint32_t i = 0; i < s->n_events; i++)
 		if (perf_ring_has_records(&s->events[i].changes))
@@ -346,8 +346,8 @@ static const struct record_memory *memory_of(const struct record_sample *s, size
 {
 	const struct record_memory *m = (const void *)(s + 1);
 	size_t head = sizeof(*s) + offsetof(struct record_memory, words);
-	bool is_whole = s->flags & SAMPLE_HAS_MEMORY && size >= head && m->size <= size - head &&
-			m->size <= SAMPLER_MEMORY_MAX;
+	bool is_whole =
+		s->flags & SAMPLE_HAS_MEMORY && size >= head && m->size <= size - head && m->size <= SAMPLER_MEMORY_MAX;
 	return is_whole ? m : NULL;
 }
 
@@ -355,7 +355,7 @@ static int put_record(void *arg, void *data, size_t size)
 {
 	struct bpf_sampler *s = arg;
 	const struct record_stack *stack = data;
-	drain_changes(s);
+	bpf_sampler_catch_up(s);
 	if (stack->type == RECORD_STACK && size >= offsetof(struct record_stack, frames) &&
 	    stack->n_frames <= SAMPLER_DEPTH && size >= offsetof(struct record_stack, frames) + stack->n_frames * 8ull)
 		s->sink.stack(s->sink.arg, stack);
@@ -397,11 +397,9 @@ static uint64_t fixed_memory(const struct bpf_sampler *s)
 {
 	uint64_t sum = 0;
 	struct bpf_map *map;
-	bpf_object__for_each_map(map, s->skeleton->obj)
-		sum += memlock_of(bpf_map__fd(map));
+	bpf_object__for_each_map(map, s->skeleton->obj) sum += memlock_of(bpf_map__fd(map));
 	struct bpf_program *program;
-	bpf_object__for_each_program(program, s->skeleton->obj)
-		sum += memlock_of(bpf_program__fd(program));
+	bpf_object__for_each_program(program, s->skeleton->obj) sum += memlock_of(bpf_program__fd(program));
 	return sum;
 }
 
@@ -471,7 +469,7 @@ int bpf_sampler_fd(const struct bpf_sampler *s)
 
 int bpf_sampler_drain(struct bpf_sampler *s)
 {
-	drain_changes(s);
+	bpf_sampler_catch_up(s);
 	int n = ring_buffer__consume(s->ring);
 	unwinder_settle(s->unwinder);
 	return n < 0 ? n : 0;

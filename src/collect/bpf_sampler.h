@@ -20,6 +20,7 @@ void bpf_sampler_free(struct bpf_sampler **s);
 
 int bpf_sampler_fd(const struct bpf_sampler *s);
 int bpf_sampler_drain(struct bpf_sampler *s) must_check;
+void bpf_sampler_catch_up(struct bpf_sampler *s);
 void bpf_sampler_set_window(struct bpf_sampler *s, uint32_t window);
 void bpf_sampler_rescan(struct bpf_sampler *s);
 void bpf_sampler_set_rate(struct bpf_sampler *s, uint32_t rate_hz);

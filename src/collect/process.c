@@ -10,11 +10,11 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
-#define MAX_ENVIRON	((size_t)256 << 10)
-#define MAX_CGROUP	((size_t)64 << 10)
-#define MAPS_BUDGET	((size_t)4 << 20)
-#define UNSEEN_NS	(60 * SECOND)
-#define PERFMAP_RETRY_NS     (1 * SECOND)
+#define MAX_ENVIRON	 ((size_t)256 << 10)
+#define MAX_CGROUP	 ((size_t)64 << 10)
+#define MAPS_BUDGET	 ((size_t)4 << 20)
+#define UNSEEN_NS	 (60 * SECOND)
+#define PERFMAP_RETRY_NS (1 * SECOND)
 
 struct process_table *process_table_new(uint32_t max, const char *own_service, struct binary_table *binaries)
 {
@@ -26,6 +26,11 @@ struct process_table *process_table_new(uint32_t max, const char *own_service, s
 	t->binaries = binaries;
 	t->budget = membudget_of(MAPS_BUDGET);
 	return t;
+}
+
+void process_table_set_watch(struct process_table *t, struct process_watch watch)
+{
+	t->watch = watch;
 }
 
 void process_table_set_unwinder(struct process_table *t, struct unwinder *u, bool eagerly)
@@ -54,6 +59,12 @@ void process_unref(struct process *p)
 	free(p);
 }
 
+static void forget_maps(struct process_table *t, struct process *p)
+{
+	unwinder_withdraw(t->unwinder, p);
+	process_maps_forget(t, p);
+}
+
 static void drop(struct process_table *t, struct process **link)
 {
 	struct process *p = *link;
@@ -61,8 +72,7 @@ static void drop(struct process_table *t, struct process **link)
 	p->next = NULL;
 	t->stats.n--;
 	/* Mappings are only looked up through the table. */
-	unwinder_withdraw(t->unwinder, p);
-	process_maps_forget(t, p);
+	forget_maps(t, p);
 	process_unref(p);
 }
 
@@ -162,21 +172,21 @@ static struct process *look_at(struct process_table *t, const struct record_samp
 	process_maps_init(p);
 	t->stats.n_read++;
 	p->is_gone = !process_start_time(p->pid, &p->start_time);
-	/* The sample is older than the program that runs now. */
-	int64_t exec_ns = process_last_exec(t, p->pid);
-	if (exec_ns > (int64_t)s->time_ns) {
-		p->is_gone = true;
-		p->gone_until_ns = exec_ns;
-	}
 	if (!p->is_gone && !p->is_kthread)
 		p->is_gone = process_maps_read(t, p, now_ns) < 0 || p->maps.n == 0;
+	/* The sample is older than the program that was just looked at. */
+	int64_t exec_ns = map_history_last_exec(&t->history, p->pid);
+	if (exec_ns > (int64_t)s->time_ns) {
+		p->gone_until_ns = exec_ns;
+		p->is_gone = true;
+		forget_maps(t, p);
+	}
 	t->stats.n_gone += p->is_gone;
 	if (t->is_eager && !p->is_gone)
 		process_maps_load(t, p, now_ns);
 	read_comm(p, s);
 	if (read_service(t, p) < 0) {
-		unwinder_withdraw(t->unwinder, p);
-		process_maps_forget(t, p);
+		forget_maps(t, p);
 		process_unref(p);
 		return NULL;
 	}

@@ -31,6 +31,7 @@ struct process_map {
 	uint64_t start, end, offset;
 	uint64_t device, inode;
 	enum map_kind kind;
+	int64_t since_ns;      /* there, and nothing else in its place */
 	uint32_t slot;	       /* enum pool_slot; its binary's, from unwinder_publish() */
 	struct binary *binary; /* NULL until the first sample in it */
 };
@@ -55,6 +56,8 @@ struct process {
 	int64_t changed_ns;    /* when the last mapping was added; 0 = none was */
 	int64_t replaced_ns;   /* when the first took the place of another; 0 = none did */
 	int64_t valid_from_ns; /* they say nothing about samples before */
+	int64_t newest_ns;     /* when the youngest of them was made */
+	uint32_t n_replaced;   /* stacks of before may mean something else now */
 	int64_t gone_until_ns; /* is_gone holds for samples before */
 
 	int perfmap_fd; /* -1 = none */
@@ -80,6 +83,14 @@ struct process_table_stats {
 /* `own_service`: what this very process is called. */
 struct process_table *process_table_new(uint32_t max, const char *own_service, struct binary_table *binaries);
 void process_table_free(struct process_table **t); /* for _cleanup_ */
+
+/* Hands on to process_table_changed() all that happened until now. */
+struct process_watch {
+	void (*catch_up)(void *arg);
+	void *arg;
+};
+
+void process_table_set_watch(struct process_table *t, struct process_watch watch);
 
 /* From now on mappings are made known to `u`, which must outlive the table.
  * `eagerly`: tables are built when a process is first seen and not when one is

@@ -14,6 +14,7 @@
 #define REREAD_CALLER_NS     (1 * SECOND)
 #define REREAD_CALLER_MAX_NS (60 * SECOND)
 #define EAGER_MAPS	     200
+#define LIBRARIES_MAX	     1024
 
 void process_maps_forget(struct process_table *t, struct process *p)
 {
@@ -34,6 +35,7 @@ static enum map_kind map_kind_of(const struct proc_map *m)
 struct maps_reader {
 	struct process_table *t;
 	struct process *p;
+	uint64_t device, inode; /* of the executable mapping before */
 };
 
 static int put_map(void *arg, const struct proc_map *m)
@@ -41,8 +43,15 @@ static int put_map(void *arg, const struct proc_map *m)
 	struct maps_reader *r = arg;
 	if (!m->executable || slice_eq(m->path, slice_str("[vsyscall]")))
 		return 0;
+	uint64_t device = makedev(m->dev_major, m->dev_minor);
+	bool is_another = m->inode && (m->inode != r->inode || device != r->device);
+	r->device = device;
+	r->inode = m->inode;
 	if (r->p->maps.n >= PROCESS_MAX_MAPS)
 		return -E2BIG;
+	/* Thousands of pieces of one file or of generated code leave room for libraries. */
+	if (r->p->maps.n >= PROCESS_MAX_MAPS - LIBRARIES_MAX && !is_another)
+		return 0;
 	int e = vec_reserve(&r->t->budget, &r->p->maps, 1);
 	if (e < 0)
 		return e;
@@ -50,7 +59,7 @@ static int put_map(void *arg, const struct proc_map *m)
 		.start = m->start,
 		.end = m->end,
 		.offset = m->offset,
-		.device = makedev(m->dev_major, m->dev_minor),
+		.device = device,
 		.inode = m->inode,
 		.kind = map_kind_of(m),
 	};
@@ -74,6 +83,31 @@ static bool has_replaced(const struct process *before, const struct process *now
 	return false;
 }
 
+static bool is_same(const struct process_map *a, const struct process_map *b)
+{
+	return a->start == b->start && a->end == b->end && a->offset == b->offset && a->device == b->device &&
+	       a->inode == b->inode;
+}
+
+/* Since when each is there, where it was not there before. */
+static void date_maps(const struct process_table *t, struct process *p, const struct process *before)
+{
+	p->newest_ns = 0;
+	for (uint32_t i = 0, k = 0; i < p->maps.n && t->is_watched; i++) {
+		struct process_map *m = &p->maps.data[i];
+		while (k < before->maps.n && before->maps.data[k].start < m->start)
+			k++;
+		if (k < before->maps.n && is_same(&before->maps.data[k], m))
+			m->since_ns = before->maps.data[k].since_ns;
+		else if (t->watch.catch_up)
+			m->since_ns = map_history_since(&t->history, p->pid, m->start, m->end);
+		else if (before->maps.n)
+			m->since_ns = clock_mono_ns();
+		if (m->since_ns > p->newest_ns)
+			p->newest_ns = m->since_ns;
+	}
+}
+
 int process_maps_read(struct process_table *t, struct process *p, int64_t now_ns)
 {
 	char path[64];
@@ -86,7 +120,7 @@ int process_maps_read(struct process_table *t, struct process *p, int64_t now_ns
 	struct process old = { .maps.data = p->maps.data, .maps.n = p->maps.n, .maps.cap = p->maps.cap };
 	p->maps.data = NULL;
 	p->maps.n = p->maps.cap = 0;
-	struct maps_reader reader = { t, p };
+	struct maps_reader reader = { .t = t, .p = p };
 	int r = proc_maps_walk(fd, (struct proc_map_sink){ put_map, &reader });
 	if (p->maps.n == 0 && old.maps.n) {
 		/* Exiting: the memory is gone, the samples are not. */
@@ -99,9 +133,14 @@ int process_maps_read(struct process_table *t, struct process *p, int64_t now_ns
 	 * either, and were walked by a list of before. */
 	bool replaced = p->replaced_ns || has_replaced(&old, p);
 	p->changed_ns = p->replaced_ns = 0;
+	if (t->watch.catch_up)
+		t->watch.catch_up(t->watch.arg);
+	date_maps(t, p, &old);
 	unwinder_publish(t->unwinder, p);
-	if (replaced)
+	if (replaced) {
 		p->valid_from_ns = clock_mono_ns();
+		p->n_replaced++;
+	}
 	process_maps_forget(t, &old);
 	return r == -E2BIG || r == -ENOBUFS ? 0 : r;
 }
@@ -187,15 +226,6 @@ static struct process *find(struct process_table *t, pid_t pid)
 	return p;
 }
 
-int64_t process_last_exec(const struct process_table *t, pid_t pid)
-{
-	int64_t last = 0;
-	for (uint32_t i = 0; i < RECENT_EXECS; i++)
-		if (t->execs[i].pid == pid && t->execs[i].time_ns > last)
-			last = t->execs[i].time_ns;
-	return last;
-}
-
 static bool is_same_place(const struct process_map *m, const struct map_event *e)
 {
 	return m->device == e->device && m->inode == e->inode &&
@@ -208,14 +238,17 @@ static void note_mapping(struct process_table *t, struct process *p, const struc
 	uint64_t known = 0; /* bytes of it that were known before, as they are */
 	bool replaces = false;
 	for (uint32_t i = 0; i < p->maps.n; i++) {
-		const struct process_map *m = &p->maps.data[i];
+		struct process_map *m = &p->maps.data[i];
 		uint64_t start = m->start > e->start ? m->start : e->start, end = m->end < e->end ? m->end : e->end;
 		if (start >= end)
 			continue;
-		if (is_same_place(m, e))
-			known += end - start;
-		else
+		if (!is_same_place(m, e)) {
 			replaces = true;
+			continue;
+		}
+		known += end - start;
+		if (e->time_ns < m->since_ns)
+			m->since_ns = e->time_ns;
 	}
 	if (replaces || known < e->end - e->start)
 		p->changed_ns = e->time_ns;
@@ -236,12 +269,12 @@ void process_table_changed(struct process_table *t, const struct map_event *e, i
 {
 	struct process *p = e->kind == MAP_EVENT_LOST ? NULL : find(t, e->pid);
 	t->is_watched = true;
+	map_history_add(&t->history, e, now_ns);
 	switch (e->kind) {
 	case MAP_EVENT_LOST:
 		note_lost(t, now_ns);
 		break;
 	case MAP_EVENT_EXEC:
-		t->execs[t->n_execs++ % RECENT_EXECS] = (struct recent_exec){ e->pid, e->time_ns };
 		/* Only samples from after it show that `p` is the new program. */
 		if (p)
 			p->changed_ns = e->time_ns;
@@ -305,4 +338,3 @@ void process_replay(struct process_table *t, struct process *p, const struct rec
 {
 	unwinder_replay(t->unwinder, t, p, memory, now_ns, ret);
 }
-

@@ -3,17 +3,12 @@
  * mapped) share. */
 #pragma once
 
+#include "collect/map_history.h"
 #include "collect/process.h"
 #include "collect/unwinder.h"
 
 #define PROCESS_BUCKETS 1024u
 #define SECOND		1000000000ll
-#define RECENT_EXECS	64
-
-struct recent_exec {
-	pid_t pid;
-	int64_t time_ns;
-};
 
 struct process_table {
 	uint32_t max;
@@ -21,9 +16,9 @@ struct process_table {
 	struct binary_table *binaries;
 	struct unwinder *unwinder; /* may be NULL */
 	bool is_eager;
-	bool is_watched;	   /* process_table_changed() hears of every change */
-	struct recent_exec execs[RECENT_EXECS];
-	uint32_t n_execs;	 /* ever; the last are in execs[n % RECENT_EXECS] */
+	bool is_watched; /* process_table_changed() hears of every change */
+	struct process_watch watch;
+	struct map_history history;
 	struct membudget budget; /* of the mappings */
 	struct process_table_stats stats;
 	struct process *buckets[PROCESS_BUCKETS];
@@ -37,8 +32,5 @@ void process_maps_init(struct process *p);
 /* Builds the unwind tables of all that is mapped. */
 void process_maps_load(struct process_table *t, struct process *p, int64_t now_ns);
 void process_maps_forget(struct process_table *t, struct process *p);
-
-/* When the last program was started in `pid`, as far as that was heard of; 0. */
-int64_t process_last_exec(const struct process_table *t, pid_t pid);
 
 bool process_start_time(pid_t pid, uint64_t *ret);

@@ -179,6 +179,17 @@ const char *sampler_unwind_name(enum sampler_unwind u)
 	return names[u];
 }
 
+void sampler_catch_up(struct sampler *s)
+{
+	if (s->bpf)
+		bpf_sampler_catch_up(s->bpf);
+}
+
+bool sampler_catches_up(const struct sampler *s)
+{
+	return s->bpf;
+}
+
 struct unwinder *sampler_unwinder(const struct sampler *s)
 {
 	return s->bpf ? bpf_sampler_unwinder(s->bpf) : perf_sampler_unwinder(s->perf);
@@ -217,9 +228,9 @@ uint64_t sampler_time(const uint64_t times[static SAMPLER_TIMES], double share)
 	for (int i = 0; i < SAMPLER_TIMES && n; i++) {
 		below += times[i];
 		if ((double)below >= share * (double)n)
-			return i < SAMPLER_FINE_TIMES ? (uint64_t)(i + 1) * 256
-						      : SAMPLER_FINE_TIMES * 256 +
-								(uint64_t)(i + 1 - SAMPLER_FINE_TIMES) * 2048;
+			return i < SAMPLER_FINE_TIMES
+				       ? (uint64_t)(i + 1) * 256
+				       : SAMPLER_FINE_TIMES * 256 + (uint64_t)(i + 1 - SAMPLER_FINE_TIMES) * 2048;
 	}
 	return 0;
 }

@@ -25,9 +25,9 @@ enum sampler_target { SAMPLE_ALL, SAMPLE_PROCESS, SAMPLE_TREE };
 
 /* How user stacks are walked, best first; what the kernel refuses is left out. */
 enum sampler_unwind {
-	UNWIND_LOOP, /* by unwind tables */
-	UNWIND_TAIL, /* the same on kernels before 5.17 */
-	UNWIND_FP,   /* by frame pointers */
+	UNWIND_LOOP,	 /* by unwind tables */
+	UNWIND_TAIL,	 /* the same on kernels before 5.17 */
+	UNWIND_FP,	 /* by frame pointers */
 	UNWIND_RECORDED, /* without BPF: registers and stack are recorded, and walked here by tables */
 	N_SAMPLER_UNWINDS
 };
@@ -53,11 +53,11 @@ struct sample_sink {
 struct sampler_stats {
 	uint64_t run_ns; /* spent by our programs in the kernel */
 	uint64_t n_runs;
-	uint64_t busy_period;	 /* of all non-idle events */
-	uint64_t n_ring_full;	 /* samples lost */
-	uint64_t n_memory;	 /* samples that came with stack memory */
-	uint64_t n_throttled;	 /* times the kernel paused an event */
-	uint64_t n_not_followed; /* processes or threads over a limit */
+	uint64_t busy_period;					       /* of all non-idle events */
+	uint64_t n_ring_full;					       /* samples lost */
+	uint64_t n_memory;					       /* samples that came with stack memory */
+	uint64_t n_throttled;					       /* times the kernel paused an event */
+	uint64_t n_not_followed;				       /* processes or threads over a limit */
 	uint64_t walk_time[SAMPLER_TIMES], sample_time[SAMPLER_TIMES]; /* as in struct sampler_counters */
 };
 
@@ -75,6 +75,11 @@ int sampler_fd(const struct sampler *s);
 
 /* Hands on all that is in the rings. */
 int sampler_drain(struct sampler *s) must_check;
+
+/* Hands on the changes of mappings until now, before the samples of that time;
+ * only where sampler_catches_up(). To be called from the sink, too. */
+void sampler_catch_up(struct sampler *s);
+bool sampler_catches_up(const struct sampler *s);
 
 /* Samples from now on belong to this window; some of the one before may still
  * be on their way. */
