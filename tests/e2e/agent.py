@@ -22,6 +22,7 @@ BUILD = os.path.abspath(sys.argv[1])
 PATIENCE_S = 60
 RATE_HZ = 100
 LOWEST_BUDGET = "0.1"  # percent of a core
+RING_SECONDS = 12  # more than the ring has room for at 1000 Hz
 
 
 def until(what, condition):
@@ -259,6 +260,26 @@ def over_its_budget_it_samples_less_and_the_shares_stay_right():
         print(f"# {used / 1e9:.2f} s of CPU, {seen['example-fp'] / 1e9:.2f} s in the profiles, {status['sampling']}")
         assert 0.8 < seen["example-fp"] / used < 1.25, (seen, used)
         assert any("agent_cpu:nanoseconds" in service["types"] for service in services), services
+
+
+@case
+def what_the_ring_had_no_room_for_is_counted():
+    needs_root()
+    with server() as url, busy() as program, agent("--rate", "1000", "--cpu-budget", "50", server=url) as a:
+        until("sampling", a.is_sampling)
+        before = cpu_ns(program.pid)
+        a.process.send_signal(signal.SIGSTOP)  # it is ours: as if it got no CPU
+        until("a full ring", lambda: cpu_ns(program.pid) - before > RING_SECONDS * 1e9)
+        a.process.send_signal(signal.SIGCONT)
+        lost = until("the loss", lambda: a.status()["samples"]["ring_full"])
+        used = cpu_ns(program.pid) - before
+        assert a.end()[0] == 0
+        seen = {service["name"]: service["total"] for service in get(url, "/api/v1/services")["services"]}
+        missing = used - seen["example-fp"]["cpu:nanoseconds"]
+        print(f"# {lost} samples lost, {missing / 1e9:.2f} s of {used / 1e9:.2f} s missing")
+        assert missing < lost * 1e6 * 1.2 + 0.1 * used, (missing, lost, used)
+        lost_there = get(url, "/api/v1/tree", service="example-fp")["quality"]["lost"]["ring_full"]
+        assert lost_there == lost, (lost_there, lost)
 
 
 @case

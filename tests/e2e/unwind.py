@@ -3,7 +3,6 @@
 """unwind: stacks of programs built here in every way that matters to an
 unwinder, recorded by `wick record` through BPF. Usage: unwind.py BUILD_DIR"""
 
-import math
 import os
 import pathlib
 import re
@@ -13,123 +12,32 @@ import subprocess
 import sys
 import tempfile
 
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from stacks import (  # pylint: disable=wrong-import-position
+    EXAMPLES,
+    FOLDER,
+    NOFP,
+    ONE,
+    RATE,
+    SECONDS,
+    SOURCES,
+    WICK,
+    assert_reach_root,
+    assert_truth,
+    build,
+    ends,
+    need,
+    noise,
+    record,
+    record_pid,
+    share_of,
+    source_of,
+    stacks_of,
+    total_of,
+    user_part,
+    while_running,
+)
 from tap import Skip, case, run  # pylint: disable=wrong-import-position
-
-BUILD = pathlib.Path(sys.argv[1]).resolve()
-WICK = BUILD / "wick"
-SOURCES = TESTS / "unwind"
-EXAMPLES = TESTS.parent / "examples"
-SECONDS = "1.5"
-RATE = "463"  # no multiple of what the programs do in rounds
-ONE = 1e9 / int(RATE)  # weight of a sample
-NOFP = ["-fomit-frame-pointer", "-fno-optimize-sibling-calls"]
-
-folder = tempfile.TemporaryDirectory(prefix="wick-unwind-")
-FOLDER = pathlib.Path(folder.name)
-
-
-# ---- building and recording --------------------------------------------------
-
-
-def need(*programs):
-    for program in programs:
-        if not shutil.which(program):
-            raise Skip(f"{program} is not installed")
-
-
-def build(name, compiler, source, *flags, env=None):
-    """FOLDER/name from a source; a compiler that cannot do it skips."""
-    need(compiler)
-    out = FOLDER / name
-    command = [compiler, *flags, str(source), "-o", str(out)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    if result.returncode != 0:
-        raise Skip(f"{' '.join(command)}: {result.stderr.strip()[-200:]}")
-    return out
-
-
-def record(*command, rate=RATE, wrapper=(), profile=FOLDER / "x.pb.gz", wick=WICK):
-    """Folded stacks of a program: [([root, ..., leaf], weight)], what it wrote.
-    One that runs for SECONDS gets more of them where others use the CPUs."""
-    for factor in (1, 3, 9):
-        words = [str(float(SECONDS) * factor) if word is SECONDS else str(word) for word in command]
-        result = subprocess.run([*wrapper, wick, "record", "-F", rate, "-o", profile, "--force", "--", *words],
-                                capture_output=True, text=True, timeout=120, check=False, cwd="/")
-        if result.returncode == 5:
-            raise Skip("no sampling here: " + result.stderr.strip()[-200:])
-        assert result.returncode == 0, result.stderr
-        stacks = stacks_of(profile)
-        if SECONDS not in command or total_of(stacks) > 200 * ONE:
-            break
-    return stacks, result.stdout
-
-
-def source_of(profile):
-    raw = subprocess.run([WICK, "report", profile, "--raw"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"^.*wick\.window .*$", raw, re.M)
-    return match[0] if match else ""
-
-
-def stacks_of(profile, *filters):
-    out = FOLDER / "x.folded"
-    result = subprocess.run([WICK, "convert", profile, out, "--force", *filters], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    stacks = []
-    for line in out.read_text().splitlines():
-        stack, weight = line.rsplit(" ", 1)
-        stacks.append((stack.split(";"), int(weight)))
-    return stacks
-
-
-def is_kernel(frame):
-    return frame.endswith("_[k]")
-
-
-def user_part(stack):
-    return [frame for frame in stack if not is_kernel(frame)]
-
-
-def total_of(stacks, wanted=lambda stack: True):
-    return sum(weight for stack, weight in stacks if wanted(stack))
-
-
-def ends(stacks):
-    """Weight by reason, of the stacks that have user frames."""
-    found = {}
-    for stack, weight in stacks:
-        if user_part(stack):
-            match = re.fullmatch(r"\[incomplete: (.*)\]", stack[0])
-            key = match[1] if match else "root"
-            found[key] = found.get(key, 0) + weight
-    return found
-
-
-def assert_reach_root(stacks, share=0.995, aside=()):
-    """One sample of a few hundred is already 0.3 %: two more may be missing."""
-    found = {end: weight for end, weight in ends(stacks).items() if end not in aside}
-    whole, total = found.get("root", 0), sum(found.values())
-    assert total > 100 * ONE, found
-    assert whole >= share * total - 2 * ONE, found
-
-
-def share_of(stacks, function):
-    return total_of(stacks, lambda stack: function in stack) / total_of(stacks)
-
-
-def noise(share, stacks):
-    """What a share of that many samples may be off by chance."""
-    return 3 * math.sqrt(share * (1 - share) / (total_of(stacks) / ONE))
-
-
-def assert_truth(stacks, output):
-    truth = re.findall(r"^truth (.+) self (\S+) total (\S+) ", output, re.M)
-    assert len(truth) >= 3, output
-    for name, _, percent in truth:
-        found = share_of(stacks, name)
-        wanted = float(percent) / 100
-        assert abs(found - wanted) < 0.02 + noise(wanted, stacks), (name, percent, found)
 
 
 # ---- compilers and their options ----------------------------------------------
@@ -320,27 +228,6 @@ def plugins_in_each_others_place_are_not_mixed_up():
     assert found["root"] > 0.8 * sum(found.values()), found
 
 
-def record_pid(pid, seconds="2"):
-    profile = FOLDER / "p.pb.gz"
-    result = subprocess.run(
-        [WICK, "record", "-F", RATE, "-p", str(pid), "-d", seconds, "-o", profile, "--force"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )
-    if result.returncode == 5:
-        raise Skip(result.stderr.strip()[-200:])
-    assert result.returncode == 0, result.stderr
-    return stacks_of(profile)
-
-
-def while_running(command, check, **options):
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, **options)
-    try:
-        return check(process)
-    finally:
-        process.kill()
-        process.wait()
-
-
 @case
 def a_binary_replaced_on_disk_keeps_the_names_of_what_runs():
     program = shares_program("replaced", "gcc", "-O2", *NOFP)
@@ -363,7 +250,6 @@ def a_program_in_other_namespaces_is_unwound():
     program = shares_program("hidden", "gcc", "-O2", *NOFP)
     # The program's file is on a file system that nobody else sees.
     script = f'mount -t tmpfs none /mnt && cp {program} /mnt/inside && umount -l /proc; cd / && exec /mnt/inside 30'
-    ready = FOLDER / "ready"
 
     def check(process):
         children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -375,7 +261,6 @@ def a_program_in_other_namespaces_is_unwound():
         raise Skip("unshare does not work here")
 
     stacks = while_running(["unshare", "--mount", "--pid", "--fork", "sh", "-c", script], check, stderr=subprocess.DEVNULL)
-    assert not ready.exists()
     assert_reach_root(stacks)
     assert share_of(stacks, "parse_request") > 0.5 and share_of(stacks, "main") > 0.97
 

@@ -3,6 +3,10 @@
  * the same: dlclose() of one and dlopen() of the other puts it in its place. */
 #include "busy.h"
 
+#ifndef WORK_S
+#define WORK_S 0.5
+#endif
+
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b)  JOIN2(a, b)
 #define NAME(f)	    JOIN(PLUGIN, f)
@@ -10,7 +14,7 @@
 static FUNCTION void NAME(inner)(volatile char *p)
 {
 	*p = 1;
-	busy(0.5);
+	busy(WORK_S);
 }
 
 static FUNCTION void NAME(middle)(void)
