@@ -23,7 +23,7 @@ import sys
 import tempfile
 import termios
 
-from tap import Skip, case, run
+from tap import Skip, case, measured, run
 
 WICK = os.path.join(os.path.abspath(sys.argv[1]), "wick")
 DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "pprof"
@@ -1244,6 +1244,7 @@ def shares(path):
 
 
 @case
+@measured
 def recorded_shares_are_the_truth():
     with workspace() as folder:
         path = os.path.join(folder, "fp.pb.gz")

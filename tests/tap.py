@@ -9,8 +9,11 @@
 A case that raises Skip("reason") counts as skipped, any other exception as
 failed."""
 
+import functools
 import sys
 import traceback
+
+ATTEMPTS = 3
 
 
 class Skip(Exception):
@@ -23,6 +26,22 @@ _cases = []
 def case(function):
     _cases.append(function)
     return function
+
+
+def measured(function):
+    """For figures that other work on the machine disturbs: what is wrong is
+    wrong each time, so one of ATTEMPTS must be right."""
+
+    @functools.wraps(function)
+    def attempts():
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return function()
+            except AssertionError as error:
+                print(f"# measured again: {str(error)[:500]!r}", flush=True)
+        return function()
+
+    return attempts
 
 
 def run():

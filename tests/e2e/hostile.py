@@ -37,8 +37,8 @@ def twins(source, *flags, word):
     ]
 
 
-def assert_unmixed(stacks, callers, tolerance):
-    """beta works three times as long as alpha, and neither is in the other's stacks."""
+def assert_unmixed(stacks, callers):
+    """Neither is in the other's stacks. Returns the share of beta, which works three times as long."""
     found = {"alpha": 0, "beta": 0}
     for stack, weight in stacks:
         whose = {name for name in found for frame in stack if frame.startswith(name + "_")}
@@ -51,7 +51,8 @@ def assert_unmixed(stacks, callers, tolerance):
                 assert stack[inner - len(wanted) : inner] == wanted, stack
     share = found["beta"] / sum(found.values())
     print(f"# beta {100 * share:.1f} % of {sum(found.values()) / 1e9:.2f} s, {ends(stacks)}")
-    assert abs(share - 0.75) < tolerance + noise(0.75, stacks), share
+    assert min(found.values()) > 0, found
+    return share
 
 
 @case
@@ -73,7 +74,8 @@ def one_pid_for_many_programs():
         raise Skip("other programs take the pid")
     assert int(runs[1]) > 20, runs[0]
     stacks = stacks_of(profile)
-    assert_unmixed(stacks, ["main", "{}_outer", "{}_middle"], 0.05)
+    share = assert_unmixed(stacks, ["main", "{}_outer", "{}_middle"])
+    assert abs(share - 0.75) < 0.05 + noise(0.75, stacks), share
     assert ends(stacks).get("root", 0) > 0.5 * total_of(stacks), ends(stacks)
 
 
@@ -82,7 +84,8 @@ def libraries_that_are_gone_when_they_are_looked_at():
     libraries = twins("plugin.c", "-shared", "-fPIC", word="PLUGIN")
     program = build("plugins", "gcc", SOURCES / "plugins.c", "-O2", *NOFP, "-ldl")
     stacks, _ = record(program, "--unlinked", *libraries, "4")
-    assert_unmixed(stacks, ["main", "work", "{}_middle"], 0.10)
+    # A library is gone again before much is known of it: shares are not to be had.
+    assert_unmixed(stacks, ["main", "work", "{}_middle"])
 
 
 @case

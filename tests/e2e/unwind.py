@@ -37,7 +37,7 @@ from stacks import (  # pylint: disable=wrong-import-position
     user_part,
     while_running,
 )
-from tap import Skip, case, run  # pylint: disable=wrong-import-position
+from tap import Skip, case, measured, run  # pylint: disable=wrong-import-position
 
 
 # ---- compilers and their options ----------------------------------------------
@@ -74,7 +74,7 @@ def variant_case(compiler, flags):
         assert share_of(stacks, "main") > 0.97, ends(stacks)
 
     check.__name__ = "shares_are_the_truth_" + re.sub(r"[^a-zA-Z0-9]+", "_", "_".join([compiler, *flags])).strip("_")
-    case(check)
+    case(measured(check))
 
 
 for variant in VARIANTS:
@@ -82,6 +82,7 @@ for variant in VARIANTS:
 
 
 @case
+@measured
 def cxx_reaches_its_root():
     stacks, output = record(build("cxx", "g++", EXAMPLES / "cxx.cc", "-O2", *NOFP), SECONDS)
     assert_reach_root(stacks)
@@ -89,6 +90,7 @@ def cxx_reaches_its_root():
 
 
 @case
+@measured
 def threads_reach_where_they_start():
     stacks, output = record(build("threads", "gcc", EXAMPLES / "threads.c", "-O2", "-pthread", *NOFP), SECONDS)
     assert_reach_root(stacks)
@@ -108,6 +110,7 @@ def a_stripped_binary_keeps_its_stacks():
 
 
 @case
+@measured
 def rust_reaches_its_root():
     for name, flags in (("rs", ["-O"]), ("rs-abort", ["-O", "-Cpanic=abort", "-Cforce-frame-pointers=yes"]), ("rs-v0", ["-O", "-Csymbol-mangling-version=v0"])):
         program = build(name, "rustc", SOURCES / "shares.rs", *flags)
@@ -266,6 +269,7 @@ def a_program_in_other_namespaces_is_unwound():
 
 
 @case
+@measured
 def without_privilege_stacks_are_whole_too():
     need("setpriv")
     if os.geteuid() != 0:
@@ -341,7 +345,7 @@ def real_case(name):
         assert found.get("root", 0) >= 0.97 * (sum(found.values()) - aside) - 3e9 / 199, found
 
     check.__name__ = f"{name}_as_it_is_shipped_reaches_its_root"
-    case(check)
+    case(measured(check))
 
 
 for real in ("python3", "node", "clang", "sqlite3", "openssl", "git"):
