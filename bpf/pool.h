@@ -12,7 +12,7 @@
  * is segment << 18 | index; number 0 is nobody's and means "none". Nothing
  * crosses the end of a segment. What is published does not change any more,
  * and what was withdrawn is written over only when no program can still read
- * it (src/collect/unwind_pool.h). */
+ * it (src/unwind/pool.h). */
 #pragma once
 
 #include <stdint.h>

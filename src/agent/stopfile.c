@@ -23,11 +23,6 @@ void stopfile_default_path(char *ret, size_t size)
 		(void)snprintf(ret, size, "%s/.local/state/wick/stop", home);
 }
 
-void stopfile_init(struct stopfile *s, const char *path)
-{
-	*s = (struct stopfile){ .path = path };
-}
-
 bool stopfile_check(struct stopfile *s)
 {
 	struct stat st;
@@ -46,6 +41,12 @@ static void make_folder(const char *path)
 		*slash = 0;
 		(void)mkdir(folder, 0755);
 	}
+}
+
+void stopfile_init(struct stopfile *s, const char *path)
+{
+	*s = (struct stopfile){ .path = path };
+	make_folder(path);
 }
 
 static int make_file(const char *path)

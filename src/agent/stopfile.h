@@ -23,6 +23,7 @@ struct stopfile {
  * user's own state folder. Empty: there is no such folder. */
 void stopfile_default_path(char *ret, size_t size);
 
+/* Makes the file's folder, so that `touch` works. */
 void stopfile_init(struct stopfile *s, const char *path);
 
 /* Looks at the file. True: stopped. */
