@@ -13,6 +13,8 @@
 #define WINDOW_SIZE   (16u << 10)
 #define MAX_WINDOWS   1024 /* 16 MiB of headers: no real file comes near */
 #define VDSO_MAX_SIZE (1u << 20)
+#define NAME_SIZE     32 /* of a section; longer ones are none that is looked for */
+#define NT_GO_BUILDID 4	 /* cmd/internal/buildid/note.go */
 
 /* What is read on the way and not kept. */
 struct elf_reader {
@@ -21,9 +23,8 @@ struct elf_reader {
 	struct error *err;
 	uint64_t phoff, shoff;
 	uint32_t n_ph, n_sh, names_index;
-	struct elf_table dynamic; /* PT_DYNAMIC */
-	struct elf_table names;	  /* of sections */
-	Elf64_Phdr eh_frame_hdr;  /* p_filesz 0 = none */
+	struct elf_table names;	 /* of sections */
+	Elf64_Phdr eh_frame_hdr; /* p_filesz 0 = none */
 };
 
 static void reader_done(struct elf_reader *r)
@@ -41,43 +42,65 @@ static uint64_t align_up(uint64_t n, uint64_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* Notes: { namesz, descsz, type } name desc, name and desc padded to `align`. */
-static uint32_t notes_find_build_id(struct slice notes, uint64_t align, uint8_t out[static ELF_BUILD_ID_MAX])
+struct note {
+	uint32_t type;
+	struct slice name, desc;
+};
+
+/* Notes: { namesz, descsz, type } name desc, name and desc padded to `align`.
+ * The one at *pos; false at the end. */
+static bool next_note(struct slice notes, uint64_t align, uint64_t *pos, struct note *ret)
 {
-	uint64_t pos = 0;
-	while (notes.size - pos >= sizeof(Elf64_Nhdr)) {
-		Elf64_Nhdr h;
-		memcpy(&h, notes.data + pos, sizeof(h));
-		uint64_t name = pos + sizeof(h);
-		uint64_t desc = align_up(name + h.n_namesz, align);
-		uint64_t next = align_up(desc + h.n_descsz, align);
-		if (desc + h.n_descsz > notes.size)
-			break;
-		if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp(notes.data + name, "GNU", 4) == 0 &&
-		    h.n_descsz > 0 && h.n_descsz <= ELF_BUILD_ID_MAX) {
-			memcpy(out, notes.data + desc, h.n_descsz);
-			return h.n_descsz;
-		}
-		if (next > notes.size)
-			break;
-		pos = next;
-	}
-	return 0;
+	Elf64_Nhdr h;
+	if (notes.size - *pos < sizeof(h))
+		return false;
+	memcpy(&h, notes.data + *pos, sizeof(h));
+	uint64_t name = *pos + sizeof(h);
+	uint64_t desc = align_up(name + h.n_namesz, align);
+	uint64_t next = align_up(desc + h.n_descsz, align);
+	if (desc + h.n_descsz > notes.size)
+		return false;
+	*ret = (struct note){ h.n_type, slice_of(notes.data + name, h.n_namesz),
+			      slice_of(notes.data + desc, h.n_descsz) };
+	*pos = next < notes.size ? next : notes.size;
+	return true;
+}
+
+static bool is_build_id(const struct note *n)
+{
+	return n->type == NT_GNU_BUILD_ID && slice_eq(n->name, slice_of("GNU", 4)) && n->desc.size > 0 &&
+	       n->desc.size <= ELF_BUILD_ID_MAX;
 }
 
 uint32_t elf_notes_build_id(struct slice notes, uint8_t out[static ELF_BUILD_ID_MAX])
 {
-	return notes_find_build_id(notes, 4, out);
+	struct note n;
+	for (uint64_t pos = 0; next_note(notes, 4, &pos, &n);) {
+		if (!is_build_id(&n))
+			continue;
+		memcpy(out, n.desc.data, n.desc.size);
+		return (uint32_t)n.desc.size;
+	}
+	return 0;
 }
 
-static void read_build_id(struct elf_reader *r, uint64_t off, uint64_t size, uint64_t align)
+static void read_notes(struct elf_reader *r, uint64_t off, uint64_t size, uint64_t align)
 {
-	if (r->e->build_id_size || !inside(r->e, off, size))
+	struct elf *e = r->e;
+	struct note note;
+	if (!inside(e, off, size))
 		return;
 	uint32_t n = size < WINDOW_SIZE ? (uint32_t)size : WINDOW_SIZE;
-	const void *notes = filewin_at(&r->w, off, n);
-	if (notes)
-		r->e->build_id_size = notes_find_build_id(slice_of(notes, n), align == 8 ? 8 : 4, r->e->build_id);
+	const void *data = filewin_at(&r->w, off, n);
+	struct slice notes = slice_of(data, data ? n : 0);
+	for (uint64_t pos = 0; next_note(notes, align == 8 ? 8 : 4, &pos, &note);) {
+		if (note.type == NT_GO_BUILDID && slice_eq(note.name, slice_of("Go\0", 4)))
+			e->is_go = true;
+		if (e->build_id_size || !is_build_id(&note))
+			continue;
+		memcpy(e->build_id, note.desc.data, note.desc.size);
+		e->build_id_size = (uint32_t)note.desc.size;
+	}
 }
 
 static int read_header(struct elf_reader *r)
@@ -156,9 +179,9 @@ static int read_segments(struct elf_reader *r)
 		if (ph.p_type == PT_LOAD)
 			ret = add_load(r, &ph);
 		else if (ph.p_type == PT_NOTE)
-			read_build_id(r, ph.p_offset, ph.p_filesz, ph.p_align);
+			read_notes(r, ph.p_offset, ph.p_filesz, ph.p_align);
 		else if (ph.p_type == PT_DYNAMIC && inside(r->e, ph.p_offset, ph.p_filesz))
-			r->dynamic = (struct elf_table){ ph.p_offset, ph.p_filesz };
+			r->e->dynamic = (struct elf_table){ ph.p_offset, ph.p_filesz };
 		else if (ph.p_type == PT_GNU_EH_FRAME)
 			r->eh_frame_hdr = ph;
 		if (ret < 0)
@@ -197,11 +220,17 @@ static void add_code(struct elf *e, const Elf64_Shdr *sh)
 		e->code[e->n_code++] = (struct elf_code){ sh->sh_addr, end };
 }
 
-static bool is_named(struct elf_reader *r, const Elf64_Shdr *sh, const char *name)
+/* "" when it has none, or one that is too long. */
+static void read_section_name(struct elf_reader *r, const Elf64_Shdr *sh, char out[static NAME_SIZE])
 {
-	uint32_t size = (uint32_t)strlen(name) + 1;
-	const void *p = sh->sh_name < r->names.size ? filewin_at(&r->w, r->names.off + sh->sh_name, size) : NULL;
-	return p && memcmp(p, name, size) == 0;
+	out[0] = 0;
+	if (sh->sh_name >= r->names.size)
+		return;
+	uint64_t left = r->names.size - sh->sh_name;
+	uint32_t n = left < NAME_SIZE ? (uint32_t)left : NAME_SIZE;
+	const char *name = filewin_at(&r->w, r->names.off + sh->sh_name, n);
+	if (name && memchr(name, 0, n))
+		memcpy(out, name, strlen(name) + 1);
 }
 
 static void take_cfi(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_cfi *ret)
@@ -212,6 +241,30 @@ static void take_cfi(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_cfi 
 		*ret = (struct elf_cfi){
 			.off = sh->sh_offset, .size = sh->sh_size, .vaddr = sh->sh_addr, .is_debug = !sh->sh_addr
 		};
+}
+
+static void take_section(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_section *ret)
+{
+	uint64_t end;
+	if (!ret->size && inside(r->e, sh->sh_offset, sh->sh_size) &&
+	    !__builtin_add_overflow(sh->sh_addr, sh->sh_size, &end))
+		*ret = (struct elf_section){ sh->sh_offset, sh->sh_size, sh->sh_addr };
+}
+
+/* Sections known by their names only. */
+static void read_named(struct elf_reader *r, const Elf64_Shdr *sh)
+{
+	struct elf *e = r->e;
+	char name[NAME_SIZE];
+	read_section_name(r, sh, name);
+	if (strcmp(name, ".eh_frame") == 0)
+		take_cfi(r, sh, &e->eh_frame);
+	else if (strcmp(name, ".debug_frame") == 0 && !(sh->sh_flags & SHF_COMPRESSED))
+		take_cfi(r, sh, &e->debug_frame);
+	else if (strcmp(name, ".gopclntab") == 0 || strcmp(name, ".data.rel.ro.gopclntab") == 0)
+		take_section(r, sh, &e->gopclntab);
+	else if (strcmp(name, ".go.buildinfo") == 0)
+		e->is_go = true;
 }
 
 /* .eh_frame as the run-time unwinder finds it, for files without section
@@ -256,25 +309,34 @@ static void read_sections(struct elf_reader *r)
 		else if (sh.sh_type == SHT_DYNSYM)
 			take_symbols(r, &sh, &r->e->dynsym, &r->e->dynsym_names);
 		else if (sh.sh_type == SHT_NOTE)
-			read_build_id(r, sh.sh_offset, sh.sh_size, sh.sh_addralign);
-		else if (sh.sh_type == SHT_X86_64_UNWIND ||
-			 (sh.sh_type == SHT_PROGBITS && is_named(r, &sh, ".eh_frame")))
+			read_notes(r, sh.sh_offset, sh.sh_size, sh.sh_addralign);
+		else if (sh.sh_type == SHT_X86_64_UNWIND)
 			take_cfi(r, &sh, &r->e->eh_frame);
-		else if (sh.sh_type == SHT_PROGBITS && !(sh.sh_flags & SHF_COMPRESSED) &&
-			 is_named(r, &sh, ".debug_frame"))
-			take_cfi(r, &sh, &r->e->debug_frame);
+		else if (sh.sh_type == SHT_PROGBITS)
+			read_named(r, &sh);
 	}
+}
+
+bool elf_file_off(const struct elf *e, uint64_t vaddr, uint64_t size, uint64_t *ret)
+{
+	for (uint32_t i = 0; i < e->n_loads; i++) {
+		const struct elf_load *l = &e->loads[i];
+		if (vaddr < l->vaddr || vaddr - l->vaddr >= l->file_size || size > l->file_size - (vaddr - l->vaddr))
+			continue;
+		uint64_t off = l->file_off + (vaddr - l->vaddr);
+		if (!inside(e, off, size))
+			continue;
+		*ret = off;
+		return true;
+	}
+	return false;
 }
 
 /* File offset of a virtual address, 0 if it has none. */
 static uint64_t file_off_of(const struct elf *e, uint64_t vaddr)
 {
-	for (uint32_t i = 0; i < e->n_loads; i++) {
-		const struct elf_load *l = &e->loads[i];
-		if (vaddr >= l->vaddr && vaddr - l->vaddr < l->file_size)
-			return l->file_off + (vaddr - l->vaddr);
-	}
-	return 0;
+	uint64_t off;
+	return elf_file_off(e, vaddr, 0, &off) ? off : 0;
 }
 
 static bool read_u32(struct elf_reader *r, uint64_t off, uint32_t *ret)
@@ -318,8 +380,8 @@ static void read_dynamic(struct elf_reader *r)
 {
 	struct elf *e = r->e;
 	uint64_t symtab = 0, strtab = 0, str_size = 0, hash = 0, gnu_hash = 0;
-	for (uint64_t pos = 0; pos + sizeof(Elf64_Dyn) <= r->dynamic.size; pos += sizeof(Elf64_Dyn)) {
-		const void *p = filewin_at(&r->w, r->dynamic.off + pos, sizeof(Elf64_Dyn));
+	for (uint64_t pos = 0; pos + sizeof(Elf64_Dyn) <= e->dynamic.size; pos += sizeof(Elf64_Dyn)) {
+		const void *p = filewin_at(&r->w, e->dynamic.off + pos, sizeof(Elf64_Dyn));
 		Elf64_Dyn dyn = { .d_tag = DT_NULL };
 		if (p)
 			memcpy(&dyn, p, sizeof(dyn));
@@ -369,7 +431,7 @@ int elf_init(struct elf *ret, int fd, struct error *err)
 	if (res < 0)
 		return res;
 	read_sections(&r);
-	if (!e.dynsym.size && r.dynamic.size)
+	if (!e.dynsym.size && e.dynamic.size)
 		read_dynamic(&r);
 	if (!e.eh_frame.size)
 		read_eh_frame_hdr(&r);

@@ -3,7 +3,8 @@
  *
  *   ELF header -> program headers -> PT_LOAD table, PT_NOTE  -> build id
  *                                    PT_DYNAMIC              -> .dynsym if there are no sections
- *              -> section headers -> .symtab, .dynsym and their string tables
+ *              -> section headers -> .symtab, .dynsym and their string tables;
+ *                                    where Go and debuggers look (.gopclntab ...)
  *
  * Read by pread in small windows, since the agent that uses this may not grow
  * by the size of a binary. 64-bit little-endian executables and shared
@@ -41,6 +42,12 @@ struct elf_table {
 	uint64_t off, size;
 };
 
+/* Bytes of the file that are also loaded. */
+struct elf_section {
+	uint64_t off, size; /* as in elf_table */
+	uint64_t vaddr;	    /* of the first byte */
+};
+
 /* Call frame information: .eh_frame or .debug_frame. */
 struct elf_cfi {
 	uint64_t off, size; /* as in elf_table */
@@ -61,6 +68,9 @@ struct elf {
 	struct elf_table symtab, symtab_names; /* .symtab */
 	struct elf_table dynsym, dynsym_names; /* .dynsym, all that is left in stripped files */
 	struct elf_cfi eh_frame, debug_frame;
+	struct elf_table dynamic;     /* PT_DYNAMIC */
+	struct elf_section gopclntab; /* Go's function table, where it is a section of its own */
+	bool is_go;		      /* has Go's build id or build info */
 	uint8_t build_id[ELF_BUILD_ID_MAX];
 	uint32_t build_id_size; /* 0 = none */
 };
@@ -78,6 +88,10 @@ int elf_init(struct elf *ret, int fd, struct error *err) must_check;
  *   elf_vaddr(e, addr - start + pgoff, &vaddr).
  * False when no PT_LOAD holds that byte; executable ones are preferred. */
 bool elf_vaddr(const struct elf *e, uint64_t file_off, uint64_t *ret);
+
+/* Where the loaded bytes [vaddr, vaddr + size) lie in the file; false when no
+ * segment holds them all. */
+bool elf_file_off(const struct elf *e, uint64_t vaddr, uint64_t size, uint64_t *ret);
 
 /* GNU build id in lower-case hex, "" if there is none. Returns its length. */
 size_t elf_build_id_hex(const struct elf *e, char out[static ELF_BUILD_ID_HEX]);
