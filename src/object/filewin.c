@@ -2,6 +2,7 @@
 #include "object/filewin.h"
 
 #include <errno.h>
+#include <string.h>
 
 int filewin_init(struct filewin *w, int fd, uint64_t size, uint32_t cap)
 {
@@ -56,4 +57,19 @@ const void *filewin_ahead(struct filewin *w, uint64_t off, uint32_t *ret_n)
 	if (p)
 		*ret_n = w->n - (uint32_t)(off - w->off);
 	return p;
+}
+
+bool filewin_find(struct filewin *w, uint64_t *off, uint64_t end, uint64_t mask, uint64_t value)
+{
+	uint64_t word;
+	while (*off < end && filewin_at(w, *off, sizeof(word))) {
+		const uint8_t *p = w->data + (*off - w->off);
+		uint64_t n = (w->n - (*off - w->off)) / sizeof(word);
+		for (uint64_t i = 0; i < n && *off < end; i++, *off += sizeof(word)) {
+			memcpy(&word, p + i * sizeof(word), sizeof(word));
+			if ((word & mask) == value)
+				return true;
+		}
+	}
+	return false;
 }

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct filewin {
@@ -35,3 +36,7 @@ void filewin_done(struct filewin *w);
 const void *filewin_at(struct filewin *w, uint64_t off, uint32_t size) must_check;
 /* As many bytes at `off` as are at hand, at least one. */
 const void *filewin_ahead(struct filewin *w, uint64_t off, uint32_t *ret_n) must_check;
+
+/* The next of the 8-byte words at *off, *off + 8 ... that has `value` in the
+ * bits of `mask` and lies before `end`: true and its place in *off. */
+bool filewin_find(struct filewin *w, uint64_t *off, uint64_t end, uint64_t mask, uint64_t value) must_check;
