@@ -6,13 +6,13 @@
 #include "object/demangle.h"
 #include "object/kallsyms.h"
 #include "object/perfmap.h"
+#include "object/symbols.h"
 #include "object/symcache.h"
-#include "object/symtab.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 
-#define BATCH SYMTAB_MAX_BATCH
+#define BATCH SYMBOLS_MAX_BATCH
 /* Numbers of objects in the cache: a serial below, what voids its ranges above. */
 #define KERNEL_OBJECT	 0xffffffffull
 #define GENERATION_SHIFT 32
@@ -138,18 +138,12 @@ static uint64_t cache_object(struct naming *n, const struct window_object *o)
 	return 0;
 }
 
-/* From the binary, or from the file its symbols were moved to. */
 static int look_up_file(struct naming *n, struct binary *b, uint32_t n_addrs, struct symrange_sink sink)
 {
-	struct elf elf, debug;
-	_cleanup_(close_fd)
-	int debug_fd = -1;
+	struct elf elf;
 	int fd = binary_fd(b);
 	int r = fd < 0 ? -ENOENT : elf_init(&elf, fd, NULL);
-	if (r < 0)
-		return r;
-	bool is_apart = elf.symtab.size == 0 && debugfile_open(&elf, DEBUGFILE_FOLDER, &debug_fd, &debug) == 0;
-	return symtab_lookup(is_apart ? &debug : &elf, n->addrs, n_addrs, sink, NULL);
+	return r < 0 ? r : symbols_lookup(&elf, DEBUGFILE_FOLDER, n->addrs, n_addrs, sink, NULL);
 }
 
 /* Asks the object's source for the first `n_addrs` of n->addrs. */
@@ -227,12 +221,11 @@ static int name_object(struct naming *n, struct window *w, const struct window_o
 		n_before = n_missed;
 		n->stats.n_lookups++;
 		uint64_t first = n->addrs[0];
-		if (look_up(n, o, n_missed) < 0) {
-			n->stats.n_failed++;
-			return 0;
-		}
+		/* A source that failed may have come behind others. */
+		bool failed = look_up(n, o, n_missed) < 0;
+		n->stats.n_failed += failed;
 		r = from_cache(n, w, places, n_places, &n_missed);
-		if (n_missed && n->addrs[0] == first)
+		if (failed || (n_missed && n->addrs[0] == first))
 			break;
 	}
 	return r;

@@ -3,7 +3,7 @@
  *
  *   places, sorted by object and address
  *      |  known in the cache?  -> name
- *      '- the rest, one batch per object -> symtab | kallsyms | perf map -> cache -> name
+ *      '- the rest, one batch per object -> symbols | kallsyms | perf map -> cache -> name
  *
  * No symbol table stays in memory: sources are streamed through (object/),
  * and ranges met lately stay in a cache of bounded size. A cached name is

@@ -5,7 +5,7 @@
 #include "object/debugfile.h"
 #include "object/demangle.h"
 #include "object/kallsyms.h"
-#include "object/symtab.h"
+#include "object/symbols.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define BATCH	     SYMTAB_MAX_BATCH
+#define BATCH	     SYMBOLS_MAX_BATCH
 #define SAID_MAX     8 /* lines about files that do not match */
 #define KERNEL_LINES 100000
 
@@ -29,10 +29,10 @@ struct symbolizer {
 	const char *file;
 	bool *is_exact; /* by frame: its address is where it was, not where it returns to */
 	struct place *places;
-	uint32_t n_places, next; /* next: of the batch that is being answered */
-	uint32_t batch_end;
-	int64_t began_ns; /* the recording, on the clock of file times; 0: not known */
-	uint32_t n_older; /* files that are believed because they are older than that */
+	uint32_t n_places;
+	uint32_t batch, batch_end; /* the places that are being answered */
+	int64_t began_ns;	   /* the recording, on the clock of file times; 0: not known */
+	uint32_t n_older;	   /* files that are believed because they are older than that */
 	uint32_t n_said, n_unsaid;
 	uint64_t addrs[BATCH];
 	char demangled[DEMANGLE_BUF];
@@ -113,16 +113,29 @@ static int name_frame(struct symbolizer *s, uint32_t frame, struct slice raw)
 	return r;
 }
 
-/* Ranges come in the order of the places. */
+/* The first place of the batch at `address` or behind it. */
+static uint32_t first_place(const struct symbolizer *s, uint64_t address)
+{
+	uint32_t lo = s->batch, hi = s->batch_end;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (s->places[mid].address < address)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 static int take_range(void *arg, const struct symrange *range)
 {
 	struct symbolizer *s = arg;
 	int r = 0;
-	while (s->next < s->batch_end && s->places[s->next].address < range->start)
-		s->next++;
-	for (; r == 0 && s->next < s->batch_end && s->places[s->next].address < range->end; s->next++)
-		if (range->name.size)
-			r = name_frame(s, s->places[s->next].frame, range->name);
+	if (range->name.size == 0)
+		return 0;
+	for (uint32_t i = first_place(s, range->start); r == 0 && i < s->batch_end && s->places[i].address < range->end;
+	     i++)
+		r = name_frame(s, s->places[i].frame, range->name);
 	return r;
 }
 
@@ -131,12 +144,12 @@ static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const s
 {
 	int r = 0;
 	for (; r == 0 && from < to; from = s->batch_end) {
-		s->next = from;
+		s->batch = from;
 		s->batch_end = to - from > BATCH ? from + BATCH : to;
 		for (uint32_t i = from; i < s->batch_end; i++)
 			s->addrs[i - from] = s->places[i].address;
 		struct symrange_sink sink = { take_range, s };
-		r = elf ? symtab_lookup(elf, s->addrs, s->batch_end - from, sink, NULL)
+		r = elf ? symbols_lookup(elf, DEBUGFILE_FOLDER, s->addrs, s->batch_end - from, sink, NULL)
 			: kallsyms_lookup(k, s->addrs, s->batch_end - from, sink, NULL);
 	}
 	return r == -ENOMEM || r == -ENOBUFS ? r : 0;
@@ -191,11 +204,7 @@ static int place_in_elf(struct symbolizer *s, uint32_t from, uint32_t to, const 
 		s->places[n++] = *at;
 	}
 	qsort(s->places + from, n - from, sizeof(*s->places), by_mapping_and_address);
-	struct elf debug;
-	_cleanup_(close_fd)
-	int debug_fd = -1;
-	bool is_apart = elf->symtab.size == 0 && debugfile_open(elf, DEBUGFILE_FOLDER, &debug_fd, &debug) == 0;
-	return name_places(s, from, n, is_apart ? &debug : elf, NULL);
+	return name_places(s, from, n, elf, NULL);
 }
 
 static int name_file(struct symbolizer *s, uint32_t from, uint32_t to, struct slice path, struct slice build_id)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* symbols.h: names for a batch of addresses of a binary, from all it has.
+ *
+ *   source                                       where
+ *   1. .symtab                                   symtab.h
+ *      or that of the separate debug file        debugfile.h
+ *   2. Go's function table                       gofuncs.h
+ *   3. .dynsym, where there is no .symtab        symtab.h
+ *
+ * Each source is asked for the addresses that those before it have no name
+ * for, and its answers are cut to the nameless ranges these lie in: what a C
+ * library exports does not cover the Go code between two of its symbols. So
+ * the promise of symrange.h holds, but for the order: the ranges of one
+ * source rise, and then those of the next. */
+#pragma once
+
+#include "object/elf.h"
+#include "object/symrange.h"
+
+#define SYMBOLS_MAX_BATCH 4096
+
+/* Answers for `n` ELF virtual addresses in rising order (repeats allowed).
+ * `debug_folder` as debugfile.h has it.
+ * -ENOMEM, -E2BIG over the maximum, what the sink returned; or what is wrong
+ * with a source: then names from others were put, and addresses without one
+ * have no answer. */
+int symbols_lookup(const struct elf *e, const char *debug_folder, const uint64_t *addrs, uint32_t n,
+		   struct symrange_sink sink, struct error *err) must_check;
