@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 int fd_write_all(int fd, const void *data, size_t size)
 {
@@ -33,6 +36,21 @@ static int make_room(int fd, const struct stat *st, const char *path, struct buf
 	if (size)
 		(void)buf_room(out, size < out->max - out->n ? size + 1 : size);
 	return 0;
+}
+
+int file_temp(const char *dir)
+{
+	int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+	if (fd < 0)
+		fd = memfd_create("temp", MFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int file_open_in_root(int root, const char *path)
+{
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT };
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
 }
 
 int file_read(const char *path, struct buf *out, struct error *err)

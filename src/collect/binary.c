@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collect/binary.h"
 
+#include "base/file.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #define N_BUCKETS     1024u
@@ -92,8 +92,7 @@ static int open_in_root(pid_t pid, const char *path)
 	int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -1;
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT };
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return file_open_in_root(root, path);
 }
 
 static void map_link(pid_t pid, const struct mapped_file *m, char ret[static MAP_LINK_SIZE])

@@ -68,15 +68,6 @@ static void builder_done(struct builder *b)
 	free(b->text);
 }
 
-/* An unlinked file, on disk if possible: in memory it is charged to the agent. */
-static int temp_file(const char *dir)
-{
-	int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
-	if (fd < 0)
-		fd = memfd_create("kallsyms", MFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 static int order(const void *va, const void *vb)
 {
 	const struct kallsyms_record *a = va, *b = vb;
@@ -338,8 +329,8 @@ static int builder_init(struct builder *b, const char *temp_dir)
 	b->out.data = malloc(WRITE_SIZE);
 	if (!b->run || !b->text || !b->out.data)
 		return error_set(b->err, -ENOMEM, "no memory to sort kernel symbols");
-	b->out.fd = b->x->fd = temp_file(temp_dir);
-	b->runs_fd = temp_file(temp_dir);
+	b->out.fd = b->x->fd = file_temp(temp_dir);
+	b->runs_fd = file_temp(temp_dir);
 	if (b->out.fd < 0 || b->runs_fd < 0)
 		return error_set(b->err, b->out.fd < 0 ? b->out.fd : b->runs_fd,
 				 "cannot create a temporary file for kernel symbols: %s",
