@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* A wrong or moved id would put a wrong name on a frame. */
@@ -286,6 +287,43 @@ static void pieces_wait_for_the_commit(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* A container's link to the host's files must not lead there, nor may its
+ * pipes and devices be opened. */
+static void nothing_leads_out_of_a_root(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/wick-root-test-XXXXXX", path[128], byte = 0;
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof(path), "%s/inside", folder);
+	assert_int_equal(outfile_write(path, slice_str("i"), false, NULL), 0);
+	(void)snprintf(path, sizeof(path), "%s/absolute", folder);
+	assert_int_equal(symlink("/inside", path), 0);
+	(void)snprintf(path, sizeof(path), "%s/out", folder);
+	assert_int_equal(symlink("../../etc/passwd", path), 0);
+	(void)snprintf(path, sizeof(path), "%s/pipe", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	int root = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = file_open_in_root(root, "/absolute");
+	if (fd != -ENOSYS) {
+		assert_true(fd >= 0);
+		assert_int_equal(read(fd, &byte, 1), 1);
+		assert_int_equal(byte, 'i');
+		(void)close(fd);
+		assert_int_equal(file_open_in_root(root, "/out"), -ENOENT);
+		assert_int_equal(file_open_in_root(root, "../../etc/passwd"), -ENOENT);
+		assert_int_equal(file_open_in_root(root, "/pipe"), -EINVAL);
+	}
+	(void)close(root);
+	static const char *const names[] = { "inside", "absolute", "out", "pipe" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(folder), 0);
+	if (fd == -ENOSYS)
+		skip_because("this kernel has no openat2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +337,7 @@ int main(void)
 		cmocka_unit_test(too_large_files_are_not_read),
 		cmocka_unit_test(a_kill_leaves_nothing),
 		cmocka_unit_test(pieces_wait_for_the_commit),
+		cmocka_unit_test(nothing_leads_out_of_a_root),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,10 +46,26 @@ int file_temp(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
+/* O_PATH touches nothing: reading from a device, even opening it, may do things. */
+static int open_path_in_root(int root, const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
 int file_open_in_root(int root, const char *path)
 {
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	struct stat st;
+	char link[32];
+	_cleanup_(close_fd)
+	int found = open_path_in_root(root, path);
+	if (found < 0)
+		return found;
+	if (fstat(found, &st) < 0 || !S_ISREG(st.st_mode))
+		return -EINVAL;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", found);
+	int fd = open(link, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

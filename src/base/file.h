@@ -14,7 +14,8 @@ int file_read(const char *path, struct buf *out, struct error *err) must_check;
 int file_temp(const char *dir) must_check;
 
 /* Opens `path` for reading as a process whose root is the folder `root` would:
- * neither ".." nor a link leads out of it. The fd or negative errno. */
+ * neither ".." nor a link leads out of it. Only regular files: -EINVAL for
+ * others, which are not touched. The fd or negative errno. */
 int file_open_in_root(int root, const char *path) must_check;
 
 /* write() until all is out: 0 or negative errno. */
