@@ -2,7 +2,6 @@
 #include "agent/naming.h"
 
 #include "base/file.h"
-#include "object/debugfile.h"
 #include "object/demangle.h"
 #include "object/kallsyms.h"
 #include "object/perfmap.h"
@@ -143,7 +142,12 @@ static int look_up_file(struct naming *n, struct binary *b, uint32_t n_addrs, st
 	struct elf elf;
 	int fd = binary_fd(b);
 	int r = fd < 0 ? -ENOENT : elf_init(&elf, fd, NULL);
-	return r < 0 ? r : symbols_lookup(&elf, DEBUGFILE_FOLDER, n->addrs, n_addrs, sink, NULL);
+	if (r < 0)
+		return r;
+	_cleanup_(close_fd)
+	int root = elf.symtab.size ? -1 : binary_open_root(b);
+	struct debugfile_place place = { root, b->path };
+	return symbols_lookup(&elf, place, n->addrs, n_addrs, sink, NULL);
 }
 
 /* Asks the object's source for the first `n_addrs` of n->addrs. */

@@ -2,7 +2,6 @@
 #include "cli/symbolize.h"
 
 #include "base/file.h"
-#include "object/debugfile.h"
 #include "object/demangle.h"
 #include "object/kallsyms.h"
 #include "object/symbols.h"
@@ -34,6 +33,8 @@ struct symbolizer {
 	int64_t began_ns;	   /* the recording, on the clock of file times; 0: not known */
 	uint32_t n_older;	   /* files that are believed because they are older than that */
 	uint32_t n_said, n_unsaid;
+	int root;	 /* folder "/" */
+	char path[4096]; /* of the file at hand */
 	uint64_t addrs[BATCH];
 	char demangled[DEMANGLE_BUF];
 };
@@ -42,6 +43,7 @@ static void symbolizer_done(struct symbolizer *s)
 {
 	free(s->is_exact);
 	free(s->places);
+	close_fd(&s->root);
 }
 
 static void say(struct symbolizer *s, struct slice path, const char *what)
@@ -142,6 +144,7 @@ static int take_range(void *arg, const struct symrange *range)
 /* 0, or memory's end; what a symbol source has against a file is no failure. */
 static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const struct elf *elf, struct kallsyms *k)
 {
+	struct debugfile_place place = { s->root, s->path };
 	int r = 0;
 	for (; r == 0 && from < to; from = s->batch_end) {
 		s->batch = from;
@@ -149,7 +152,7 @@ static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const s
 		for (uint32_t i = from; i < s->batch_end; i++)
 			s->addrs[i - from] = s->places[i].address;
 		struct symrange_sink sink = { take_range, s };
-		r = elf ? symbols_lookup(elf, DEBUGFILE_FOLDER, s->addrs, s->batch_end - from, sink, NULL)
+		r = elf ? symbols_lookup(elf, place, s->addrs, s->batch_end - from, sink, NULL)
 			: kallsyms_lookup(k, s->addrs, s->batch_end - from, sink, NULL);
 	}
 	return r == -ENOMEM || r == -ENOBUFS ? r : 0;
@@ -209,13 +212,13 @@ static int place_in_elf(struct symbolizer *s, uint32_t from, uint32_t to, const 
 
 static int name_file(struct symbolizer *s, uint32_t from, uint32_t to, struct slice path, struct slice build_id)
 {
-	char name[4096], found[ELF_BUILD_ID_HEX];
+	char found[ELF_BUILD_ID_HEX];
 	struct elf elf;
-	if (path.size >= sizeof(name))
+	if (path.size >= sizeof(s->path))
 		return 0;
-	(void)snprintf(name, sizeof(name), "%.*s", SLICE_FMT(path));
+	(void)snprintf(s->path, sizeof(s->path), "%.*s", SLICE_FMT(path));
 	_cleanup_(close_fd)
-	int fd = path.data[0] == '[' ? elf_vdso_open() : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = path.data[0] == '[' ? elf_vdso_open() : open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return say(s, path, "is not there"), 0;
 	if (elf_init(&elf, fd, NULL) < 0)
@@ -312,6 +315,7 @@ int profile_symbolize(struct profile *p, const char *file)
 	s->p = p;
 	s->file = file;
 	s->began_ns = began_at(file, p->duration_ns);
+	s->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = collect(s);
 	for (uint32_t from = 0, to; r == 0 && from < s->n_places; from = to) {
 		uint32_t mapping = s->places[from].mapping;

@@ -83,16 +83,19 @@ static struct binary **bucket_of(struct binary_table *t, const struct mapped_fil
 	return &t->buckets[h >> 54];
 }
 
+static int open_root(pid_t pid)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* A path inside the process's root, from which no link leads out. */
 static int open_in_root(pid_t pid, const char *path)
 {
-	char root_path[64];
-	(void)snprintf(root_path, sizeof(root_path), "/proc/%d/root", (int)pid);
 	_cleanup_(close_fd)
-	int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return -1;
-	return file_open_in_root(root, path);
+	int root = open_root(pid);
+	return root < 0 ? -1 : file_open_in_root(root, path);
 }
 
 static void map_link(pid_t pid, const struct mapped_file *m, char ret[static MAP_LINK_SIZE])
@@ -292,6 +295,7 @@ struct binary *binary_get(struct binary_table *t, pid_t pid, const struct mapped
 			break;
 	if (*link && reopen(t, *link, pid, m)) {
 		(*link)->used_ns = now_ns;
+		(*link)->pid = pid;
 		return binary_ref(*link);
 	}
 	if (*link)
@@ -312,6 +316,7 @@ struct binary *binary_get(struct binary_table *t, pid_t pid, const struct mapped
 	t->n_open += b->fd >= 0;
 	b->tried_window = t->window;
 	b->used_ns = now_ns;
+	b->pid = pid;
 	b->next = *bucket;
 	*bucket = b;
 	return binary_ref(b);
@@ -367,6 +372,30 @@ int binary_fd(struct binary *b)
 	else if (fd >= 0)
 		(void)close(fd);
 	return b->fd;
+}
+
+/* By size and time: file systems that lie over others have numbers of their
+ * own. The pid may have passed to another process, but what counts is that the
+ * binary is there. */
+static bool is_in_root(const struct binary *b, int root)
+{
+	struct stat st;
+	_cleanup_(close_fd)
+	int fd = root < 0 ? -1 : file_open_in_root(root, b->path);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_size == b->size && changed_ns(&st) == b->changed_ns;
+}
+
+int binary_open_root(const struct binary *b)
+{
+	_cleanup_(close_fd)
+	int own = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (b->path[0] != '/')
+		return -1;
+	if (is_in_root(b, own))
+		return take_fd(own);
+	_cleanup_(close_fd)
+	int other = b->pid ? open_root(b->pid) : -1;
+	return is_in_root(b, other) ? take_fd(other) : -1;
 }
 
 void binary_table_end_window(struct binary_table *t, int64_t now_ns)

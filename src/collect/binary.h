@@ -24,7 +24,8 @@ struct binary {
 	uint64_t device, inode;
 	int64_t size, changed_ns;
 	int64_t used_ns;
-	int fd; /* -1 = closed */
+	int fd;	   /* -1 = closed */
+	pid_t pid; /* a process that mapped it, the last one asked for */
 	bool is_elf;
 	uint32_t tried_window; /* the last in which opening it was tried */
 	char *path;	       /* as the process sees it, without " (deleted)" */
@@ -67,6 +68,11 @@ bool binary_vaddr(const struct binary *b, uint64_t file_off, uint64_t *ret);
 /* Its file, which is opened by path where it was not; -1 when it cannot be.
  * Closed by binary_table_end_window() or with the binary. */
 int binary_fd(struct binary *b);
+
+/* The root folder of the processes that see the binary at its path: ours, if
+ * that is it, or that of the last process it was met in; -1 when neither has
+ * it there any more. The fd is the caller's. */
+int binary_open_root(const struct binary *b) must_check;
 
 /* Closes all files and drops binaries not used for ten minutes. */
 void binary_table_end_window(struct binary_table *t, int64_t now_ns);

@@ -265,6 +265,8 @@ static void read_named(struct elf_reader *r, const Elf64_Shdr *sh)
 		take_section(r, sh, &e->gopclntab);
 	else if (strcmp(name, ".go.buildinfo") == 0)
 		e->is_go = true;
+	else if (strcmp(name, ".gnu_debuglink") == 0 && inside(e, sh->sh_offset, sh->sh_size))
+		e->debuglink = (struct elf_table){ sh->sh_offset, sh->sh_size };
 }
 
 /* .eh_frame as the run-time unwinder finds it, for files without section

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object/symbols.h"
 
-#include "object/debugfile.h"
 #include "object/gofuncs.h"
 #include "object/symtab.h"
 
@@ -126,7 +125,7 @@ static int search_init(struct search *s, const uint64_t *addrs, uint32_t n, stru
 	return 0;
 }
 
-int symbols_lookup(const struct elf *e, const char *debug_folder, const uint64_t *addrs, uint32_t n,
+int symbols_lookup(const struct elf *e, struct debugfile_place place, const uint64_t *addrs, uint32_t n,
 		   struct symrange_sink sink, struct error *err)
 {
 	struct source sources[MAX_SOURCES];
@@ -139,7 +138,7 @@ int symbols_lookup(const struct elf *e, const char *debug_folder, const uint64_t
 		return 0;
 	if (n > SYMBOLS_MAX_BATCH)
 		return error_set(err, -E2BIG, "%u addresses in one batch; at most %d", n, SYMBOLS_MAX_BATCH);
-	bool is_apart = !e->symtab.size && debugfile_open(e, debug_folder, &debug_fd, &debug) == 0;
+	bool is_apart = !e->symtab.size && debugfile_open(e, place, &debug_fd, &debug) == 0;
 	bool is_whole = e->symtab.size || is_apart;
 	if (is_whole)
 		sources[n_sources++] = (struct source){ .symbols = is_apart ? &debug : e };

@@ -14,15 +14,15 @@
  * source rise, and then those of the next. */
 #pragma once
 
-#include "object/elf.h"
+#include "object/debugfile.h"
 #include "object/symrange.h"
 
 #define SYMBOLS_MAX_BATCH 4096
 
-/* Answers for `n` ELF virtual addresses in rising order (repeats allowed).
- * `debug_folder` as debugfile.h has it.
+/* Answers for `n` ELF virtual addresses in rising order (repeats allowed) of
+ * the binary that lies at `place`.
  * -ENOMEM, -E2BIG over the maximum, what the sink returned; or what is wrong
  * with a source: then names from others were put, and addresses without one
  * have no answer. */
-int symbols_lookup(const struct elf *e, const char *debug_folder, const uint64_t *addrs, uint32_t n,
+int symbols_lookup(const struct elf *e, struct debugfile_place place, const uint64_t *addrs, uint32_t n,
 		   struct symrange_sink sink, struct error *err) must_check;

@@ -15,6 +15,8 @@
 
 static char scratch[] = "/tmp/symbols-test-XXXXXX";
 
+static const struct debugfile_place nowhere = { .root = -1 };
+
 struct answer {
 	uint64_t start, end;
 	char name[256];
@@ -95,7 +97,7 @@ static void test_one_source_answers_as_ever(void **state)
 	uint64_t addrs[500];
 	uint32_t n = pick(&e, addrs, 500);
 	assert_int_equal(symtab_lookup(&e, addrs, n, (struct symrange_sink){ take_answer, &want }, NULL), 0);
-	assert_int_equal(symbols_lookup(&e, scratch, addrs, n, (struct symrange_sink){ take_answer, &have }, NULL), 0);
+	assert_int_equal(symbols_lookup(&e, nowhere, addrs, n, (struct symrange_sink){ take_answer, &have }, NULL), 0);
 	assert_int_equal(have.n, want.n);
 	for (uint32_t i = 0; i < want.n; i++)
 		assert_memory_equal(answer_at(&have, want.all[i].start), &want.all[i], sizeof(want.all[i]));
@@ -145,7 +147,7 @@ static void test_go_and_c_of_one_library(void **state)
 	uint64_t addrs[2001];
 	uint32_t n = pick(&e, addrs, 2000), n_go = 0, n_c = 0;
 	assert_int_equal(gofuncs_lookup(&t, addrs, n, (struct symrange_sink){ take_answer, &go }, NULL), 0);
-	assert_int_equal(symbols_lookup(&e, scratch, addrs, n, (struct symrange_sink){ take_answer, &all }, NULL), 0);
+	assert_int_equal(symbols_lookup(&e, nowhere, addrs, n, (struct symrange_sink){ take_answer, &all }, NULL), 0);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct answer *a = answer_at(&all, addrs[i]), *g = answer_at(&go, addrs[i]);
 		assert_non_null(a);
@@ -162,7 +164,7 @@ static void test_go_and_c_of_one_library(void **state)
 	if (in_c) {
 		all.n = 0;
 		assert_int_equal(
-			symbols_lookup(&e, scratch, &in_c, 1, (struct symrange_sink){ take_answer, &all }, NULL), 0);
+			symbols_lookup(&e, nowhere, &in_c, 1, (struct symrange_sink){ take_answer, &all }, NULL), 0);
 		assert_string_equal(all.all[0].name, "in_c");
 	}
 	assert_true(n_c > 0 || in_c);
@@ -180,7 +182,7 @@ static void test_the_sink_ends_it(void **state)
 		_cleanup_(answers_done)
 		struct answers a = answers_new();
 		a.max = max;
-		assert_int_equal(symbols_lookup(&e, scratch, addrs, n, (struct symrange_sink){ take_answer, &a }, NULL),
+		assert_int_equal(symbols_lookup(&e, nowhere, addrs, n, (struct symrange_sink){ take_answer, &a }, NULL),
 				 -ENOBUFS);
 		assert_int_equal(a.n, max);
 	}
@@ -201,12 +203,12 @@ static void test_a_source_that_fails(void **state)
 	struct answers a = answers_new();
 	struct error err = { "" };
 	uint64_t addrs[] = { t.start - 1, t.start, t.end };
-	assert_int_equal(symbols_lookup(&e, scratch, addrs, 3, (struct symrange_sink){ take_answer, &a }, &err),
+	assert_int_equal(symbols_lookup(&e, nowhere, addrs, 3, (struct symrange_sink){ take_answer, &a }, &err),
 			 -E2BIG);
 	assert_non_null(strstr(err.text, "symbol table of"));
 	assert_int_equal(a.n, 1);
 	assert_int_equal(a.all[0].start, t.start);
-	assert_int_equal(symbols_lookup(&e, scratch, addrs, SYMBOLS_MAX_BATCH + 1,
+	assert_int_equal(symbols_lookup(&e, nowhere, addrs, SYMBOLS_MAX_BATCH + 1,
 					(struct symrange_sink){ take_answer, &a }, &err),
 			 -E2BIG);
 }

@@ -4,7 +4,6 @@
 #include "unit.h"
 
 #include "base/file.h"
-#include "object/debugfile.h"
 #include "object/symtab.h"
 
 #include <elf.h>
@@ -12,7 +11,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define MAX_SYMBOLS 200000
@@ -412,45 +410,6 @@ static void test_kernel_build_id(void **state)
 	}
 }
 
-/* A stripped binary and its debug file, laid out as distributions do. */
-static void test_debug_file(void **state)
-{
-	const char *debug = derive(victim("victim"), "objcopy --only-keep-debug", "victim.debug");
-	if (!debug)
-		skip_because("objcopy is not here");
-	char debug_path[4096], folder[4096], file[4400], id[ELF_BUILD_ID_HEX];
-	(void)snprintf(debug_path, sizeof(debug_path), "%s", debug);
-	const char *stripped_path = derive(victim("victim"), "strip", "stripped");
-	assert_non_null(stripped_path);
-	_cleanup_(close_fd)
-	int fd = open(stripped_path, O_RDONLY | O_CLOEXEC);
-	struct elf stripped, e;
-	assert_int_equal(elf_init(&stripped, fd, NULL), 0);
-	if (elf_build_id_hex(&stripped, id) == 0) {
-		(void)unlink(debug_path);
-		skip_because("the linker makes no build ids");
-	}
-	_cleanup_(close_fd)
-	int debug_fd = -1;
-	assert_int_equal(debugfile_open(&stripped, scratch, &debug_fd, &e), -ENOENT);
-	(void)snprintf(folder, sizeof(folder), "%s/%.2s", scratch, id);
-	(void)snprintf(file, sizeof(file), "%s/%s.debug", folder, id + 2);
-	assert_int_equal(mkdir(folder, 0700), 0);
-	assert_int_equal(rename(debug_path, file), 0);
-	int found = debugfile_open(&stripped, scratch, &debug_fd, &e);
-	stripped.build_id[stripped.build_id_size - 1] ^= 1;
-	int other_fd = -1;
-	int other = debugfile_open(&stripped, scratch, &other_fd, &e);
-	assert_int_equal(unlink(file), 0);
-	assert_int_equal(rmdir(folder), 0);
-	assert_int_equal(found, 0);
-	assert_int_equal(other, -ENOENT);
-	if (!known_read(victim("victim"), ".symtab"))
-		skip_because("readelf is not here");
-	expect_name(&e, known_start("victim_local") + 1, "victim_local"); /* in no .dynsym */
-	known_clear();
-}
-
 /* Offsets, as mappings state them, lead to addresses, as symbols do. */
 static void test_file_offset_to_address(void **state)
 {
@@ -659,7 +618,6 @@ int main(void)
 		cmocka_unit_test(test_no_symbols_is_one_nameless_range),
 		cmocka_unit_test(test_build_id),
 		cmocka_unit_test(test_kernel_build_id),
-		cmocka_unit_test(test_debug_file),
 		cmocka_unit_test(test_file_offset_to_address),
 		cmocka_unit_test(test_vdso),
 		cmocka_unit_test(test_refusals_say_why),
