@@ -9,13 +9,19 @@
 #define SYMBOL_WINDOW (32u << 10)
 #define NAME_WINDOW   (16u << 10)
 #define MAX_TIES      4
+#define MAX_TABLES    2
 
 enum symbol_class { CLASS_FUNC, CLASS_LABEL, N_CLASSES };
+
+/* Where a symbol's name is. */
+struct name_place {
+	uint32_t table, off;
+};
 
 /* The best symbols met so far that start at one address: equal in all but name. */
 struct candidate {
 	uint64_t start;
-	uint32_t name_off[MAX_TIES];
+	struct name_place names[MAX_TIES];
 	uint32_t n;
 	uint32_t rank; /* of the binding */
 };
@@ -30,20 +36,27 @@ struct slot {
 	struct candidate open[N_CLASSES]; /* of size 0, the last that starts <= address */
 };
 
+struct table {
+	struct filewin symbols, names;
+	struct elf_table entries, strings;
+};
+
 struct pass {
 	const struct elf *e;
 	const uint64_t *addrs;
 	struct slot *slots;
 	uint32_t n;
-	struct filewin symbols, names;
-	struct elf_table table, strings;
+	uint32_t n_tables;
+	struct table tables[MAX_TABLES];
 };
 
 static void pass_done(struct pass *p)
 {
 	free(p->slots);
-	filewin_done(&p->symbols);
-	filewin_done(&p->names);
+	for (uint32_t i = 0; i < p->n_tables; i++) {
+		filewin_done(&p->tables[i].symbols);
+		filewin_done(&p->tables[i].names);
+	}
 }
 
 /* Index of the first address >= v. */
@@ -69,14 +82,14 @@ static void add_boundary(struct pass *p, enum symbol_class cls, uint64_t v, uint
 		p->slots[i - 1].above[cls] = v;
 }
 
-static void candidate_offer(struct candidate *c, uint64_t start, uint32_t rank, uint32_t name_off)
+static void candidate_offer(struct candidate *c, uint64_t start, uint32_t rank, struct name_place name)
 {
 	bool better = c->n == 0 || start > c->start || (start == c->start && rank > c->rank);
 	if (better)
 		*c = (struct candidate){ .start = start, .rank = rank };
 	else if (start != c->start || rank != c->rank || c->n == MAX_TIES)
 		return;
-	c->name_off[c->n++] = name_off;
+	c->names[c->n++] = name;
 }
 
 static uint32_t binding_rank(uint8_t info)
@@ -121,9 +134,10 @@ static bool symbol_class(const struct elf *e, const Elf64_Sym *s, enum symbol_cl
 	}
 }
 
-static void add_symbol(struct pass *p, const Elf64_Sym *s)
+static void add_symbol(struct pass *p, uint32_t table, const Elf64_Sym *s)
 {
 	enum symbol_class cls;
+	struct name_place name = { table, s->st_name };
 	uint64_t start = s->st_value, end;
 	if (!symbol_class(p->e, s, &cls) || __builtin_add_overflow(start, s->st_size, &end))
 		return;
@@ -132,7 +146,7 @@ static void add_symbol(struct pass *p, const Elf64_Sym *s)
 	uint32_t rank = binding_rank(s->st_info);
 	if (s->st_size == 0) {
 		if (first < p->n)
-			candidate_offer(&p->slots[first].open[cls], start, rank, s->st_name);
+			candidate_offer(&p->slots[first].open[cls], start, rank, name);
 		return;
 	}
 	/* Most functions hold none of the addresses: one look decides. */
@@ -140,18 +154,19 @@ static void add_symbol(struct pass *p, const Elf64_Sym *s)
 		limit = lower_bound(p, end);
 	add_boundary(p, cls, end, limit);
 	for (uint32_t i = first; i < limit; i++)
-		candidate_offer(&p->slots[i].sized[cls], start, rank, s->st_name);
+		candidate_offer(&p->slots[i].sized[cls], start, rank, name);
 }
 
-static int read_symbols(struct pass *p)
+static int read_symbols(struct pass *p, uint32_t table)
 {
-	for (uint64_t pos = 0; pos < p->table.size; pos += sizeof(Elf64_Sym)) {
-		const void *bytes = filewin_at(&p->symbols, p->table.off + pos, sizeof(Elf64_Sym));
+	struct table *t = &p->tables[table];
+	for (uint64_t pos = 0; pos < t->entries.size; pos += sizeof(Elf64_Sym)) {
+		const void *bytes = filewin_at(&t->symbols, t->entries.off + pos, sizeof(Elf64_Sym));
 		if (!bytes)
-			return p->symbols.error;
+			return t->symbols.error;
 		Elf64_Sym s;
 		memcpy(&s, bytes, sizeof(s));
-		add_symbol(p, &s);
+		add_symbol(p, table, &s);
 	}
 	return 0;
 }
@@ -192,15 +207,16 @@ static void gaps_spread(struct pass *p)
 	}
 }
 
-/* The name at `off`, cut at a version and at SYMBOL_NAME_MAX; empty when it
- * lies outside the string table. Valid until the window moves. */
-static struct slice read_name(struct pass *p, uint32_t off)
+/* The name, cut at a version and at SYMBOL_NAME_MAX; empty when it lies outside
+ * the string table. Valid until the window moves. */
+static struct slice read_name(struct pass *p, struct name_place place)
 {
-	if (off >= p->strings.size)
+	struct table *t = &p->tables[place.table];
+	if (place.off >= t->strings.size)
 		return slice_of(NULL, 0);
-	uint64_t left = p->strings.size - off;
+	uint64_t left = t->strings.size - place.off;
 	uint32_t n = left < SYMBOL_NAME_MAX ? (uint32_t)left : SYMBOL_NAME_MAX;
-	const char *name = filewin_at(&p->names, p->strings.off + off, n);
+	const char *name = filewin_at(&t->names, t->strings.off + place.off, n);
 	if (!name)
 		return slice_of(NULL, 0);
 	size_t size = strnlen(name, n);
@@ -231,7 +247,7 @@ static struct slice best_name(struct pass *p, const struct candidate *c, uint8_t
 {
 	struct slice best = slice_of(out, 0);
 	for (uint32_t i = 0; i < c->n; i++) {
-		struct slice name = read_name(p, c->name_off[i]);
+		struct slice name = read_name(p, c->names[i]);
 		if (name.size == 0 || (best.size && !reads_better(name, best)))
 			continue;
 		memcpy(out, name.data, name.size);
@@ -261,6 +277,14 @@ static const struct candidate *slot_answer(const struct slot *s, struct symrange
 	return NULL;
 }
 
+static int names_error(const struct pass *p)
+{
+	for (uint32_t i = 0; i < p->n_tables; i++)
+		if (p->tables[i].names.error)
+			return p->tables[i].names.error;
+	return 0;
+}
+
 static int answer(struct pass *p, struct symrange_sink sink)
 {
 	uint8_t name[SYMBOL_NAME_MAX];
@@ -272,9 +296,10 @@ static int answer(struct pass *p, struct symrange_sink sink)
 		const struct candidate *c = slot_answer(&p->slots[i], &range);
 		if (c)
 			range.name = best_name(p, c, name);
-		if (p->names.error)
-			return p->names.error;
-		int r = sink.put(sink.arg, &range);
+		int r = names_error(p);
+		if (r < 0)
+			return r;
+		r = sink.put(sink.arg, &range);
 		if (r < 0)
 			return r;
 		done = range.end;
@@ -282,27 +307,45 @@ static int answer(struct pass *p, struct symrange_sink sink)
 	return 0;
 }
 
-static int pass_init(struct pass *p, const struct elf *e, const uint64_t *addrs, uint32_t n)
+/* .symtab of `e`, or .dynsym. */
+static int add_table(struct pass *p, const struct elf *e)
 {
 	bool stripped = e->symtab.size == 0;
-	*p = (struct pass){
-		.e = e,
-		.addrs = addrs,
-		.n = n,
-		.table = stripped ? e->dynsym : e->symtab,
-		.strings = stripped ? e->dynsym_names : e->symtab_names,
-		.slots = calloc(n, sizeof(*p->slots)),
-	};
+	struct table *t = &p->tables[p->n_tables++];
+	t->entries = stripped ? e->dynsym : e->symtab;
+	t->strings = stripped ? e->dynsym_names : e->symtab_names;
+	int r = filewin_init(&t->symbols, e->fd, e->file_size, SYMBOL_WINDOW);
+	return r < 0 ? r : filewin_init(&t->names, e->fd, e->file_size, NAME_WINDOW);
+}
+
+static int pass_init(struct pass *p, const struct elf *e, const struct elf *more, const uint64_t *addrs, uint32_t n)
+{
+	*p = (struct pass){ .e = e, .addrs = addrs, .n = n, .slots = calloc(n, sizeof(*p->slots)) };
 	if (!p->slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t cls = 0; cls < N_CLASSES; cls++)
 			p->slots[i].above[cls] = UINT64_MAX;
-	int r = filewin_init(&p->symbols, e->fd, e->file_size, SYMBOL_WINDOW);
-	return r < 0 ? r : filewin_init(&p->names, e->fd, e->file_size, NAME_WINDOW);
+	int r = add_table(p, e);
+	return r < 0 || !more ? r : add_table(p, more);
 }
 
-int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct symrange_sink sink, struct error *err)
+static int read_tables(struct pass *p, struct error *err)
+{
+	for (uint32_t i = 0; i < p->n_tables; i++) {
+		uint64_t size = p->tables[i].entries.size;
+		if (size > SYMTAB_MAX_SIZE)
+			return error_set(err, -E2BIG, "symbol table of %llu bytes; at most %llu",
+					 (unsigned long long)size, (unsigned long long)SYMTAB_MAX_SIZE);
+		int r = read_symbols(p, i);
+		if (r < 0)
+			return error_set(err, r, "cannot read the symbol table: %s", strerror(-r));
+	}
+	return 0;
+}
+
+int symtab_lookup_both(const struct elf *e, const struct elf *more, const uint64_t *addrs, uint32_t n,
+		       struct symrange_sink sink, struct error *err)
 {
 	if (n == 0)
 		return 0;
@@ -310,19 +353,21 @@ int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct
 		return error_set(err, -E2BIG, "%u addresses in one batch; at most %d", n, SYMTAB_MAX_BATCH);
 	_cleanup_(pass_done)
 	struct pass p;
-	int r = pass_init(&p, e, addrs, n);
+	int r = pass_init(&p, e, more, addrs, n);
 	if (r < 0)
 		return error_set(err, r, "no memory for %u addresses", n);
-	if (p.table.size > SYMTAB_MAX_SIZE)
-		return error_set(err, -E2BIG, "symbol table of %llu bytes; at most %llu",
-				 (unsigned long long)p.table.size, (unsigned long long)SYMTAB_MAX_SIZE);
 	add_segments(&p);
-	r = read_symbols(&p);
+	r = read_tables(&p, err);
 	if (r < 0)
-		return error_set(err, r, "cannot read the symbol table: %s", strerror(-r));
+		return r;
 	gaps_spread(&p);
 	r = answer(&p, sink);
-	if (p.names.error)
+	if (names_error(&p))
 		return error_set(err, r, "cannot read the string table: %s", strerror(-r));
 	return r;
+}
+
+int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct symrange_sink sink, struct error *err)
+{
+	return symtab_lookup_both(e, NULL, addrs, n, sink, err);
 }

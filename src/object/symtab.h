@@ -6,7 +6,7 @@
  *   answers                     f2   -   f3
  *
  * No table is kept: a pass reads the symbol table in windows and holds some
- * 200 bytes per address asked for, so its memory follows the batch and never
+ * 230 bytes per address asked for, so its memory follows the batch and never
  * the file. Names are read at the end, for the winners only.
  *
  * .symtab is used, or .dynsym where that has been stripped. At one address
@@ -34,3 +34,9 @@
  * the file shrank meanwhile, or what the sink returned. */
 int symtab_lookup(const struct elf *e, const uint64_t *addrs, uint32_t n, struct symrange_sink sink,
 		  struct error *err) must_check;
+
+/* The same with the symbols of `more` (NULL: none), a file about the same
+ * code, as if both were one table: a label in one does not reach over a
+ * function that is in the other. */
+int symtab_lookup_both(const struct elf *e, const struct elf *more, const uint64_t *addrs, uint32_t n,
+		       struct symrange_sink sink, struct error *err) must_check;
