@@ -146,8 +146,8 @@ static int look_up_file(struct naming *n, struct binary *b, uint32_t n_addrs, st
 		return r;
 	_cleanup_(close_fd)
 	int root = elf.symtab.size ? -1 : binary_open_root(b);
-	struct debugfile_place place = { root, b->path };
-	return symbols_lookup(&elf, place, n->addrs, n_addrs, sink, NULL);
+	struct symbols_env env = { { root, b->path }, n->temp_dir };
+	return symbols_lookup(&elf, &env, n->addrs, n_addrs, sink, NULL);
 }
 
 /* Asks the object's source for the first `n_addrs` of n->addrs. */

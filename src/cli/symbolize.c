@@ -144,7 +144,7 @@ static int take_range(void *arg, const struct symrange *range)
 /* 0, or memory's end; what a symbol source has against a file is no failure. */
 static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const struct elf *elf, struct kallsyms *k)
 {
-	struct debugfile_place place = { s->root, s->path };
+	const struct symbols_env env = { .place = { s->root, s->path } };
 	int r = 0;
 	for (; r == 0 && from < to; from = s->batch_end) {
 		s->batch = from;
@@ -152,7 +152,7 @@ static int name_places(struct symbolizer *s, uint32_t from, uint32_t to, const s
 		for (uint32_t i = from; i < s->batch_end; i++)
 			s->addrs[i - from] = s->places[i].address;
 		struct symrange_sink sink = { take_range, s };
-		r = elf ? symbols_lookup(elf, place, s->addrs, s->batch_end - from, sink, NULL)
+		r = elf ? symbols_lookup(elf, &env, s->addrs, s->batch_end - from, sink, NULL)
 			: kallsyms_lookup(k, s->addrs, s->batch_end - from, sink, NULL);
 	}
 	return r == -ENOMEM || r == -ENOBUFS ? r : 0;

@@ -251,6 +251,12 @@ static void take_section(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_
 		*ret = (struct elf_section){ sh->sh_offset, sh->sh_size, sh->sh_addr };
 }
 
+static void take_table(struct elf_reader *r, const Elf64_Shdr *sh, struct elf_table *ret)
+{
+	if (!ret->size && inside(r->e, sh->sh_offset, sh->sh_size))
+		*ret = (struct elf_table){ sh->sh_offset, sh->sh_size };
+}
+
 /* Sections known by their names only. */
 static void read_named(struct elf_reader *r, const Elf64_Shdr *sh)
 {
@@ -265,8 +271,10 @@ static void read_named(struct elf_reader *r, const Elf64_Shdr *sh)
 		take_section(r, sh, &e->gopclntab);
 	else if (strcmp(name, ".go.buildinfo") == 0)
 		e->is_go = true;
-	else if (strcmp(name, ".gnu_debuglink") == 0 && inside(e, sh->sh_offset, sh->sh_size))
-		e->debuglink = (struct elf_table){ sh->sh_offset, sh->sh_size };
+	else if (strcmp(name, ".gnu_debuglink") == 0)
+		take_table(r, sh, &e->debuglink);
+	else if (strcmp(name, ".gnu_debugdata") == 0)
+		take_table(r, sh, &e->debugdata);
 }
 
 /* .eh_frame as the run-time unwinder finds it, for files without section

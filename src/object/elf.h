@@ -68,6 +68,7 @@ struct elf {
 	struct elf_table symtab, symtab_names; /* .symtab */
 	struct elf_table dynsym, dynsym_names; /* .dynsym, all that is left in stripped files */
 	struct elf_cfi eh_frame, debug_frame;
+	struct elf_table debugdata;   /* compressed symbols */
 	struct elf_table debuglink;   /* name of a separate debug file, and its CRC */
 	struct elf_table dynamic;     /* PT_DYNAMIC */
 	struct elf_section gopclntab; /* Go's function table, where it is a section of its own */

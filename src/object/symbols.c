@@ -2,11 +2,10 @@
 #include "object/symbols.h"
 
 #include "object/gofuncs.h"
+#include "object/minidebug.h"
 #include "object/symtab.h"
 
 #include <errno.h>
-
-#define MAX_SOURCES 3
 
 _Static_assert(SYMBOLS_MAX_BATCH <= SYMTAB_MAX_BATCH && SYMBOLS_MAX_BATCH <= GOFUNCS_MAX_BATCH, "one batch for all");
 
@@ -17,6 +16,9 @@ struct wanted {
 
 /* One look-up. wanted[i] belongs to addrs[i]. */
 struct search {
+	const struct elf *binary;
+	const struct elf *symbols; /* its debug file; the binary, if there is none */
+	const char *temp_dir;
 	uint64_t *addrs;
 	struct wanted *wanted;
 	uint32_t n;
@@ -80,41 +82,54 @@ static int put_nameless(struct search *s)
 	return r;
 }
 
-/* What can be asked for names; one of the two. */
-struct source {
-	const struct elf *symbols;
-	const struct gopclntab *go;
-};
+static int ask_go(struct search *s, struct error *err)
+{
+	struct gopclntab t;
+	int r = gopclntab_find(s->binary, &t);
+	if (r < 0)
+		return r == -ENOENT ? r : error_set(err, r, "cannot look for Go's function table: %s", strerror(-r));
+	return gofuncs_lookup(&t, s->addrs, s->n, (struct symrange_sink){ take_range, s }, err);
+}
 
-static int ask(struct search *s, const struct source *source, struct error *err)
+/* What .gnu_debugdata has is no use without .dynsym, nor the other way round. */
+static int ask_symtab(struct search *s, struct error *err)
 {
 	struct symrange_sink sink = { take_range, s };
+	struct elf mini;
+	_cleanup_(close_fd)
+	int mini_fd = -1;
+	int r = s->symbols->symtab.size ? -ENOENT : minidebug_open(s->binary, s->temp_dir, &mini_fd, &mini);
+	int k = symtab_lookup_both(s->symbols, r == 0 ? &mini : NULL, s->addrs, s->n, sink, err);
+	if (k < 0 || r == 0 || r == -ENOENT)
+		return k;
+	return error_set(err, r, "cannot unpack .gnu_debugdata: %s", strerror(-r));
+}
+
+/* Names from one source, if it is there. What it has none for stays, as does
+ * what it did not come to if it fails. */
+static int ask(struct search *s, int (*source)(struct search *, struct error *), struct error *err)
+{
 	s->next = s->n_kept = 0;
-	int r = source->go ? gofuncs_lookup(source->go, s->addrs, s->n, sink, err)
-			   : symtab_lookup(source->symbols, s->addrs, s->n, sink, err);
-	/* What a source that failed did not come to is for the next one. */
+	int r = source(s, err);
 	for (; r < 0 && s->next < s->n; s->next++)
 		keep(s, s->addrs[s->next], s->wanted[s->next]);
 	s->n = s->n_kept;
-	return r;
+	return r == -ENOENT ? 0 : r;
 }
 
-static int ask_all(struct search *s, const struct source *sources, uint32_t n, struct error *err)
+static int ask_all(struct search *s, struct error *err)
 {
-	int failed = 0;
-	for (uint32_t i = 0; i < n && s->n > 0; i++) {
-		int r = ask(s, &sources[i], failed ? NULL : err);
-		if (s->ended)
-			return r;
-		if (r < 0 && !failed)
-			failed = r;
-	}
-	return failed ? failed : put_nameless(s);
+	bool is_whole = s->symbols->symtab.size > 0;
+	int first = ask(s, is_whole ? ask_symtab : ask_go, err), second = 0;
+	if (!s->ended && s->n > 0)
+		second = ask(s, is_whole ? ask_go : ask_symtab, first < 0 ? NULL : err);
+	int failed = first < 0 ? first : second;
+	return failed < 0 ? failed : put_nameless(s);
 }
 
-static int search_init(struct search *s, const uint64_t *addrs, uint32_t n, struct symrange_sink sink)
+static int search_init(struct search *s, const uint64_t *addrs, uint32_t n)
 {
-	*s = (struct search){ .n = n, .sink = sink };
+	s->n = n;
 	s->addrs = calloc(n, sizeof(*s->addrs));
 	s->wanted = calloc(n, sizeof(*s->wanted));
 	if (!s->addrs || !s->wanted)
@@ -125,31 +140,21 @@ static int search_init(struct search *s, const uint64_t *addrs, uint32_t n, stru
 	return 0;
 }
 
-int symbols_lookup(const struct elf *e, struct debugfile_place place, const uint64_t *addrs, uint32_t n,
+int symbols_lookup(const struct elf *e, const struct symbols_env *env, const uint64_t *addrs, uint32_t n,
 		   struct symrange_sink sink, struct error *err)
 {
-	struct source sources[MAX_SOURCES];
 	struct elf debug;
-	struct gopclntab go;
-	uint32_t n_sources = 0;
 	_cleanup_(close_fd)
 	int debug_fd = -1;
 	if (n == 0)
 		return 0;
 	if (n > SYMBOLS_MAX_BATCH)
 		return error_set(err, -E2BIG, "%u addresses in one batch; at most %d", n, SYMBOLS_MAX_BATCH);
-	bool is_apart = !e->symtab.size && debugfile_open(e, place, &debug_fd, &debug) == 0;
-	bool is_whole = e->symtab.size || is_apart;
-	if (is_whole)
-		sources[n_sources++] = (struct source){ .symbols = is_apart ? &debug : e };
-	if (gopclntab_find(e, &go) == 0)
-		sources[n_sources++] = (struct source){ .go = &go };
-	if (!is_whole)
-		sources[n_sources++] = (struct source){ .symbols = e };
-
 	_cleanup_(search_done)
-	struct search s;
-	if (search_init(&s, addrs, n, sink) < 0)
+	struct search s = { .binary = e, .symbols = e, .temp_dir = env->temp_dir, .sink = sink };
+	if (search_init(&s, addrs, n) < 0)
 		return error_set(err, -ENOMEM, "no memory for %u addresses", n);
-	return ask_all(&s, sources, n_sources, err);
+	if (debugfile_open(e, env->place, &debug_fd, &debug) == 0)
+		s.symbols = &debug;
+	return ask_all(&s, err);
 }
