@@ -16,7 +16,7 @@ enum rule_cfa {
 	RULE_STOP,	  /* the outermost frame */
 	RULE_SIGNAL,	  /* the kernel's signal frame is at sp */
 	RULE_SP,	  /* CFA = sp + cfa_off */
-	RULE_FP,	  /* CFA = fp + cfa_off */
+	RULE_FP,	  /* CFA = fp + cfa_off; cfa_add may be RULE_OTHER_STACK */
 	RULE_SP_DEREF,	  /* CFA = *(sp + cfa_off) + cfa_add */
 	RULE_FP_DEREF,
 	RULE_PLT, /* CFA = sp + 8, and 8 more from byte cfa_off of 16 on */
@@ -33,6 +33,9 @@ enum rule_ra {
 	RULE_RA_AT_CFA,	 /* *(CFA + ra_off) */
 	RULE_RA_IN_LINK, /* arm64: x30, only in the innermost frame */
 };
+
+/* The caller's stack may be another one, below or far above. */
+#define RULE_OTHER_STACK 1
 
 struct unwind_rule {
 	uint8_t cfa, fp, ra; /* enums above */

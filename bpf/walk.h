@@ -59,13 +59,10 @@ static inline enum stack_end walk_signal(struct walk *w)
 	return STACK_GOES_ON;
 }
 
-/* The caller's pc was at `cfa + something` and is `pc`. A CFA that does not
- * grow would walk in circles; only a leaf that saved nothing may stay where it
- * is, which takes a link register. */
+/* `cfa` may be on any stack: what walks in circles is as deep as the walk
+ * allows, and no deeper. */
 static inline enum stack_end walk_to(struct walk *w, uint64_t cfa, uint64_t pc, uint8_t how)
 {
-	if (cfa < w->sp || (cfa == w->sp && w->is_call) || cfa - w->sp > WALK_FRAME_MAX)
-		return STACK_END_NO_PROGRESS;
 	pc &= WALK_PC_MASK;
 	/* Nobody called: some thread starts are written so. */
 	if (pc == 0)
@@ -76,6 +73,16 @@ static inline enum stack_end walk_to(struct walk *w, uint64_t cfa, uint64_t pc, 
 	w->is_call = true;
 	w->how = how;
 	return STACK_GOES_ON;
+}
+
+/* The caller's pc was at `cfa + something` and is `pc`. A CFA that does not
+ * grow would walk in circles; only a leaf that saved nothing may stay where it
+ * is, which takes a link register. */
+static inline enum stack_end walk_up(struct walk *w, uint64_t cfa, uint64_t pc, uint8_t how)
+{
+	if (cfa < w->sp || (cfa == w->sp && w->is_call) || cfa - w->sp > WALK_FRAME_MAX)
+		return STACK_END_NO_PROGRESS;
+	return walk_to(w, cfa, pc, how);
 }
 
 /* The frame pointer's convention: *fp is the caller's, behind it the return
@@ -92,7 +99,7 @@ static inline enum stack_end walk_by_fp(struct walk *w)
 		return STACK_END_NO_UNWIND_INFO;
 	if (!walk_read(w, w->fp, &fp) || !walk_read(w, w->fp + 8, &pc))
 		return STACK_END_NO_UNWIND_INFO;
-	enum stack_end end = walk_to(w, w->fp + 16, pc, HOW_FP);
+	enum stack_end end = walk_up(w, w->fp + 16, pc, HOW_FP);
 	if (end == STACK_GOES_ON)
 		w->fp = fp;
 	return end == STACK_END_NO_PROGRESS ? STACK_END_NO_UNWIND_INFO : end;
@@ -132,11 +139,11 @@ static inline enum stack_end walk_without_rule(struct walk *w)
 		return walk_by_fp(w);
 #if WALK_ARM64
 	if (w->link)
-		return walk_to(w, w->sp, w->link, HOW_HEURISTIC);
+		return walk_up(w, w->sp, w->link, HOW_HEURISTIC);
 #else
 	uint64_t pc;
 	if (walk_read(w, w->sp, &pc) && walk_follows_call(w, pc))
-		return walk_to(w, w->sp + 8, pc, HOW_HEURISTIC);
+		return walk_up(w, w->sp + 8, pc, HOW_HEURISTIC);
 #endif
 	return walk_by_fp(w);
 }
@@ -201,7 +208,8 @@ static inline enum stack_end walk_step(struct walk *w, const struct unwind_rule 
 	} else if (!walk_read(w, cfa + (uint64_t)(int64_t)rule->ra_off, &pc)) {
 		return STACK_END_UNREADABLE;
 	}
-	end = walk_to(w, cfa, pc, HOW_TABLE);
+	bool may_change = rule->cfa == RULE_FP && rule->cfa_add == RULE_OTHER_STACK;
+	end = may_change ? walk_to(w, cfa, pc, HOW_TABLE) : walk_up(w, cfa, pc, HOW_TABLE);
 	if (end == STACK_GOES_ON) {
 		w->fp = fp;
 		w->fp_lost = lost;

@@ -281,7 +281,7 @@ static struct unwind_rule rule_by_fp(const struct maker *m)
 		return unsupported;
 	rule.cfa = RULE_FP;
 	rule.cfa_off = -rule.fp_off;
-	rule.cfa_add = GOROWS_OTHER_STACK;
+	rule.cfa_add = RULE_OTHER_STACK;
 	return rule;
 }
 

@@ -38,10 +38,6 @@
 #include "object/gofuncs.h"
 #include "unwind/cfi.h"
 
-/* cfa_add of a RULE_FP, which has no other use for it: the caller's stack may
- * be another one, below or far above. */
-#define GOROWS_OTHER_STACK 1
-
 struct gorows {
 	struct gofuncs funcs;
 	struct filewin code;

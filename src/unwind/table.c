@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unwind/table.h"
 
+#include "unwind/gorows.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -10,20 +12,33 @@
 #define FUNCTIONS_MAX (8u << 20)
 #define PAGES_MAX     (1u << 16)
 
-enum source { EH_FRAME, DEBUG_FRAME, N_SOURCES };
+/* What Go says in its own tables knows how its stacks change; .debug_frame does not. */
+enum source { EH_FRAME, GO_TABLES, DEBUG_FRAME, N_SOURCES };
 
 struct function {
 	uint32_t start; /* offset in the file */
 	uint32_t source : 2;
-	uint32_t off : 30; /* of its FDE, in the section */
+	uint32_t place : 30; /* of its FDE, in the section; its number, in Go's tables */
 };
-#define OFF_MAX ((1u << 30) - 1)
+#define PLACE_MAX ((1u << 30) - 1)
+
+/* One function as its source tells it. */
+struct told {
+	uint64_t start, end; /* ELF virtual addresses */
+	union {
+		struct cfi_fde fde;
+		struct gorows_func go;
+	};
+};
 
 struct builder {
 	const struct elf *elf;
 	struct unwind_table *t;
 	struct pool *pool;
-	struct cfi *cfi[N_SOURCES]; /* NULL: the binary has none */
+	bool has[N_SOURCES];
+	enum source first_source; /* that there is */
+	struct cfi cfi[N_SOURCES];
+	struct gorows go;
 	VEC(struct function) functions;
 	VEC(struct pool_row) rows; /* of the page at hand */
 	uint32_t page;		   /* its number */
@@ -175,21 +190,43 @@ static int write_table(struct builder *b)
 
 /* ---- functions ----------------------------------------------------------- */
 
+/* As cfi_next(). */
+static int next_told(struct builder *b, enum source source, uint64_t *place, struct told *ret)
+{
+	int r;
+	if (source == GO_TABLES) {
+		r = gorows_next(&b->go, place, &ret->go);
+		ret->start = ret->go.start;
+		ret->end = ret->go.end;
+	} else {
+		r = cfi_next(&b->cfi[source], place, &ret->fde);
+		ret->start = ret->fde.start;
+		ret->end = ret->fde.end;
+	}
+	return r;
+}
+
+static int rows_of(struct builder *b, enum source source, const struct told *told)
+{
+	struct cfi_sink sink = { put_row, b };
+	return source == GO_TABLES ? gorows_rows(&b->go, &told->go, sink) : cfi_rows(&b->cfi[source], &told->fde, sink);
+}
+
 /* Discarded functions, which old linkers leave at 0, lie in no code. */
-static int add_function(struct builder *b, enum source source, const struct cfi_fde *fde, uint64_t off)
+static int add_function(struct builder *b, enum source source, const struct told *told, uint64_t place)
 {
 	uint64_t start, last;
-	if (!file_offset(b->elf, fde->start, &start) || !file_offset(b->elf, fde->end - 1, &last) ||
-	    last - start != fde->end - 1 - fde->start) {
+	if (!file_offset(b->elf, told->start, &start) || !file_offset(b->elf, told->end - 1, &last) ||
+	    last - start != told->end - 1 - told->start) {
 		b->t->n_malformed++;
 		return 0;
 	}
-	if (start > UINT32_MAX || off > OFF_MAX || b->functions.n == FUNCTIONS_MAX)
+	if (start > UINT32_MAX || place > PLACE_MAX || b->functions.n == FUNCTIONS_MAX)
 		return -E2BIG;
 	int r = vec_reserve(b->t->budget, &b->functions, 1);
 	if (r == 0)
 		b->functions.data[b->functions.n++] =
-			(struct function){ (uint32_t)start, source, (uint32_t)off & OFF_MAX };
+			(struct function){ (uint32_t)start, source, (uint32_t)place & PLACE_MAX };
 	return r;
 }
 
@@ -200,24 +237,24 @@ static int compare_function(const void *a, const void *b)
 		return x->start < y->start ? -1 : 1;
 	if (x->source != y->source)
 		return x->source < y->source ? -1 : 1;
-	return x->off < y->off ? -1 : x->off > y->off;
+	return x->place < y->place ? -1 : x->place > y->place;
 }
 
 /* First pass. */
 static int list_functions(struct builder *b, enum source source)
 {
-	uint64_t off = 0;
+	uint64_t place = 0;
 	for (;;) {
-		struct cfi_fde fde;
-		uint64_t at = off;
-		int r = cfi_next(b->cfi[source], &off, &fde);
+		struct told told;
+		uint64_t at = place;
+		int r = next_told(b, source, &place, &told);
 		if (r == -ENODATA)
 			return 0;
 		if (r == -EBADMSG)
 			b->t->n_malformed++;
 		else if (r < 0)
 			return r;
-		if (r == 1 && fde.start != fde.end && (r = add_function(b, source, &fde, at)) < 0)
+		if (r == 1 && told.start != told.end && (r = add_function(b, source, &told, at)) < 0)
 			return r;
 	}
 }
@@ -236,29 +273,28 @@ static void sort_functions(struct builder *b)
  * program that breaks off are kept as far as they go. */
 static int put_function(struct builder *b, const struct function *f)
 {
-	struct cfi_fde fde;
-	struct cfi *cfi = b->cfi[f->source];
-	uint64_t off = f->off;
-	int r = cfi_next(cfi, &off, &fde);
+	struct told told;
+	uint64_t place = f->place;
+	int r = next_told(b, f->source, &place, &told);
 	if (r < 0)
 		return r;
 	if (r == 0 || f->start < b->done_to) {
-		b->t->n_malformed += f->source == EH_FRAME || !b->cfi[EH_FRAME];
+		b->t->n_malformed += f->source == b->first_source;
 		return 0;
 	}
-	b->bias = fde.start - f->start;
+	b->bias = told.start - f->start;
 	if (f->start - b->done_to > PADDING_MAX) {
 		r = put_gap(b, b->done_to);
 		if (r < 0)
 			return r;
 	}
-	r = cfi_rows(cfi, &fde, (struct cfi_sink){ put_row, b });
+	r = rows_of(b, f->source, &told);
 	if (r == -EBADMSG) {
 		b->t->n_malformed++;
 		r = 0;
 	}
 	b->t->n_functions++;
-	b->done_to = fde.end - b->bias;
+	b->done_to = told.end - b->bias;
 	return r;
 }
 
@@ -277,26 +313,41 @@ static int put_functions(struct builder *b)
 
 /* ---- the whole ----------------------------------------------------------- */
 
+/* -ENOENT: the binary has no such source. */
+static int open_source(struct builder *b, enum source source)
+{
+	return source == GO_TABLES ? gorows_init(&b->go, b->elf)
+				   : cfi_init(&b->cfi[source], b->elf, source == DEBUG_FRAME);
+}
+
+static void close_source(struct builder *b, enum source source)
+{
+	if (source == GO_TABLES)
+		gorows_done(&b->go);
+	else
+		cfi_done(&b->cfi[source]);
+}
+
 int unwind_table_load(const struct elf *e, struct pool *pool, struct membudget *budget, struct unwind_table *ret)
 {
-	struct cfi cfi[N_SOURCES];
 	struct unwind_table t = { .budget = budget };
-	struct builder b = { .elf = e, .t = &t, .pool = pool };
+	struct builder b = { .elf = e, .t = &t, .pool = pool, .first_source = N_SOURCES };
 	int r = 0;
-	for (int i = 0; i < N_SOURCES && r == 0; i++) {
-		r = cfi_init(&cfi[i], e, i == DEBUG_FRAME);
-		if (r == 0) {
-			b.cfi[i] = &cfi[i];
-			r = list_functions(&b, (enum source)i);
-		} else if (r == -ENOENT) {
+	for (enum source i = 0; i < N_SOURCES && r == 0; i++) {
+		r = open_source(&b, i);
+		b.has[i] = r == 0;
+		if (r == 0 && b.first_source == N_SOURCES)
+			b.first_source = i;
+		if (r == 0)
+			r = list_functions(&b, i);
+		else if (r == -ENOENT)
 			r = 0;
-		}
 	}
 	if (r == 0)
 		r = b.functions.n ? put_functions(&b) : -ENOENT;
-	for (int i = 0; i < N_SOURCES; i++)
-		if (b.cfi[i])
-			cfi_done(b.cfi[i]);
+	for (enum source i = 0; i < N_SOURCES; i++)
+		if (b.has[i])
+			close_source(&b, i);
 	vec_done(budget, &b.functions);
 	vec_done(budget, &b.rows);
 	if (r < 0)

@@ -2,7 +2,8 @@
 /* table.h: the unwind rules of one binary, compiled into a pool.
  *
  *   .eh_frame --------+  functions by      rows of one page      pool: heads
- *   .debug_frame -----+- rising address -> (64 KiB of code)   ->       and rows
+ *   Go's tables ------+- rising address -> (64 KiB of code)   ->       and rows
+ *   .debug_frame -----+
  *
  * Rows stand by offset in the file, not by virtual address: a mapping says at
  * which offset it begins, so no binary has to be opened to know where its rows

@@ -19,6 +19,7 @@ BUILD = pathlib.Path(sys.argv[1]).resolve()
 WICK = BUILD / "wick"
 SOURCES = TESTS / "unwind"
 EXAMPLES = TESTS.parent / "examples"
+GOLANG = TESTS / "golang"
 SECONDS = "1.5"
 RATE = "463"  # no multiple of what the programs do in rounds
 ONE = 1e9 / int(RATE)  # weight of a sample

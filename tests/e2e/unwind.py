@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from stacks import (  # pylint: disable=wrong-import-position
     EXAMPLES,
     FOLDER,
+    GOLANG,
     NOFP,
     ONE,
     RATE,
@@ -122,13 +123,48 @@ def rust_reaches_its_root():
         assert total_of(stacks, lambda s: any("shares::main" in f or "rs::main" in f or f.endswith("::main") for f in s)) > 0
 
 
-@case
-def go_reaches_its_root():
+def go_program(name, program, *flags, cgo="0"):
+    """Built where the module is, by the Go of this machine."""
     need("go")
-    raise Skip("not built yet")
+    env = {**os.environ, "CGO_ENABLED": cgo, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    out = FOLDER / name
+    command = ["go", "build", *flags, "-o", str(out), f"./{program}"]
+    result = subprocess.run(command, cwd=GOLANG, env=env, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise Skip(f"{' '.join(command)}: {result.stderr.strip()[-200:]}")
+    return out
 
 
-# ---- shapes of stacks ----------------------------------------------------------
+@case
+@measured
+def go_reaches_its_root():
+    for name, flags in (("go", ()), ("go-stripped", ("-ldflags=-s -w",)), ("go-pie", ("-buildmode=pie",))):
+        stacks, _ = record(go_program(name, "shares", *flags), SECONDS)
+        assert_reach_root(stacks)
+        work_of = lambda job: total_of(stacks, lambda s: f"main.{job}" in s)
+        parse, render = work_of("parse"), work_of("render")
+        assert abs(parse / (parse + render) - 0.75) < 0.02 + noise(0.75, stacks), (name, parse, render)
+        for stack, _ in stacks:
+            if "main.mix" in stack and not stack[0].startswith("[incomplete"):
+                at = stack.index("main.mix")
+                assert stack[0].startswith("runtime.goexit") and stack[at - 2] == "main.serve", stack
+
+
+@case
+def gos_stacks_lead_to_each_other():
+    program = go_program("go-stacks", "stacks", cgo="1")
+
+    def check(process):
+        stacks = record_pid(process.pid)
+        print(f"# {ends(stacks)}")
+        assert_reach_root(stacks, 0.97)
+        # Go, called by C, called by Go.
+        back = [s for s, _ in stacks if "main.calledByC" in s and "main.callsC" in s]
+        assert back and all(s.index("main.callsC") < s.index("calls_back") < s.index("main.calledByC") for s in back), back
+        deep = total_of(stacks, lambda s: s.count("main.growing") > 100)
+        assert deep > 0, sum("main.growing" in s for s, _ in stacks)
+
+    while_running([program], check)
 
 
 @case
