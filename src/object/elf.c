@@ -275,6 +275,9 @@ static void read_named(struct elf_reader *r, const Elf64_Shdr *sh)
 		take_table(r, sh, &e->debuglink);
 	else if (strcmp(name, ".gnu_debugdata") == 0)
 		take_table(r, sh, &e->debugdata);
+	/* The GNU tools' own compression, from before SHF_COMPRESSED, has another name. */
+	else if (strcmp(name, ".debug_info") == 0 || strcmp(name, ".zdebug_info") == 0)
+		e->has_dwarf |= sh->sh_size && inside(e, sh->sh_offset, sh->sh_size);
 }
 
 /* .eh_frame as the run-time unwinder finds it, for files without section

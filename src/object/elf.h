@@ -73,6 +73,7 @@ struct elf {
 	struct elf_table dynamic;     /* PT_DYNAMIC */
 	struct elf_section gopclntab; /* Go's function table, where it is a section of its own */
 	bool is_go;		      /* has Go's build id or build info */
+	bool has_dwarf;		      /* .debug_info is there, compressed or not */
 	uint8_t build_id[ELF_BUILD_ID_MAX];
 	uint32_t build_id_size; /* 0 = none */
 };
