@@ -52,7 +52,7 @@ static struct pair_columns node_columns(const struct calltree_builder *b)
 }
 
 /* Room for `n` more nodes. */
-static int reserve_nodes(struct calltree_builder *b, uint32_t n)
+static int reserve_nodes(struct calltree_builder *b, uint64_t n)
 {
 	int r = vec_reserve(b->budget, &b->parent, n);
 	if (r == 0)
@@ -165,12 +165,15 @@ struct adder {
 	const struct dict *d;
 	const uint8_t *flags;
 	bool lines;
+	const struct framelines *framelines;
+	const uint64_t *hidden;
 	uint32_t *node_map; /* tree node + 1; before its turn 1 = needed, 0 = not */
 	/* By frame: what a node takes of it, beside each other for the caches' sake. */
 	struct tree_frame {
-		uint32_t func; /* func + 1; 0 = not yet asked for */
+		uint32_t func; /* func + 1, of frames with lines: first of line_funcs + 1; 0 = not yet asked for */
 		uint8_t found;
 	} * frame_map;
+	VEC(uint32_t) line_funcs; /* funcs of a frame's lines, one behind the other */
 	/* By function: the func of its frames of one mapping and kind, which
 	 * are nearly always all. */
 	struct named_func {
@@ -183,6 +186,7 @@ static void adder_done(struct adder *a)
 	free(a->node_map);
 	free(a->frame_map);
 	free(a->function_map);
+	vec_done(NULL, &a->line_funcs);
 }
 
 /* The tree function of one frame. */
@@ -215,6 +219,53 @@ static int func_of_frame(struct adder *a, struct frame_id id, uint32_t *ret)
 	return r;
 }
 
+/* The tree function of line i of a frame; the first is the frame's own function. */
+static int func_of_line(struct adder *a, struct frame_id id, uint32_t i, const struct frame_line *line, uint32_t *ret)
+{
+	const struct dict *d = a->d;
+	const struct strtab *strings = &a->framelines->strings;
+	struct strtab *names = &a->b->names;
+	const struct frame *f = &d->frames.data[id.v];
+	const struct function *own = &d->functions.data[f->function.v];
+	const struct line_function *fn = &a->framelines->functions.data[line->function];
+	bool keeps_name = i == 0 && (own->name.v || own->system_name.v);
+	struct tree_func row = { .kind = f->kind, .line = a->lines ? line->line : 0 };
+	char made_up[FRAME_NAME_SIZE];
+	struct slice name = dict_frame_name(d, id, made_up);
+	if (!keeps_name && fn->name.v)
+		name = strtab_get(strings, fn->name);
+	row.named = keeps_name || fn->name.v;
+	int r = strtab_intern(names, name, &row.name);
+	if (r == 0)
+		r = strtab_intern(names, strtab_get(strings, fn->file), &row.file);
+	if (r == 0)
+		r = strtab_intern(names, strtab_get(&d->strings, d->mappings.data[f->mapping.v].path), &row.module);
+	return r < 0 ? r : add_func(a->b, &row, ret);
+}
+
+static uint8_t found_of_frame(const struct adder *a, struct frame_id id)
+{
+	return CALLTREE_FOUND(a->d->frames.data[id.v].found);
+}
+
+/* Funcs of all lines of a frame, found once per frame: *ret is where the first stands in line_funcs. */
+static int funcs_of_lines(struct adder *a, struct frame_id id, const struct frame_line *lines, uint32_t n,
+			  uint32_t *ret)
+{
+	struct tree_frame *f = &a->frame_map[id.v];
+	if (!f->func) {
+		int r = vec_reserve(NULL, &a->line_funcs, n);
+		for (uint32_t i = 0; r == 0 && i < n; i++)
+			r = func_of_line(a, id, i, &lines[i], &a->line_funcs.data[a->line_funcs.n + i]);
+		if (r < 0)
+			return r;
+		*f = (struct tree_frame){ a->line_funcs.n + 1, found_of_frame(a, id) };
+		a->line_funcs.n += n;
+	}
+	*ret = f->func - 1;
+	return 0;
+}
+
 static bool is_dropped(const struct adder *a, uint32_t node)
 {
 	return a->flags && a->flags[node] & CALLTREE_DROPPED;
@@ -236,25 +287,60 @@ static uint32_t mark_needed(struct adder *a, const int64_t *self)
 	return n_needed + node_map[0];
 }
 
+/* How many nodes the needed ones become at most. */
+static uint64_t count_lines(const struct adder *a, uint32_t n_needed)
+{
+	uint64_t n = n_needed;
+	for (uint32_t i = 1; a->framelines && i < dict_n_nodes(a->d); i++) {
+		uint32_t n_lines;
+		(void)framelines_get(a->framelines, a->d->node_frame.data[i].v, &n_lines);
+		if (a->node_map[i] && n_lines)
+			n += n_lines - 1;
+	}
+	return n;
+}
+
+static int add_frame_node(struct adder *a, uint32_t func, uint8_t found, uint32_t *node)
+{
+	int r = add_node(a->b, *node, func, node);
+	if (r == 0 && !a->b->loose)
+		a->b->found.data[*node] |= found;
+	return r;
+}
+
+/* A node for each line that shows; *node = the parent, then the innermost. */
+static int add_lines(struct adder *a, uint32_t i, const struct frame_line *lines, uint32_t n, uint32_t *node)
+{
+	struct frame_id frame = a->d->node_frame.data[i];
+	uint32_t first;
+	uint64_t hidden = a->hidden ? a->hidden[i] : 0;
+	int r = funcs_of_lines(a, frame, lines, n, &first);
+	for (uint32_t k = 0; r == 0 && k < n; k++)
+		if (!(hidden >> k & 1))
+			r = add_frame_node(a, a->line_funcs.data[first + k], a->frame_map[frame.v].found, node);
+	return r;
+}
+
 /* The tree node of a dict's node whose parent has got its own. */
 static int add_dict_node(struct adder *a, uint32_t i, uint32_t *ret)
 {
+	struct frame_id frame = a->d->node_frame.data[i];
+	uint32_t n_lines;
+	const struct frame_line *lines = framelines_get(a->framelines, frame.v, &n_lines);
 	*ret = a->node_map[a->d->node_parent.data[i].v] - 1;
+	if (n_lines)
+		return add_lines(a, i, lines, n_lines, ret);
 	if (a->flags && a->flags[i] & CALLTREE_HIDDEN)
 		return 0;
-	struct frame_id frame = a->d->node_frame.data[i];
 	struct tree_frame *f = &a->frame_map[frame.v];
 	if (!f->func) {
 		uint32_t func;
 		int r = func_of_frame(a, frame, &func);
 		if (r < 0)
 			return r;
-		*f = (struct tree_frame){ func + 1, CALLTREE_FOUND(a->d->frames.data[frame.v].found) };
+		*f = (struct tree_frame){ func + 1, found_of_frame(a, frame) };
 	}
-	int r = add_node(a->b, *ret, f->func - 1, ret);
-	if (r == 0 && !a->b->loose)
-		a->b->found.data[*ret] |= f->found;
-	return r;
+	return add_frame_node(a, f->func - 1, f->found, ret);
 }
 
 int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t *self, struct slice group,
@@ -269,6 +355,8 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 		.d = d,
 		.flags = view ? view->node : NULL,
 		.lines = view && view->lines,
+		.framelines = view ? view->framelines : NULL,
+		.hidden = view ? view->hidden : NULL,
 		.node_map = calloc(dict_n_nodes(d), sizeof(*a.node_map)),
 		.frame_map = calloc(d->frames.n, sizeof(*a.frame_map)),
 		.function_map = calloc(d->functions.n, sizeof(*a.function_map)),
@@ -278,7 +366,7 @@ int calltree_add(struct calltree_builder *b, const struct dict *d, const int64_t
 	uint32_t n_needed = mark_needed(&a, self), node = 0;
 	if (!n_needed)
 		return 0;
-	int r = loose ? reserve_nodes(b, n_needed + 1) : 0; /* the group, too */
+	int r = loose ? reserve_nodes(b, count_lines(&a, n_needed) + 1) : 0; /* the group, too */
 	if (r == 0 && group.size)
 		r = add_group(b, group, &node);
 	for (uint32_t i = 0; r == 0 && i < dict_n_nodes(d); i++) {

@@ -14,7 +14,7 @@
  * node has the ways of all its frames. */
 #pragma once
 
-#include "model/dict.h"
+#include "model/framelines.h"
 
 #define TREE_FUNC_PRUNED UINT32_MAX
 
@@ -63,6 +63,9 @@ struct calltree_view {
 	const uint8_t *node; /* enum calltree_node_flags of each node; NULL = none set */
 	bool lines;	     /* a function's lines stand apart */
 	bool loose;	     /* for sums per function: quicker, see calltree_add() */
+	/* Frames with lines of their own become a node for each; NULL = none has. */
+	const struct framelines *framelines;
+	const uint64_t *hidden; /* of each node, bit i: its line i is CALLTREE_HIDDEN; NULL = none */
 };
 
 /* Adds self[node] for every node of `d`, below a frame named `group` (kind

@@ -94,11 +94,13 @@ bool filter_has_frame_terms(const struct filter *f)
 struct match {
 	const struct filter *f;
 	const struct dict *d;
+	const struct framelines *lines; /* NULL: none */
 	struct pattern_work work;
-	uint8_t *verdict;   /* per string, for one term: enum verdict */
+	uint8_t *verdict;   /* per string, for one term: enum verdict; those of `lines` behind the dict's */
 	uint16_t *function; /* per function: terms its name or file matches */
 	uint16_t *mapping;  /* per mapping: terms its path matches */
-	uint32_t *state;    /* per node */
+	uint16_t *line_name, *line_file; /* per function of `lines` */
+	uint32_t *state;		 /* per node */
 	size_t charged;
 	struct membudget *budget;
 };
@@ -111,34 +113,46 @@ static void match_done(struct match *m)
 	free(m->verdict);
 	free(m->function);
 	free(m->mapping);
+	free(m->line_name);
+	free(m->line_file);
 	free(m->state);
 	membudget_release(m->budget, m->charged);
 }
 
-static int match_init(struct match *m, const struct filter *f, const struct dict *d, struct membudget *budget)
+static size_t n_verdicts(const struct match *m)
 {
-	*m = (struct match){ .f = f, .d = d, .budget = budget };
-	size_t n_strings = strtab_count(&d->strings), n_rows = (size_t)d->functions.n + d->mappings.n;
-	size_t size = ((size_t)PATTERN_HEAP_KIB << 10) + n_strings + n_rows * sizeof(uint16_t) +
+	return (size_t)strtab_count(&m->d->strings) + (m->lines ? strtab_count(&m->lines->strings) : 0);
+}
+
+static int match_init(struct match *m, const struct filter *f, const struct dict *d, const struct framelines *lines,
+		      struct membudget *budget)
+{
+	*m = (struct match){ .f = f, .d = d, .lines = lines, .budget = budget };
+	size_t n_line_functions = lines ? lines->functions.n : 0;
+	size_t n_rows = (size_t)d->functions.n + d->mappings.n + 2 * n_line_functions;
+	size_t size = ((size_t)PATTERN_HEAP_KIB << 10) + n_verdicts(m) + n_rows * sizeof(uint16_t) +
 		      (size_t)dict_n_nodes(d) * sizeof(uint32_t);
 	if (!membudget_charge(budget, size))
 		return -ENOBUFS;
 	m->charged = size;
-	m->verdict = malloc(n_strings);
+	m->verdict = malloc(n_verdicts(m));
 	m->function = calloc(d->functions.n, sizeof(uint16_t));
 	m->mapping = calloc(d->mappings.n, sizeof(uint16_t));
+	m->line_name = calloc(n_line_functions + 1, sizeof(uint16_t));
+	m->line_file = calloc(n_line_functions + 1, sizeof(uint16_t));
 	m->state = malloc((size_t)dict_n_nodes(d) * sizeof(uint32_t));
-	if (!m->verdict || !m->function || !m->mapping || !m->state)
+	if (!m->verdict || !m->function || !m->mapping || !m->line_name || !m->line_file || !m->state)
 		return -ENOMEM;
 	return pattern_work_init(&m->work);
 }
 
 /* 1 or 0, remembered per string. */
-static int string_matches(struct match *m, const struct term *term, struct str_id id, struct error *err)
+static int string_matches(struct match *m, const struct term *term, const struct strtab *strings, struct str_id id,
+			  struct error *err)
 {
-	uint8_t *verdict = &m->verdict[id.v];
+	uint8_t *verdict = m->verdict + id.v + (strings == &m->d->strings ? 0 : strtab_count(&m->d->strings));
 	if (*verdict == VERDICT_OPEN) {
-		int r = pattern_match(term->pattern, strtab_get(&m->d->strings, id), &m->work, err);
+		int r = pattern_match(term->pattern, strtab_get(strings, id), &m->work, err);
 		if (r < 0)
 			return r;
 		*verdict = r ? VERDICT_YES : VERDICT_NO;
@@ -146,28 +160,43 @@ static int string_matches(struct match *m, const struct term *term, struct str_i
 	return *verdict == VERDICT_YES;
 }
 
+static int match_lines(struct match *m, uint32_t i, struct error *err)
+{
+	const struct term *term = &m->f->terms[i];
+	for (uint32_t k = 1; m->lines && k < m->lines->functions.n; k++) {
+		const struct line_function *fn = &m->lines->functions.data[k];
+		int name = fn->name.v ? string_matches(m, term, &m->lines->strings, fn->name, err) : 0;
+		int file = name < 0 ? name : string_matches(m, term, &m->lines->strings, fn->file, err);
+		if (file < 0)
+			return file;
+		m->line_name[k] = (uint16_t)(m->line_name[k] | name << i);
+		m->line_file[k] = (uint16_t)(m->line_file[k] | file << i);
+	}
+	return 0;
+}
+
 static int match_term(struct match *m, uint32_t i, struct error *err)
 {
 	const struct dict *d = m->d;
 	const struct term *term = &m->f->terms[i];
-	memset(m->verdict, VERDICT_OPEN, strtab_count(&d->strings));
+	memset(m->verdict, VERDICT_OPEN, n_verdicts(m));
 	/* Row 0 is "none": a frame without a function or mapping matches nothing by it. */
 	for (uint32_t k = 1; k < d->functions.n; k++) {
 		const struct function *fn = &d->functions.data[k];
-		int r = string_matches(m, term, fn->name.v ? fn->name : fn->system_name, err);
+		int r = string_matches(m, term, &d->strings, fn->name.v ? fn->name : fn->system_name, err);
 		if (r == 0)
-			r = string_matches(m, term, fn->file, err);
+			r = string_matches(m, term, &d->strings, fn->file, err);
 		if (r < 0)
 			return r;
 		m->function[k] = (uint16_t)(m->function[k] | r << i);
 	}
 	for (uint32_t k = 1; k < d->mappings.n; k++) {
-		int r = string_matches(m, term, d->mappings.data[k].path, err);
+		int r = string_matches(m, term, &d->strings, d->mappings.data[k].path, err);
 		if (r < 0)
 			return r;
 		m->mapping[k] = (uint16_t)(m->mapping[k] | r << i);
 	}
-	return 0;
+	return match_lines(m, i, err);
 }
 
 /* The state of the stack that ends at a node whose frame matches `terms`. */
@@ -188,12 +217,42 @@ static bool is_dropped(const struct filter *f, uint32_t state)
 	return (state & focus) != focus || (state & f->of_kind[FILTER_IGNORE]) || !(state & STATE_VISIBLE);
 }
 
-int filter_nodes(const struct filter *f, const struct dict *d, struct membudget *budget, uint8_t *node,
-		 struct filter_failure *failure)
+/* Terms that line i of the frame matches; the first line's function is the frame's own where that has a name. */
+static uint32_t terms_of_line(const struct match *m, const struct frame *frame, const struct frame_line *line,
+			      uint32_t i)
+{
+	const struct function *own = &m->d->functions.data[frame->function.v];
+	bool keeps_name = i == 0 && (own->name.v || own->system_name.v);
+	uint32_t name = keeps_name ? m->function[frame->function.v] : m->line_name[line->function];
+	return name | m->line_file[line->function] | m->mapping[frame->mapping.v];
+}
+
+/* The state behind node i, and what of it shows. */
+static uint32_t pass_node(const struct match *m, uint32_t i, uint32_t state, bool *ret_hidden,
+			  uint64_t *ret_hidden_lines)
+{
+	const struct frame *frame = &m->d->frames.data[m->d->node_frame.data[i].v];
+	uint32_t n;
+	const struct frame_line *lines = framelines_get(m->lines, m->d->node_frame.data[i].v, &n);
+	*ret_hidden_lines = 0;
+	if (n == 0)
+		return next_state(m->f, state, (uint32_t)m->function[frame->function.v] | m->mapping[frame->mapping.v],
+				  ret_hidden);
+	for (uint32_t k = 0; k < n; k++) {
+		bool hidden;
+		state = next_state(m->f, state, terms_of_line(m, frame, &lines[k], k), &hidden);
+		*ret_hidden_lines |= (uint64_t)hidden << k;
+	}
+	*ret_hidden = false;
+	return state;
+}
+
+int filter_nodes(const struct filter *f, const struct dict *d, const struct framelines *lines, struct membudget *budget,
+		 uint8_t *node, uint64_t *hidden, struct filter_failure *failure)
 {
 	_cleanup_(match_done)
 	struct match m;
-	int r = match_init(&m, f, d, budget);
+	int r = match_init(&m, f, d, lines, budget);
 	for (uint32_t i = 0; r == 0 && i < f->n; i++) {
 		failure->kind = f->terms[i].kind;
 		if (f->terms[i].pattern)
@@ -204,12 +263,13 @@ int filter_nodes(const struct filter *f, const struct dict *d, struct membudget 
 	m.state[0] = 0;
 	node[0] = CALLTREE_DROPPED;
 	for (uint32_t i = 1; i < dict_n_nodes(d); i++) {
-		const struct frame *frame = &d->frames.data[d->node_frame.data[i].v];
-		bool hidden;
-		m.state[i] = next_state(f, m.state[d->node_parent.data[i].v],
-					(uint32_t)m.function[frame->function.v] | m.mapping[frame->mapping.v], &hidden);
-		node[i] =
-			(uint8_t)((hidden ? CALLTREE_HIDDEN : 0) | (is_dropped(f, m.state[i]) ? CALLTREE_DROPPED : 0));
+		bool is_hidden;
+		uint64_t hidden_lines;
+		m.state[i] = pass_node(&m, i, m.state[d->node_parent.data[i].v], &is_hidden, &hidden_lines);
+		if (lines)
+			hidden[i] = hidden_lines;
+		node[i] = (uint8_t)((is_hidden ? CALLTREE_HIDDEN : 0) |
+				    (is_dropped(f, m.state[i]) ? CALLTREE_DROPPED : 0));
 	}
 	return 0;
 }

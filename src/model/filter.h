@@ -58,10 +58,12 @@ struct filter_failure {
 	struct error why;
 };
 
-/* node[i] = enum calltree_node_flags of each of dict_n_nodes(). -E2BIG: see
+/* node[i] = enum calltree_node_flags of each of dict_n_nodes(). With `lines`
+ * (else NULL), a frame that has lines is matched line by line, and hidden[i] =
+ * calltree_view.hidden; its node's CALLTREE_HIDDEN is then not set. -E2BIG: see
  * `failure`; -ENOBUFS, -ENOMEM. */
-int filter_nodes(const struct filter *f, const struct dict *d, struct membudget *budget, uint8_t *node,
-		 struct filter_failure *failure) must_check;
+int filter_nodes(const struct filter *f, const struct dict *d, const struct framelines *lines, struct membudget *budget,
+		 uint8_t *node, uint64_t *hidden, struct filter_failure *failure) must_check;
 
 /* keep[i] = 0 for label sets whose samples are dropped; others stay as they
  * are. Errors as above. */

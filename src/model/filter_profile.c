@@ -100,7 +100,7 @@ int filter_profile(const struct filter *f, struct profile *p, struct filter_fail
 	memset(b.keep, 1, n_sets);
 	int r = filter_has_label_terms(f) ? filter_label_sets(f, p, p->budget, b.keep, failure) : 0;
 	if (r == 0 && filter_has_frame_terms(f))
-		r = filter_nodes(f, &p->dict, p->budget, b.node, failure);
+		r = filter_nodes(f, &p->dict, NULL, p->budget, b.node, NULL, failure);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < profile_n_samples(p); i++)

@@ -150,7 +150,7 @@ static void check(struct profile *p, const char *terms, const char *want)
 	assert_true(dict_n_nodes(&p->dict) <= 64 && p->labels_off.n <= 64);
 	memset(keep, 1, sizeof(keep));
 	if (filter_has_frame_terms(f))
-		assert_int_equal(filter_nodes(f, &p->dict, NULL, node, &failure), 0);
+		assert_int_equal(filter_nodes(f, &p->dict, NULL, NULL, node, NULL, &failure), 0);
 	assert_int_equal(filter_label_sets(f, p, NULL, keep, &failure), 0);
 	print_tree(p, node, keep, &view);
 	assert_int_equal(filter_profile(f, p, &failure), 0);
@@ -383,7 +383,7 @@ static void work_and_memory_are_bounded(void **state)
 	uint8_t node[8], keep[8] = { 1, 1 };
 	_cleanup_(filter_free)
 	struct filter *f = filter_of("focus=main tag=user");
-	assert_int_equal(filter_nodes(f, &p.dict, &budget, node, &failure), -ENOBUFS);
+	assert_int_equal(filter_nodes(f, &p.dict, NULL, &budget, node, NULL, &failure), -ENOBUFS);
 	assert_int_equal(filter_label_sets(f, &p, &budget, keep, &failure), -ENOBUFS);
 	assert_int_equal(budget.used, 0);
 	profile_done(&p);

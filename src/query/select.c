@@ -179,7 +179,7 @@ int selection_filter(struct selection *s, const struct filter *f, struct filter_
 	if (r == 0 && filter_has_frame_terms(f)) {
 		r = add_column(s, &s->nodes, dict_n_nodes(&names->dict), 0);
 		if (r == 0)
-			r = filter_nodes(f, &names->dict, s->budget, s->nodes, failure);
+			r = filter_nodes(f, &names->dict, NULL, s->budget, s->nodes, NULL, failure);
 	}
 	return r;
 }
