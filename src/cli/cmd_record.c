@@ -2,6 +2,7 @@
 #include "agent/recording.h"
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/dwarf_lines.h"
 #include "cli/launch.h"
 #include "cli/number.h"
 #include "cli/profile_save.h"
@@ -22,6 +23,7 @@ struct record {
 	char **command;	     /* NULL: none */
 	int64_t duration_ns; /* 0: until Ctrl-C, or the target's end */
 	bool force;
+	struct dwarf_options dwarf;
 
 	int signals;
 	struct launch launch;
@@ -41,8 +43,9 @@ static int parse(struct record *o, int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "to", required_argument, NULL, 'T' },
 		{ "force", no_argument, NULL, 'f' },
-		{ NULL, 0, NULL, 0 },
+		DWARF_OPTION_ROWS{ NULL, 0, NULL, 0 },
 	};
+	struct error err;
 	struct recording_options *r = &o->options;
 	uint64_t n;
 	int c, n_targets = 0;
@@ -88,8 +91,11 @@ static int parse(struct record *o, int argc, char **argv)
 			o->force = true;
 			break;
 		default:
-			return command_usage_error(&cmd_record, "unknown option or missing value: %s",
-						   argv[optind - 1]);
+			if (!is_dwarf_option(c))
+				return command_usage_error(&cmd_record, "unknown option or missing value: %s",
+							   argv[optind - 1]);
+			if (dwarf_options_set(&o->dwarf, c, optarg, &err) < 0)
+				return command_usage_error(&cmd_record, "%s", err.text);
 		}
 	}
 	if (optind < argc) {
@@ -161,7 +167,7 @@ static int sample(struct record *o, struct recording *r, struct error *err)
 	return result;
 }
 
-static void summarise(const struct record *o, const struct recording *r)
+static void summarise(const struct record *o, const struct recording *r, const struct dwarf_stats *d)
 {
 	struct recording_stats s = recording_stats(r);
 	uint64_t lost = 0;
@@ -175,6 +181,9 @@ static void summarise(const struct record *o, const struct recording *r)
 		(void)fprintf(stderr, ", %" PRIu64 " lost", lost);
 	if (s.n_unnamed)
 		(void)fprintf(stderr, ", %" PRIu64 " of %" PRIu64 " locations without a name", s.n_unnamed, s.n_frames);
+	if (d->n_described)
+		(void)fprintf(stderr, ", %" PRIu32 " of %" PRIu32 " user locations with file and line", d->n_lines,
+			      d->n_frames);
 	(void)fputs("\n", stderr);
 	if (s.only_own)
 		(void)fputs("only your own processes, without the kernel: run as root for all\n", stderr);
@@ -202,10 +211,14 @@ static int record_into(struct record *o, struct profile *p, struct error *err)
 		status = finish;
 		*err = finish_err;
 	}
+	struct dwarf_stats dwarf = { 0 };
+	int lines = o->dwarf.off ? 0 : profile_add_lines(p, o->path, NULL, &o->dwarf, &dwarf);
+	if (lines < 0)
+		(void)fprintf(stderr, "wick: %s: no memory for lines and inlined functions\n", o->path);
 	struct save_options options = { .type = profile_default_type(p) };
 	int saved = profile_save(p, &o->output, &options, status < 0 ? &finish_err : err);
 	if (saved == 0)
-		summarise(o, r);
+		summarise(o, r, &dwarf);
 	return status < 0 ? status : saved;
 }
 
@@ -244,6 +257,7 @@ static int run_record(int argc, char **argv)
 {
 	struct record o = {
 		.options = { .rate_hz = RECORD_RATE_DEFAULT },
+		.dwarf = dwarf_options_default(),
 		.signals = -1,
 		.launch = { .gate = -1, .failure = -1 },
 	};
@@ -279,6 +293,9 @@ const struct command cmd_record = {
 		 "  -F HZ           samples a second and CPU (100)\n"
 		 "  -d SECONDS      how long; otherwise until Ctrl-C or the target's end\n"
 		 "  -o FILE         .pb.gz .pprof .prof .pb .folded .svg .html ... (wick help convert lists all)\n"
-		 "  --to FORMAT     the format, whatever FILE says (\"-\": standard output): pb.gz, folded ...\n",
+		 "  --to FORMAT     the format, whatever FILE says (\"-\": standard output): pb.gz, folded ...\n"
+		 "  --no-dwarf      no files, lines and inlined functions from debug information\n"
+		 "  --debug-dir DIR look for debug information (by build id) there, too\n"
+		 "  --dwarf-time S  read it for at most S seconds (30)\n",
 	.run = run_record,
 };

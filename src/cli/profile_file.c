@@ -50,7 +50,7 @@ static int decode(const char *path, struct filemap *file, const struct read_opti
 		return r;
 	say_warnings(path, p);
 	/* It holds addresses only. */
-	if (format == FORMAT_PERFDATA && !o->no_symbols && (r = profile_symbolize(p, path)) < 0)
+	if (format == FORMAT_PERFDATA && !o->no_symbols && (r = profile_symbolize(p, path, &o->dwarf)) < 0)
 		return error_set(err, r, "out of memory while naming frames");
 	return say_loss(path, &salvage, p, err);
 }

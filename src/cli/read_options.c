@@ -7,7 +7,9 @@
 
 struct read_options read_options_default(void)
 {
-	return (struct read_options){ .limits = format_limits_default, .budget = membudget_of(SIZE_MAX) };
+	return (struct read_options){ .limits = format_limits_default,
+				      .budget = membudget_of(SIZE_MAX),
+				      .dwarf = dwarf_options_default() };
 }
 
 static int set_size(size_t *ret, const char *option, const char *value, struct error *err)
@@ -34,6 +36,8 @@ static int set_count(uint32_t *ret, const char *option, const char *value, struc
 
 int read_options_set(struct read_options *r, int o, const char *value, struct error *err)
 {
+	if (is_dwarf_option(o))
+		return dwarf_options_set(&r->dwarf, o, value, err);
 	switch (o) {
 #define READ_LIMIT(field, option, unit, meaning)                                                                       \
 	case READ_OPTION_##field:                                                                                      \

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/membudget.h"
+#include "cli/dwarf_lines.h"
 #include "format/limits.h"
 
 struct read_options {
@@ -19,6 +20,7 @@ struct read_options {
 	struct membudget budget; /* of all inputs together */
 	bool salvage;		 /* keep the good part of half a file */
 	bool no_symbols;	 /* name no frames from this machine's files */
+	struct dwarf_options dwarf;
 };
 
 enum read_option {
@@ -37,20 +39,22 @@ enum read_option {
 #define READ_OPTION_ROWS                                                                                               \
 	{ "max-memory", required_argument, NULL, READ_OPTION_MEMORY },                                                 \
 		{ "salvage", no_argument, NULL, READ_OPTION_SALVAGE },                                                 \
-		{ "no-symbols", no_argument, NULL, READ_OPTION_NO_SYMBOLS },
+		{ "no-symbols", no_argument, NULL, READ_OPTION_NO_SYMBOLS }, DWARF_OPTION_ROWS
 
 /* For usage texts. */
 #define READ_USAGE                                                                                                     \
 	"Reading (docs/cli.md):\n"                                                                                     \
 	"  --salvage                  keep the good part of half a file\n"                                             \
 	"  --no-symbols               name no frames of perf.data from this machine's files\n"                         \
+	"  --no-dwarf                 read no debug information for perf.data; --debug-dir DIR: more of it;\n"         \
+	"                             --dwarf-time SECONDS (30): at most so long\n"                                    \
 	"  --max-input, --max-inflated, --max-memory SIZE (512m, 4g); --max-ratio, --max-samples,\n"                   \
 	"  --max-locations, --max-strings, --max-depth N\n"                                                            \
 	"                             limits of what is read\n"
 
 static inline bool is_read_option(int o)
 {
-	return o >= READ_OPTION_FIRST && o < READ_OPTION_END;
+	return (o >= READ_OPTION_FIRST && o < READ_OPTION_END) || is_dwarf_option(o);
 }
 
 struct read_options read_options_default(void);

@@ -194,9 +194,20 @@ static bool same_build_id(struct slice recorded, const char *found, size_t found
 	return true;
 }
 
+/* Its addresses are the file's own now: a limit says so (model/dict.h). */
+static void set_limit(struct symbolizer *s, uint32_t mapping, const struct elf *elf)
+{
+	uint64_t limit = 0;
+	for (uint32_t i = 0; i < elf->n_loads; i++)
+		if (elf->loads[i].executable && elf->loads[i].vaddr + elf->loads[i].mem_size > limit)
+			limit = elf->loads[i].vaddr + elf->loads[i].mem_size;
+	s->p->dict.mappings.data[mapping].limit = limit;
+}
+
 static int place_in_elf(struct symbolizer *s, uint32_t from, uint32_t to, const struct elf *elf)
 {
 	uint32_t n = from;
+	set_limit(s, s->places[from].mapping, elf);
 	for (uint32_t i = from; i < to; i++) {
 		struct place *at = &s->places[i];
 		uint64_t vaddr;
@@ -306,7 +317,7 @@ static int name_mapping(struct symbolizer *s, uint32_t from, uint32_t to)
 	return 0;
 }
 
-int profile_symbolize(struct profile *p, const char *file)
+int profile_symbolize(struct profile *p, const char *file, const struct dwarf_options *dwarf)
 {
 	_cleanup_(free_ptr)
 	struct symbolizer *s = calloc(1, sizeof(*s));
@@ -330,6 +341,10 @@ int profile_symbolize(struct profile *p, const char *file)
 			      file, s->n_older, s->n_older == 1 ? "" : "s");
 	if (s->n_unsaid)
 		(void)fprintf(stderr, "wick: %s: and %" PRIu32 " more files\n", file, s->n_unsaid);
+	if (r == 0)
+		r = dict_frames_changed(&p->dict);
+	if (r == 0 && !dwarf->off)
+		r = profile_add_lines(p, file, s->is_exact, dwarf, NULL);
 	symbolizer_done(s);
-	return r < 0 ? r : dict_frames_changed(&p->dict);
+	return r;
 }

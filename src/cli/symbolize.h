@@ -13,9 +13,10 @@
  * they lay. */
 #pragma once
 
-#include "model/profile.h"
+#include "cli/dwarf_lines.h"
 
 /* `file` is where the profile came from, for messages. Frame addresses are
  * offsets in their files (format/perfdata.h); of files that match they
- * become the ELF's virtual addresses. -ENOMEM, -ENOBUFS. */
-int profile_symbolize(struct profile *p, const char *file) must_check;
+ * become the ELF's virtual addresses. Where there is debug information, they
+ * get lines and inlined functions as well. -ENOMEM, -ENOBUFS. */
+int profile_symbolize(struct profile *p, const char *file, const struct dwarf_options *dwarf) must_check;
