@@ -17,9 +17,20 @@ const char *http_path(const struct http_request *rq)
 	return rq->path;
 }
 
+const char *http_path_tail(const struct http_request *rq)
+{
+	const char *slash = strrchr(rq->path, '/');
+	return slash ? slash + 1 : rq->path;
+}
+
 struct slice http_body(const struct http_request *rq)
 {
 	return slice_of(rq->body.data, rq->body.n);
+}
+
+void *http_take_stream(struct http_request *rq)
+{
+	return take_ptr(rq->stream);
 }
 
 const char *http_header(const struct http_request *rq, const char *name)

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 /* A body must be through within this time, however slowly it trickles. */
-#define BODY_TIMEOUT_NS	  (60 * INT64_C(1000000000))
+#define BODY_TIMEOUT_S	  60
 #define CONNECTION_MEMORY ((size_t)64 << 10)
 
 /* ---- who may ask ------------------------------------------------------ */
@@ -87,6 +87,14 @@ static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const 
 	return MHD_NO;
 }
 
+static bool is_path(const char *route, const char *path)
+{
+	size_t n = strlen(route);
+	if (route[n - 1] != '/')
+		return strcmp(route, path) == 0;
+	return strncmp(route, path, n) == 0 && path[n] && !strchr(path + n, '/');
+}
+
 static const struct http_route *find_route(const struct http_server *s, const char *method, const char *path,
 					   bool *ret_path_known)
 {
@@ -95,7 +103,7 @@ static const struct http_route *find_route(const struct http_server *s, const ch
 	*ret_path_known = false;
 	for (unsigned i = 0; i < s->options.n_routes; i++) {
 		const struct http_route *r = &s->options.routes[i];
-		if (strcmp(r->path, path) != 0)
+		if (!is_path(r->path, path))
 			continue;
 		*ret_path_known = true;
 		if (strcmp(r->method, method) == 0)
@@ -147,8 +155,9 @@ static bool check_length(struct http_request *rq)
 		return false;
 	}
 	size_t max = rq->route ? rq->route->body_max : 0;
+	bool is_streamed = rq->route && rq->route->stream;
 	rq->body_too_large = length > max;
-	if (rq->body_too_large || (length && !charge_body(rq, (size_t)length))) {
+	if (rq->body_too_large || (length && !is_streamed && !charge_body(rq, (size_t)length))) {
 		answer_body_error(rq);
 		return false;
 	}
@@ -175,8 +184,29 @@ static void begin(struct http_request *rq, const char *method)
 				  method);
 		return;
 	}
-	if (check_length(rq))
+	if (!check_length(rq))
+		return;
+	if (rq->route && rq->route->stream)
+		rq->stream = rq->route->stream->open(rq, rq->server->options.ctx);
+	else
 		rq->body = buf_of(rq->route ? rq->route->body_max : 0);
+}
+
+static void drop_stream(struct http_request *rq)
+{
+	if (rq->stream)
+		rq->route->stream->drop(take_ptr(rq->stream));
+}
+
+static void stream_body(struct http_request *rq, const char *data, size_t size)
+{
+	rq->n_streamed += size;
+	if (rq->n_streamed > rq->route->body_max) {
+		rq->body_too_large = true;
+		drop_stream(rq);
+	} else if (!rq->stream_ended) {
+		rq->stream_ended = !rq->route->stream->take(rq->stream, data, size);
+	}
 }
 
 static void release_body(struct http_request *rq)
@@ -190,6 +220,10 @@ static void take_body(struct http_request *rq, const char *data, size_t size)
 {
 	if (rq->body_too_large || rq->body_refused)
 		return;
+	if (rq->stream) {
+		stream_body(rq, data, size);
+		return;
+	}
 	size_t have = rq->body.n + size;
 	rq->body_too_large = have > rq->body.max;
 	if (!rq->body_too_large && (have <= rq->body_charged || charge_body(rq, have - rq->body_charged))) {
@@ -225,6 +259,13 @@ static enum MHD_Result send_answer(struct http_request *rq)
 	return r;
 }
 
+/* Within reason: an answer is only possible behind the body. */
+static bool is_late(const struct http_request *rq)
+{
+	unsigned timeout_s = rq->route && rq->route->stream ? rq->route->stream->timeout_s : BODY_TIMEOUT_S;
+	return clock_mono_ns() - rq->started_ns > timeout_s * INT64_C(1000000000);
+}
+
 /* Called with the headers, with each piece of the body, at its end, and again
  * after a resume. MHD_NO closes the connection. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
@@ -249,8 +290,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	if (*size) {
 		take_body(rq, data, *size);
 		*size = 0;
-		/* Within reason: an answer is only possible behind it. */
-		return clock_mono_ns() - rq->started_ns > BODY_TIMEOUT_NS ? MHD_NO : MHD_YES;
+		return is_late(rq) ? MHD_NO : MHD_YES;
 	}
 	if (!rq->dispatched) {
 		dispatch(rq);
@@ -271,6 +311,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 	if (!rq)
 		return;
 	release_body(rq);
+	drop_stream(rq);
 	http_channel_leave(rq->place);
 	atomic_fetch_sub(&s->answers_used, rq->answer_charged);
 	if (rq->response)

@@ -7,7 +7,8 @@
  *                                               http_answer_*(), http_resume()
  *
  * A handler runs with the whole body in memory; the sum of all bodies being
- * held is bounded (503 beyond it, counted). Parameters and headers stay valid
+ * held is bounded (503 beyond it, counted). Bodies too large for that go
+ * elsewhere as they come (struct http_stream). Parameters and headers stay valid
  * until the request is answered and resumed. Each request is answered exactly
  * once: asserted.
  *
@@ -23,11 +24,23 @@
 struct http_server;
 struct http_request;
 
+/* Where a body goes piece by piece, on an HTTP thread: take() must be quick. */
+struct http_stream {
+	/* With the headers. NULL: it has answered, and the body is not read. */
+	void *(*open)(struct http_request *rq, void *ctx);
+	/* False: no more of it, the rest is dropped. The handler is called all the same. */
+	bool (*take)(void *stream, const void *data, size_t size);
+	/* Instead of the handler: the client went away, or the body was too large. */
+	void (*drop)(void *stream);
+	unsigned timeout_s; /* for the whole body */
+};
+
 struct http_route {
 	const char *method; /* "GET" serves HEAD, too */
-	const char *path;   /* exact */
+	const char *path;   /* exact; one that ends in "/" wants one more segment, http_path_tail() */
 	void (*handle)(struct http_request *rq, void *ctx);
-	size_t body_max; /* 0: takes no body; 413 beyond it */
+	size_t body_max;		  /* 0: takes no body; 413 beyond it */
+	const struct http_stream *stream; /* NULL: in memory */
 };
 
 /* Asked when no route has the path: answers and returns true, or false (404). */
@@ -68,7 +81,11 @@ uint16_t http_server_port(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_stats *ret);
 
 const char *http_path(const struct http_request *rq);
+/* What follows the last slash. */
+const char *http_path_tail(const struct http_request *rq);
 struct slice http_body(const struct http_request *rq);
+/* What open() returned, now the handler's own. */
+void *http_take_stream(struct http_request *rq);
 /* NULL when absent; the first one when repeated. */
 const char *http_header(const struct http_request *rq, const char *name);
 const char *http_param(const struct http_request *rq, const char *name);

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "base/clock.h"
 #include "http/http.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define BODY_MAX 1000
+
+#define STREAM_MAX 5000
 
 struct fixture {
 	struct http_server *server;
 	struct http_channel *channel;
 	struct http_request *waiting;
 	pthread_t resumer;
+	_Atomic unsigned n_taken, n_dropped; /* bytes, streams */
 };
 
 static void echo(struct http_request *rq, void *ctx)
@@ -56,11 +61,43 @@ static void live(struct http_request *rq, void *ctx)
 	http_channel_join(f->channel, rq);
 }
 
+static void *count_open(struct http_request *rq, void *ctx)
+{
+	if (strcmp(http_path_tail(rq), "closed") != 0)
+		return ctx;
+	http_answer_error(rq, 503, "busy", NULL, -1, "not now");
+	return NULL;
+}
+
+static bool count_take(void *stream, const void *data, size_t size)
+{
+	struct fixture *f = stream;
+	f->n_taken += (unsigned)size;
+	return f->n_taken < 3000;
+}
+
+static void count_drop(void *stream)
+{
+	struct fixture *f = stream;
+	f->n_dropped++;
+}
+
+static void counted(struct http_request *rq, void *ctx)
+{
+	struct fixture *f = http_take_stream(rq);
+	struct buf body = buf_of(100);
+	buf_printf(&body, "%s: %u", http_path_tail(rq), f->n_taken);
+	http_answer(rq, 200, "text/plain", &body);
+}
+
+static const struct http_stream count = { count_open, count_take, count_drop, 60 };
+
 static const struct http_route routes[] = {
-	{ "POST", "/echo", echo, BODY_MAX },
-	{ "GET", "/echo", echo, 0 },
-	{ "GET", "/later", later, 0 },
-	{ "GET", "/live", live, 0 },
+	{ "POST", "/echo", echo, BODY_MAX, NULL },
+	{ "GET", "/echo", echo, 0, NULL },
+	{ "GET", "/later", later, 0, NULL },
+	{ "GET", "/live", live, 0, NULL },
+	{ "PUT", "/count/", counted, STREAM_MAX, &count },
 };
 
 static int set_up(void **state)
@@ -326,6 +363,58 @@ static void taken_ports_say_so(void **state)
 	assert_non_null(strstr(err.text, "192.0.2.1"));
 }
 
+static const char *put_stream(const struct fixture *f, const char *path, unsigned announced, unsigned sent)
+{
+	char request[STREAM_MAX * 2];
+	int n = snprintf(request, sizeof(request),
+			 "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %u\r\nConnection: close\r\n\r\n", path,
+			 announced);
+	memset(request + n, 'x', sent);
+	request[(unsigned)n + sent] = 0;
+	return ask(f, request);
+}
+
+/* Far more than the 1500 bytes that bodies have in memory. */
+static void large_bodies_pass_through(void **state)
+{
+	struct fixture *f = *state;
+	assert_non_null(strstr(put_stream(f, "/count/me", 2900, 2900), "me: 2900"));
+	f->n_taken = 0;
+	assert_non_null(strstr(put_stream(f, "/count/none", 0, 0), "none: 0"));
+	/* Enough was said: the rest is read and dropped. */
+	const char *answer = put_stream(f, "/count/more", STREAM_MAX, STREAM_MAX);
+	assert_non_null(strstr(answer, "200 OK"));
+	assert_true(f->n_taken >= 3000);
+	assert_int_equal(f->n_dropped, 0);
+}
+
+static void streams_that_do_not_come_through(void **state)
+{
+	struct fixture *f = *state;
+	assert_non_null(strstr(put_stream(f, "/count/large", STREAM_MAX + 1, 0), "413"));
+	assert_int_equal(f->n_dropped, 0);
+	assert_non_null(strstr(put_stream(f, "/count/closed", 10, 0), "503"));
+	assert_non_null(strstr(put_stream(f, "/count/", 10, 10), "404"));
+	assert_non_null(strstr(put_stream(f, "/count/a/b", 10, 10), "404"));
+	assert_non_null(
+		strstr(ask(f, "GET /count/me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), "405"));
+	/* Chunks say their length too late for a 413 at once. */
+	char request[STREAM_MAX * 2];
+	int n = snprintf(request, sizeof(request),
+			 "PUT /count/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: "
+			 "close\r\n\r\n%x\r\n",
+			 STREAM_MAX + 1);
+	memset(request + n, 'x', STREAM_MAX + 1);
+	(void)snprintf(request + n + STREAM_MAX + 1, 16, "\r\n0\r\n\r\n");
+	assert_non_null(strstr(ask(f, request), "413"));
+	assert_int_equal(f->n_dropped, 1);
+	/* The client goes away. */
+	(void)put_stream(f, "/count/gone", 3000, 100);
+	for (int64_t until = clock_mono_ns() + INT64_C(10000000000); f->n_dropped < 2 && clock_mono_ns() < until;)
+		(void)sched_yield();
+	assert_int_equal(f->n_dropped, 2);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -339,6 +428,8 @@ int main(void)
 		CASE(live_clients_get_every_message),
 		CASE(slow_clients_are_cut),
 		CASE(taken_ports_say_so),
+		CASE(large_bodies_pass_through),
+		CASE(streams_that_do_not_come_through),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,9 @@ struct http_request {
 	const struct http_route *route; /* NULL: the fallback's */
 	const char *path;
 	struct buf body;
+	void *stream; /* of the route's http_stream, until somebody has taken it */
+	bool stream_ended;
+	uint64_t n_streamed;
 	size_t body_charged, answer_charged;
 	int64_t started_ns;
 	struct http_channel *place; /* of a handshake under way */

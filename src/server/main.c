@@ -68,18 +68,18 @@ static int open_store(struct server *s, struct error *err)
 static int start_http(struct server *s, struct error *err)
 {
 	static struct http_route routes[] = {
-		{ "POST", "/api/v1/ingest", api_ingest, BODY_MAX },
-		{ "GET", "/api/v1/services", api_services, 0 },
-		{ "GET", "/api/v1/types", api_types, 0 },
-		{ "GET", "/api/v1/labels", api_labels, 0 },
-		{ "GET", "/api/v1/tree", api_tree, 0 },
-		{ "GET", "/api/v1/series", api_series, 0 },
-		{ "GET", "/api/v1/top", api_top, 0 },
-		{ "GET", "/api/v1/status", api_status, 0 },
-		{ "GET", "/api/v1/live", api_live, 0 },
-		{ "GET", "/health", api_health, 0 },
-		{ "GET", "/ready", api_health, 0 },
-		{ "GET", "/metrics", api_metrics, 0 },
+		{ "POST", "/api/v1/ingest", api_ingest, BODY_MAX, NULL },
+		{ "GET", "/api/v1/services", api_services, 0, NULL },
+		{ "GET", "/api/v1/types", api_types, 0, NULL },
+		{ "GET", "/api/v1/labels", api_labels, 0, NULL },
+		{ "GET", "/api/v1/tree", api_tree, 0, NULL },
+		{ "GET", "/api/v1/series", api_series, 0, NULL },
+		{ "GET", "/api/v1/top", api_top, 0, NULL },
+		{ "GET", "/api/v1/status", api_status, 0, NULL },
+		{ "GET", "/api/v1/live", api_live, 0, NULL },
+		{ "GET", "/health", api_health, 0, NULL },
+		{ "GET", "/ready", api_health, 0, NULL },
+		{ "GET", "/metrics", api_metrics, 0, NULL },
 	};
 	routes[0].body_max = s->body_max;
 	const struct http_channel_options channel = {
