@@ -51,7 +51,15 @@ static void sum_chunk(const struct selection *s, const struct chunk *c, int64_t 
 	}
 }
 
-static int sum_plain(const struct selection *s, struct calltree_builder *b, struct membudget *budget, struct tally *t)
+static struct calltree_view view_of(const struct selection *s, bool lines)
+{
+	return (struct calltree_view){
+		.node = s->nodes, .lines = lines, .framelines = s->framelines, .hidden = s->hidden
+	};
+}
+
+static int sum_plain(const struct selection *s, bool lines, struct calltree_builder *b, struct membudget *budget,
+		     struct tally *t)
 {
 	const struct head *h = s->head;
 	_cleanup_(charged_done)
@@ -68,7 +76,7 @@ static int sum_plain(const struct selection *s, struct calltree_builder *b, stru
 			t->sums->n_profiles++;
 		}
 	}
-	struct calltree_view view = { .node = s->nodes };
+	struct calltree_view view = view_of(s, lines);
 	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0), &view);
 }
 
@@ -240,10 +248,10 @@ static int rank_groups(const struct grouping *g, struct charged *rank)
 }
 
 /* One calltree_add() per rank that has rows. */
-static int add_groups(const struct grouping *g, const uint32_t *rank, struct calltree_builder *b)
+static int add_groups(const struct grouping *g, const uint32_t *rank, bool lines, struct calltree_builder *b)
 {
 	const struct head *h = g->s->head;
-	struct calltree_view view = { .node = g->s->nodes };
+	struct calltree_view view = view_of(g->s, lines);
 	_cleanup_(charged_done)
 	struct charged sums = { 0 };
 	int r = charged_init(&sums, g->budget, dict_n_nodes(&h->names.dict), sizeof(int64_t));
@@ -274,8 +282,8 @@ static int add_groups(const struct grouping *g, const uint32_t *rank, struct cal
 	return r;
 }
 
-static int sum_grouped(const struct selection *s, struct slice by, struct calltree_builder *b, struct membudget *budget,
-		       struct tally *t)
+static int sum_grouped(const struct selection *s, struct slice by, bool lines, struct calltree_builder *b,
+		       struct membudget *budget, struct tally *t)
 {
 	_cleanup_(grouping_done)
 	struct grouping g = { .s = s, .budget = budget, .tally = t };
@@ -289,7 +297,7 @@ static int sum_grouped(const struct selection *s, struct slice by, struct calltr
 		r = group_series(&g, series_label);
 	if (r == 0)
 		r = rank_groups(&g, &rank);
-	return r < 0 ? r : add_groups(&g, rank.data, b);
+	return r < 0 ? r : add_groups(&g, rank.data, lines, b);
 }
 
 static void tally_done(struct tally *t)
@@ -297,7 +305,7 @@ static void tally_done(struct tally *t)
 	stack_ends_done(&t->ends);
 }
 
-int merge_tree(const struct selection *s, struct slice by, struct membudget *budget, struct calltree *ret,
+int merge_tree(const struct selection *s, struct slice by, bool lines, struct membudget *budget, struct calltree *ret,
 	       struct merge_sums *ret_sums)
 {
 	_cleanup_(calltree_builder_free)
@@ -309,7 +317,7 @@ int merge_tree(const struct selection *s, struct slice by, struct membudget *bud
 		return -ENOBUFS;
 	int r = stack_ends_init(&t.ends, s->head, budget);
 	if (r == 0)
-		r = by.size ? sum_grouped(s, by, b, budget, &t) : sum_plain(s, b, budget, &t);
+		r = by.size ? sum_grouped(s, by, lines, b, budget, &t) : sum_plain(s, lines, b, budget, &t);
 	if (r == 0)
 		r = calltree_finish(b, ret);
 	if (r == 0)

@@ -21,7 +21,7 @@ struct merge_sums {
 };
 
 /* `by`: empty, or a label whose values become the first level; a sample
- * without it stands under "(none)". -ENOBUFS when the budget is spent.
- * `ret` needs calltree_done(). */
-int merge_tree(const struct selection *s, struct slice by, struct membudget *budget, struct calltree *ret,
+ * without it stands under "(none)". `lines`: a function's lines stand apart.
+ * -ENOBUFS when the budget is spent. `ret` needs calltree_done(). */
+int merge_tree(const struct selection *s, struct slice by, bool lines, struct membudget *budget, struct calltree *ret,
 	       struct merge_sums *ret_sums) must_check;

@@ -31,11 +31,14 @@ void quality_of_windows(const struct selection *s, struct quality *ret)
 	}
 }
 
-double quality_unnamed_share(const struct calltree *t)
+void quality_of_names(const struct calltree *t, struct quality *q)
 {
 	double unnamed = 0;
 	for (uint32_t i = 0; i < t->n; i++)
 		if (t->func[i] != TREE_FUNC_PRUNED && !t->funcs[t->func[i]].named)
 			unnamed += (double)t->self[i];
-	return t->n && t->total[0] > 0 ? unnamed / (double)t->total[0] : 0;
+	q->unnamed_share = t->n && t->total[0] > 0 ? unnamed / (double)t->total[0] : 0;
+	/* Their made-up names hold their addresses: a function is a frame. */
+	for (uint32_t i = 0; i < t->n_funcs; i++)
+		q->n_unnamed_frames += !t->funcs[i].named;
 }

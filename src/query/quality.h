@@ -12,13 +12,15 @@ struct quality {
 	uint64_t lost_total; /* samples that are missing whole */
 	uint64_t truncated;  /* samples whose stack is cut or unreadable */
 	double unnamed_share;
-	uint64_t sources; /* bit i = head.sources[i] */
+	uint32_t n_unnamed_frames; /* different ones */
+	uint64_t sources;	   /* bit i = head.sources[i] */
 };
 
 _Static_assert(HEAD_MAX_SOURCES <= 64, "quality.sources has 64 bits");
 
-/* All but unnamed_share. */
+/* All but what is unnamed. */
 void quality_of_windows(const struct selection *s, struct quality *ret);
 
-/* Part of the tree's value whose leaf has no name; before pruning. */
-double quality_unnamed_share(const struct calltree *t);
+/* The part of the tree's value whose leaf has no name, and how many of its
+ * frames have none; before pruning. */
+void quality_of_names(const struct calltree *t, struct quality *q);

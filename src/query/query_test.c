@@ -244,7 +244,7 @@ static void trees_equal_a_plain_sum(void **state)
 		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
 		struct calltree t;
 		struct merge_sums sums;
-		assert_int_equal(merge_tree(&s, slice_of(NULL, 0), &budget, &t, &sums), 0);
+		assert_int_equal(merge_tree(&s, slice_of(NULL, 0), false, &budget, &t, &sums), 0);
 		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 0; i < t.n; i++) {
 			int stack = stack_of(&t, i, 0);
@@ -281,7 +281,7 @@ static void groups_equal_a_plain_sum(void **state)
 		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
 		struct calltree t;
 		struct merge_sums sums;
-		assert_int_equal(merge_tree(&s, slice_str(by[kind]), &budget, &t, &sums), 0);
+		assert_int_equal(merge_tree(&s, slice_str(by[kind]), false, &budget, &t, &sums), 0);
 		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 1; i < t.n; i++) {
 			uint32_t top = i;
@@ -439,11 +439,78 @@ static void an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing(voi
 	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, &err), 0);
 	struct calltree t;
 	struct merge_sums sums;
-	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), NULL, &t, &sums), 0);
+	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), false, NULL, &t, &sums), 0);
 	assert_int_equal(t.total[0], 0);
 	assert_int_equal(sums.n_profiles, 0);
 	calltree_done(&t);
 	selection_done(&s);
+}
+
+struct answer {
+	int64_t total, of_f1, of_g1; /* totals of these functions */
+	double series;
+};
+
+/* Everything, filtered by `focus`. */
+static struct answer focus_on(const struct fixture *f, const struct framelines *lines, const char *focus)
+{
+	struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
+	struct membudget budget = membudget_of(16 << 20);
+	struct filter_failure failure;
+	struct selection s;
+	struct calltree t;
+	struct merge_sums sums;
+	struct answer a = { 0 };
+	_cleanup_(filter_free)
+	struct filter *filter = filter_new();
+	assert_int_equal(filter_add(filter, FILTER_FOCUS, slice_str(focus), NULL), 0);
+	assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
+	s.framelines = lines;
+	assert_int_equal(selection_filter(&s, filter, &failure), 0);
+	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), true, &budget, &t, &sums), 0);
+	a.total = t.total[0];
+	for (uint32_t i = 1; i < t.n; i++) {
+		a.of_f1 += slice_eq(calltree_name(&t, i), slice_str("f1")) ? t.total[i] : 0;
+		if (slice_eq(calltree_name(&t, i), slice_str("g1"))) {
+			const struct tree_func *g1 = &t.funcs[t.func[i]];
+			assert_string_equal(strtab_cstr(&t.names, g1->file), "late.c");
+			assert_int_equal(g1->line, 7);
+			a.of_g1 += t.total[i];
+		}
+	}
+	struct timeline_step step;
+	selector.from_ms = START_MS - 1;
+	assert_int_equal(timeline_compute(&s, INTAKE_TIME_MAX_MS, 1, &budget, &step), 0);
+	a.series = step.value;
+	calltree_done(&t);
+	selection_done(&s);
+	assert_int_equal(budget.used, 0);
+	return a;
+}
+
+/* What a function inlined into f1 was called is known only now. */
+static void late_names_count_in_trees_filters_and_series(void **state)
+{
+	struct fixture *f = *state;
+	struct framelines lines;
+	struct frame_id f1;
+	const struct source_line late[] = { { .name = slice_str("other"), .file = slice_str("late.c"), .line = 3 },
+					    { .name = slice_str("g1"), .file = slice_str("late.c"), .line = 7 } };
+	assert_int_equal(dict_named_frame(&f->head.names.dict, slice_str("f1"), FRAME_USER, &f1), 0);
+	assert_int_equal(framelines_init(&lines, NULL), 0);
+	assert_int_equal(framelines_put(&lines, f1, late, 2), 0);
+	struct answer before = focus_on(f, NULL, "^f1$");
+	assert_true(before.total > 0 && before.of_g1 == 0);
+	static const char *const same[] = { "^f1$", "^g1$", "late" };
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+		struct answer after = focus_on(f, &lines, same[i]);
+		assert_int_equal(after.total, before.total);
+		assert_int_equal(after.of_f1, before.of_f1);
+		assert_int_equal(after.of_g1, before.of_f1);
+		assert_true(after.series == before.series);
+	}
+	assert_int_equal(focus_on(f, &lines, "^other$").total, 0);
+	framelines_done(&lines);
 }
 
 /* Whatever a query may use, it ends in an answer or in -ENOBUFS, and gives
@@ -460,7 +527,7 @@ static void small_budgets_end_in_an_error(void **state)
 		if (r == 0) {
 			struct calltree t;
 			struct merge_sums sums;
-			r = merge_tree(&s, slice_str("thread_name"), &budget, &t, &sums);
+			r = merge_tree(&s, slice_str("thread_name"), false, &budget, &t, &sums);
 			n_ok += r == 0;
 			if (r == 0)
 				calltree_done(&t);
@@ -482,6 +549,7 @@ int main(void)
 		CASE(gaps_are_not_zeros),
 		CASE(listings_cover_everything),
 		CASE(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),
+		CASE(late_names_count_in_trees_filters_and_series),
 		CASE(small_budgets_end_in_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

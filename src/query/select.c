@@ -152,35 +152,40 @@ int selection_init(struct selection *ret, const struct head *head, const struct 
 	return 0;
 }
 
-/* A charged column of the selection; what `sets` has is kept. */
-static int add_column(struct selection *s, uint8_t **column, uint32_t n, uint8_t value)
+/* A charged column of the selection: n elements of `value`. NULL: *ret_result says why. */
+static void *add_column(struct selection *s, size_t n, size_t elem_size, uint8_t value, int *ret_result)
 {
-	if (*column)
-		return 0;
-	if (!membudget_charge(s->budget, n))
-		return -ENOBUFS;
-	s->charged += n;
-	*column = malloc(n);
-	if (!*column)
-		return -ENOMEM;
-	memset(*column, value, n);
-	return 0;
+	size_t size = n * elem_size;
+	*ret_result = membudget_charge(s->budget, size) ? 0 : -ENOBUFS;
+	if (*ret_result < 0)
+		return NULL;
+	s->charged += size;
+	void *column = malloc(size);
+	if (column)
+		memset(column, value, size);
+	else
+		*ret_result = -ENOMEM;
+	return column;
 }
 
 int selection_filter(struct selection *s, const struct filter *f, struct filter_failure *failure)
 {
 	const struct profile *names = &s->head->names;
 	int r = 0;
+	uint32_t n_nodes = dict_n_nodes(&names->dict);
 	if (filter_has_label_terms(f)) {
-		r = add_column(s, &s->sets, names->labels_off.n - 1, 1);
+		if (!s->sets)
+			s->sets = add_column(s, names->labels_off.n - 1, 1, 1, &r);
 		if (r == 0)
 			r = filter_label_sets(f, names, s->budget, s->sets, failure);
 	}
-	if (r == 0 && filter_has_frame_terms(f)) {
-		r = add_column(s, &s->nodes, dict_n_nodes(&names->dict), 0);
-		if (r == 0)
-			r = filter_nodes(f, &names->dict, NULL, s->budget, s->nodes, NULL, failure);
-	}
+	if (r < 0 || !filter_has_frame_terms(f))
+		return r;
+	s->nodes = add_column(s, n_nodes, 1, 0, &r);
+	if (r == 0 && s->framelines)
+		s->hidden = add_column(s, n_nodes, sizeof(*s->hidden), 0, &r);
+	if (r == 0)
+		r = filter_nodes(f, &names->dict, s->framelines, s->budget, s->nodes, s->hidden, failure);
 	return r;
 }
 
@@ -190,6 +195,7 @@ void selection_done(struct selection *s)
 	free(s->hosts);
 	free(s->sets);
 	free(s->nodes);
+	free(s->hidden);
 	membudget_release(s->budget, s->charged);
 	*s = (struct selection){ 0 };
 }

@@ -32,6 +32,9 @@ struct selection {
 	uint8_t *hosts;		 /* 1 = a wanted series of any type comes from it */
 	uint8_t *sets;		 /* 1 = wanted; NULL = all */
 	uint8_t *nodes;		 /* enum calltree_node_flags; NULL = no filter looks at frames */
+	/* What came late of the head's frames; NULL = nothing. Set it before selection_filter(). */
+	const struct framelines *framelines;
+	uint64_t *hidden; /* calltree_view.hidden; NULL as `nodes` or `framelines` is */
 	size_t charged;
 	struct membudget *budget;
 };

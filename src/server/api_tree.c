@@ -56,7 +56,7 @@ static int read_tree(struct query *q, const struct tree_job *job, struct tree_re
 	const struct head *h = store_read_begin(q->server->store);
 	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
-		r = merge_tree(&s, job->by, &q->budget, &ret->tree, &ret->sums);
+		r = merge_tree(&s, job->by, false, &q->budget, &ret->tree, &ret->sums);
 		quality_of_windows(&s, &ret->quality);
 		copy_text(ret->type, sizeof(ret->type), s.type);
 		copy_text(ret->unit, sizeof(ret->unit), s.unit);
@@ -66,7 +66,7 @@ static int read_tree(struct query *q, const struct tree_job *job, struct tree_re
 	}
 	store_read_end(q->server->store);
 	if (r == 0)
-		ret->quality.unnamed_share = quality_unnamed_share(&ret->tree);
+		quality_of_names(&ret->tree, &ret->quality);
 	return r;
 }
 
@@ -132,6 +132,7 @@ static void write_quality(struct jsonw *w, const struct tree_result *t)
 	jsonw_u64(w, "lost_total", q->lost_total);
 	jsonw_u64(w, "truncated", q->truncated);
 	jsonw_f64(w, "unnamed_share", q->unnamed_share);
+	jsonw_u64(w, "unnamed_frames", q->n_unnamed_frames);
 	write_source_words(w, "sources", t, false);
 	write_source_words(w, "unwind", t, true);
 	write_stack_ends(w, &t->sums);
