@@ -14,43 +14,24 @@ import json
 import os
 import random
 import resource
-import shutil
-import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
 
 ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
+from serverprocess import SERVER, Folder, Server, nested, number, wait_for  # noqa: E402
 from tap import Skip, case, run  # noqa: E402
 
-SERVER = os.path.join(os.environ.get("WICK_BUILD_ROOT", "build"), "wick-server")
 SANITIZER = sys.argv[1] if len(sys.argv) > 1 else "none"
 NOW = int(time.time() * 1000)
 
 
 # ---- profiles ------------------------------------------------------------
-
-def varint(v):
-    out = bytearray()
-    while v >= 128:
-        out.append(v & 127 | 128)
-        v >>= 7
-    return bytes(out) + bytes([v])
-
-
-def number(field, v):
-    return varint(field << 3) + varint(v)
-
-
-def nested(field, data):
-    return varint(field << 3 | 2) + varint(len(data)) + data
-
 
 def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=(), found=()):
     """stacks: {("main", "f"): ns}, root first; labels: of every sample, (name, text or number); found: {function: how}."""
@@ -93,95 +74,6 @@ def many_profiles():
     if paths:
         return [open(p, "rb").read() for p in paths]
     return [gzip.compress(pprof({("main", f"f{k}", f"g{i % 7}"): i + 1 for i in range(200)})) for k in range(10)]
-
-
-# ---- the server ------------------------------------------------------------
-
-class Server:
-    def __init__(self, data, *options, preexec=None):
-        self.data = data
-        self.lines = []
-        self.process = subprocess.Popen(
-            [SERVER, "--listen", "127.0.0.1:0", "--data", data, "--disk-reserve", "0", *options],
-            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=preexec)
-        self.port = None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if "listening address=" in line:
-                self.port = int(line.rsplit(":", 1)[1])
-                break
-        # Nothing the server says later may block it.
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
-        self.reader.start()
-        assert self.port, "".join(self.lines)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stderr.close()
-        if kind:
-            for line in "".join(self.lines).splitlines()[-40:]:
-                print(f"# server: {line}")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, "".join(self.lines)
-
-    def ask(self, method, path, body=None, headers=None):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            c.request(method, path, body, headers or {})
-            r = c.getresponse()
-            return r.status, r.read(), r
-        finally:
-            c.close()
-
-    def get(self, path, **params):
-        labels = params.pop("label", [])
-        if "from_" in params:
-            params["from"] = params.pop("from_")
-        query = urllib.parse.urlencode(list(params.items()) + [("label", v) for v in labels])
-        status, body, _ = self.ask("GET", f"/api/v1/{path}?{query}")
-        assert status == 200, (path, status, body)
-        return json.loads(body)
-
-    def ingest(self, body, **params):
-        """(status, answer)"""
-        status, answer, _ = self.ask("POST", "/api/v1/ingest?" + urllib.parse.urlencode(params), body)
-        return status, json.loads(answer)
-
-    def metric(self, name):
-        _, body, _ = self.ask("GET", "/metrics")
-        for line in body.decode().splitlines():
-            if line.startswith(name + " "):
-                return int(line.split()[1])
-        raise AssertionError(f"no metric {name}")
-
-
-class Folder:
-    def __enter__(self):
-        self.path = tempfile.mkdtemp(prefix="wick-server-test-")
-        return self.path
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.path)
-
-
-def wait_for(condition, what):
-    """Polls; the pause only spares the CPU."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, f"timed out: {what}"
-        threading.Event().wait(0.01)
 
 
 def segments(data):
