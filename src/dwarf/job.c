@@ -14,7 +14,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define READ_SIZE 65536
+#define READ_SIZE    65536
+#define STOP_STEP_MS 200
 /* The reader's strings beside the process's own memory. */
 #define READER_MEMORY ((size_t)64 << 20)
 
@@ -93,9 +94,9 @@ static int wait_bytes(struct run *run)
 	for (;;) {
 		int64_t left_ms = (run->deadline_ns - clock_mono_ns()) / 1000000;
 		struct pollfd p = { .fd = run->pipe, .events = POLLIN };
-		if (left_ms <= 0)
+		if (left_ms <= 0 || (run->job->stop && *run->job->stop))
 			return 0;
-		int n = poll(&p, 1, left_ms > 60000 ? 60000 : (int)left_ms);
+		int n = poll(&p, 1, left_ms > STOP_STEP_MS ? STOP_STEP_MS : (int)left_ms);
 		if (n > 0)
 			return 1;
 		if (n < 0 && errno != EINTR)

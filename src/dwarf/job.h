@@ -23,11 +23,13 @@ struct dwarf_job {
 	unsigned cpu_s;	     /* CPU time of the process */
 	int64_t timeout_ms;  /* wall clock */
 	bool may_open;	     /* files the file names: split debug information */
+	/* Becomes true when nobody wants the answers any more; NULL: that does not happen. */
+	const _Atomic bool *stop;
 };
 
 enum dwarf_end {
 	DWARF_END_WHOLE,   /* every address was looked at */
-	DWARF_END_TIME,	   /* CPU or wall clock time ran out: answers up to there came */
+	DWARF_END_TIME,	   /* CPU or wall clock time ran out, or it was stopped: answers up to there came */
 	DWARF_END_PROBLEM, /* it says what is wrong with the file, or it died */
 	DWARF_END_GARBLED, /* it did not say what it should: nothing of it is to be trusted */
 };
@@ -41,6 +43,7 @@ struct dwarf_outcome {
 
 /* 0 when the process ran, whatever came of it: see `ret`. Negative errno: it
  * could not be started (-ENOENT: there is no such program), or what the sink
- * returned. Blocks until the process has ended. */
+ * returned. Blocks until the process has ended, a fifth of a second after `stop`
+ * at the latest. */
 int dwarf_job_run(const struct dwarf_job *job, struct dwarf_sink sink, struct dwarf_outcome *ret,
 		  struct error *err) must_check;

@@ -121,6 +121,25 @@ static void test_the_sink_ends_it(void **state)
 	assert_int_equal(run(program, 20000, (struct dwarf_sink){ refuse, NULL }, &o), -ENOSPC);
 }
 
+static void test_it_can_be_stopped(void **state)
+{
+	static const uint64_t addr = 0x1000;
+	_Atomic bool stop = true;
+	uint32_t n = 0;
+	struct dwarf_outcome o;
+	struct error err;
+	_cleanup_(close_fd)
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fake("exec sleep 60");
+	struct dwarf_job job = { .program = program, .fd = fd, .addrs = &addr, .n = 1, .memory_mib = 64, .cpu_s = 10 };
+	job.timeout_ms = 50000;
+	job.stop = &stop;
+	int64_t start = clock_mono_ns();
+	assert_int_equal(dwarf_job_run(&job, (struct dwarf_sink){ count, &n }, &o, &err), 0);
+	assert_int_equal(o.end, DWARF_END_TIME);
+	assert_true(clock_mono_ns() - start < INT64_C(20000000000));
+}
+
 static void test_no_such_program(void **state)
 {
 	uint32_t n = 0;
@@ -147,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_time_is_kept),
 		cmocka_unit_test(test_the_sink_ends_it),
+		cmocka_unit_test(test_it_can_be_stopped),
 		cmocka_unit_test(test_no_such_program),
 		cmocka_unit_test(test_nothing_leaks_into_it),
 	};

@@ -21,3 +21,44 @@ uint32_t dwarf_lines(const struct dwarf_answer *a, struct source_line ret[static
 	ret[0].system_name = system_name(a->symbol, a->mangled);
 	return n;
 }
+
+#define PAGE UINT64_C(4096)
+
+static uint64_t page_of(uint64_t address)
+{
+	return address & ~(PAGE - 1);
+}
+
+/* The mapping is one whole executable segment, told by its size. */
+static bool is_segment(const struct elf_load *l, const struct mapping *m)
+{
+	return l->executable && l->mem_size > 0 &&
+	       m->limit - m->start == page_of(l->vaddr + l->mem_size + PAGE - 1) - page_of(l->vaddr);
+}
+
+bool dwarf_address(const struct elf *elf, const struct mapping *m, uint64_t address, uint64_t *ret)
+{
+	/* The producer did it: the agent, or wick convert. Without a limit it is
+	 * an offset in the binary, whose segments are not at hand. */
+	if (m->start == 0 && m->offset == 0) {
+		*ret = address;
+		return m->limit > 0;
+	}
+	if (address < m->start || address >= m->limit)
+		return false;
+	uint64_t file_off = address - m->start + m->offset;
+	for (uint32_t i = 0; i < elf->n_loads; i++) {
+		const struct elf_load *l = &elf->loads[i];
+		if (l->executable && file_off >= l->file_off && file_off - l->file_off < l->file_size) {
+			*ret = l->vaddr + (file_off - l->file_off);
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < elf->n_loads; i++) {
+		if (is_segment(&elf->loads[i], m)) {
+			*ret = page_of(elf->loads[i].vaddr) + (address - m->start);
+			return true;
+		}
+	}
+	return false;
+}

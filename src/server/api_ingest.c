@@ -192,6 +192,7 @@ static void on_stored(struct store_commit *c)
 		if (!c->duplicate) {
 			s->n_ingest_samples += in->n_samples;
 			live_profile(s->live, c->record.intake.label[SERIES_SERVICE], in->to_ms);
+			namer_poke(s->namer);
 		}
 		answer_stored(rq, c->duplicate, in->n_samples);
 	}

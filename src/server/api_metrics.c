@@ -10,6 +10,8 @@ struct metrics {
 	struct store_status store;
 	struct http_stats http;
 	struct http_channel_stats channel;
+	struct debugstore_stats debuginfo;
+	struct namer_stats names;
 	uint64_t resident_bytes;
 };
 
@@ -37,6 +39,8 @@ void api_metrics(struct http_request *rq, void *ctx)
 	store_get_status(snapshot.server->store, &snapshot.store);
 	http_server_stats(snapshot.server->http, &snapshot.http);
 	http_channel_stats(snapshot.server->channel, &snapshot.channel);
+	debugstore_get_stats(snapshot.server->debugstore, &snapshot.debuginfo);
+	namer_get_stats(snapshot.server->namer, &snapshot.names);
 	struct buf out = buf_of(64 << 10);
 #define METRIC(name, kind, text, value) write_metric(&out, #name, #kind, text, value);
 #include "server/metric.def"

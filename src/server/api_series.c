@@ -31,7 +31,7 @@ struct series_result {
 static int read_series(struct query *q, const struct series_job *job, struct series_result *ret, struct error *err)
 {
 	struct selection s;
-	const struct head *h = store_read_begin(q->server->store);
+	const struct head *h = query_read_begin(q);
 	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
 		r = timeline_compute(&s, job->step_ms, job->n, &q->budget, ret->steps);
@@ -39,7 +39,7 @@ static int read_series(struct query *q, const struct series_job *job, struct ser
 		(void)snprintf(ret->unit, sizeof(ret->unit), "%.*s", SLICE_FMT(s.unit));
 		selection_done(&s);
 	}
-	store_read_end(q->server->store);
+	query_read_end(q);
 	return r;
 }
 

@@ -24,6 +24,21 @@ static void write_pair(struct jsonw *w, const char *key, uint64_t used, uint64_t
 	jsonw_end(w, '}');
 }
 
+static void write_names(struct jsonw *w, struct server *s)
+{
+	struct namer_stats names;
+	struct debugstore_stats files;
+	namer_get_stats(s->namer, &names);
+	debugstore_get_stats(s->debugstore, &files);
+	write_pair(w, "debuginfo", files.size, files.limit);
+	jsonw_object(w, "names");
+	jsonw_u64(w, "frames", names.n_frames);
+	jsonw_u64(w, "named", names.n_named);
+	jsonw_u64(w, "pending", names.n_pending);
+	jsonw_bool(w, "full", names.is_full);
+	jsonw_end(w, '}');
+}
+
 void api_status(struct http_request *rq, void *ctx)
 {
 	static const char *const known[] = { NULL };
@@ -43,6 +58,7 @@ void api_status(struct http_request *rq, void *ctx)
 		jsonw_cstr(&w, "reason", status.reason);
 	write_pair(&w, "memory", status.memory_used, status.memory_limit);
 	write_pair(&w, "disk", status.disk_used, status.disk_limit);
+	write_names(&w, s);
 	jsonw_u64(&w, "profiles", status.n_profiles);
 	jsonw_i64(&w, "oldest_ms", status.oldest_ms);
 	jsonw_i64(&w, "newest_ms", status.newest_ms);

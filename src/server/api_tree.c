@@ -20,6 +20,7 @@ struct tree_job {
 	struct filter *filter;
 	struct slice by;
 	int64_t max_nodes;
+	int64_t lines; /* 1: a function's lines stand apart */
 	int format;
 	int order;     /* of top */
 	int64_t limit; /* of top */
@@ -53,10 +54,10 @@ static void copy_text(char *out, size_t size, struct slice text)
 static int read_tree(struct query *q, const struct tree_job *job, struct tree_result *ret, struct error *err)
 {
 	struct selection s;
-	const struct head *h = store_read_begin(q->server->store);
+	const struct head *h = query_read_begin(q);
 	int r = query_select(q, h, &job->selector, job->filter, &s, err);
 	if (r == 0) {
-		r = merge_tree(&s, job->by, false, &q->budget, &ret->tree, &ret->sums);
+		r = merge_tree(&s, job->by, job->lines, &q->budget, &ret->tree, &ret->sums);
 		quality_of_windows(&s, &ret->quality);
 		copy_text(ret->type, sizeof(ret->type), s.type);
 		copy_text(ret->unit, sizeof(ret->unit), s.unit);
@@ -64,7 +65,7 @@ static int read_tree(struct query *q, const struct tree_job *job, struct tree_re
 			ret->sources[i] = h->sources.data[i];
 		selection_done(&s);
 	}
-	store_read_end(q->server->store);
+	query_read_end(q);
 	if (r == 0)
 		quality_of_names(&ret->tree, &ret->quality);
 	return r;
@@ -182,13 +183,22 @@ static uint32_t *used_functions(const struct calltree *t)
 	return new_id;
 }
 
-static void write_function(struct jsonw *w, const struct calltree *t, uint32_t func)
+/* Who the function is; tables and trees say it alike. */
+static void write_identity(struct jsonw *w, const struct tree_job *job, const struct calltree *t,
+			   const struct tree_func *f)
+{
+	jsonw_str(w, "name", strtab_get(&t->names, f->name));
+	jsonw_str(w, "file", strtab_get(&t->names, f->file));
+	if (job->lines)
+		jsonw_u64(w, "line", f->line);
+	jsonw_str(w, "module", strtab_get(&t->names, f->module));
+}
+
+static void write_function(struct jsonw *w, const struct tree_job *job, const struct calltree *t, uint32_t func)
 {
 	const struct tree_func *f = &t->funcs[func];
 	jsonw_object(w, NULL);
-	jsonw_str(w, "name", strtab_get(&t->names, f->name));
-	jsonw_str(w, "file", strtab_get(&t->names, f->file));
-	jsonw_str(w, "module", strtab_get(&t->names, f->module));
+	write_identity(w, job, t, f);
 	jsonw_u64(w, "kind", f->kind);
 	jsonw_bool(w, "named", f->named);
 	jsonw_end(w, '}');
@@ -240,7 +250,7 @@ static int write_json(struct query *q, const struct tree_job *job, const struct 
 	jsonw_array(&w, "functions");
 	for (uint32_t f = 0; f < t->n_funcs; f++)
 		if (new_id[f] != UINT32_MAX)
-			write_function(&w, t, f);
+			write_function(&w, job, t, f);
 	jsonw_end(&w, ']');
 	write_columns(&w, t, new_id);
 	jsonw_end(&w, '}');
@@ -262,13 +272,16 @@ static int tree_work(struct query *q, struct error *err)
 
 void api_tree(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "max_nodes", "by", "format", NULL };
+	static const char *const known[] = {
+		PARAM_SELECTION, PARAM_FILTER, "max_nodes", "by", "format", "lines", NULL
+	};
 	static const char *const formats[] = { "json", "slab", NULL };
 	_cleanup_(tree_job_done)
 	struct tree_job job = { 0 };
 	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter) ||
 	    !param_int(rq, "max_nodes", 1, MAX_NODES, DEFAULT_NODES, &job.max_nodes) ||
-	    !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) || !param_word(rq, "format", formats, &job.format))
+	    !param_int(rq, "lines", 0, 1, 0, &job.lines) || !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) ||
+	    !param_word(rq, "format", formats, &job.format))
 		return;
 	query_run(ctx, rq, tree_work, &job,
 		  job.format == FORMAT_SLAB ? "application/octet-stream" : "application/json");
@@ -298,9 +311,7 @@ static int top_work(struct query *q, struct error *err)
 	for (uint32_t i = 0; i < n && i < job->limit; i++) {
 		const struct tree_func *f = &t.tree.funcs[rows[i].func];
 		jsonw_object(&w, NULL);
-		jsonw_str(&w, "name", strtab_get(&t.tree.names, f->name));
-		jsonw_str(&w, "file", strtab_get(&t.tree.names, f->file));
-		jsonw_str(&w, "module", strtab_get(&t.tree.names, f->module));
+		write_identity(&w, job, &t.tree, f);
 		jsonw_i64(&w, "self", rows[i].self);
 		jsonw_i64(&w, "total", rows[i].total);
 		jsonw_end(&w, '}');
@@ -312,12 +323,13 @@ static int top_work(struct query *q, struct error *err)
 
 void api_top(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "limit", "order", NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "limit", "order", "lines", NULL };
 	static const char *const orders[] = { "self", "total", NULL };
 	_cleanup_(tree_job_done)
 	struct tree_job job = { 0 };
 	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter) ||
-	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_word(rq, "order", orders, &job.order))
+	    !param_int(rq, "lines", 0, 1, 0, &job.lines) || !param_int(rq, "limit", 1, 10000, 100, &job.limit) ||
+	    !param_word(rq, "order", orders, &job.order))
 		return;
 	query_run(ctx, rq, top_work, &job, "application/json");
 }

@@ -2,7 +2,7 @@
 /* live.c: WebSocket live: "there is news", never the data itself; and the log
  * line when the store stops or starts taking profiles.
  *
- *   live_profile() --names, seq--> thread: at most two messages a second
+ *   live_profile(), live_names() --> thread: at most two messages a second
  *
  * The message carries the services that got profiles since the last one. */
 #include "base/clock.h"
@@ -40,6 +40,14 @@ void live_profile(struct live *l, struct slice service, int64_t to_ms)
 		known = slice_eq(slice_str(l->services[i]), service);
 	if (!known)
 		(void)snprintf(l->services[l->n_services++], sizeof(l->services[0]), "%.*s", SLICE_FMT(service));
+	(void)pthread_cond_signal(&l->wake);
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+void live_names(struct live *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	l->news = true;
 	(void)pthread_cond_signal(&l->wake);
 	(void)pthread_mutex_unlock(&l->lock);
 }

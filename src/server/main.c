@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 
@@ -75,6 +76,10 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/api/v1/tree", api_tree, 0, NULL },
 		{ "GET", "/api/v1/series", api_series, 0, NULL },
 		{ "GET", "/api/v1/top", api_top, 0, NULL },
+		{ "GET", "/api/v1/debuginfo", api_debuginfo, 0, NULL },
+		{ "GET", "/api/v1/debuginfo/", api_debuginfo_get, 0, NULL },
+		{ "PUT", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
+		{ "POST", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
 		{ "GET", "/api/v1/status", api_status, 0, NULL },
 		{ "GET", "/api/v1/live", api_live, 0, NULL },
 		{ "GET", "/health", api_health, 0, NULL },
@@ -104,7 +109,26 @@ static int start_http(struct server *s, struct error *err)
 	int r = http_channel_start(&channel, &s->channel, err);
 	if (r == 0)
 		r = live_start(s, &s->live, err);
+	if (r == 0)
+		r = namer_start(s, &s->namer, err);
+	if (r == 0)
+		r = uploads_start(s, &s->uploads, err);
 	return r < 0 ? r : http_server_start(&options, &s->http, err);
+}
+
+static int open_debugstore(struct server *s, struct error *err)
+{
+	char dir[PATH_MAX];
+	const struct options *o = s->options;
+	const struct debugstore_options options = {
+		.dir = dir,
+		.limit = o->debuginfo_limit,
+		.file_max = o->debuginfo_file_limit,
+		.disk_reserve = o->disk_reserve,
+	};
+	if (snprintf(dir, sizeof(dir), "%s/debuginfo", o->data) >= (int)sizeof(dir))
+		return error_set(err, -ENAMETOOLONG, "data folder %s: the path is too long", o->data);
+	return debugstore_open(&options, &s->debugstore, err);
 }
 
 /* Requests that are neither answered nor a WebSocket. */
@@ -124,6 +148,15 @@ static bool all_closed(struct server *s)
 	return stats.n_open == 0;
 }
 
+/* Those that others speak to only while requests wait for them. */
+static void stop_threads(struct server *s)
+{
+	uploads_stop(s->uploads);
+	if (s->namer)
+		namer_stop(s->namer);
+	live_stop(s->live);
+}
+
 /* Open requests get their answers, within reason; profiles that wait for the
  * disk always do. What tells others of them goes when they are through. */
 static void drain(struct server *s)
@@ -134,7 +167,7 @@ static void drain(struct server *s)
 	int64_t until = clock_mono_ns() + DRAIN_TIMEOUT_NS;
 	while (s->n_waiting || (requests_left(s) && clock_mono_ns() < until))
 		(void)nanosleep(&pause, NULL);
-	live_stop(s->live);
+	stop_threads(s);
 	http_channel_stop(s->channel);
 	while (!all_closed(s) && clock_mono_ns() < until)
 		(void)nanosleep(&pause, NULL);
@@ -159,8 +192,12 @@ static void announce(struct server *s)
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
-	if (r < 0)
+	if (r == 0)
+		r = open_debugstore(s, err);
+	if (r < 0) {
+		store_close(&s->store);
 		return r;
+	}
 	r = start_http(s, err);
 	if (r == 0) {
 		announce(s);
@@ -169,9 +206,11 @@ static int serve(struct server *s, const sigset_t *signals, struct error *err)
 		log_info("stopping signal=%d", signal_number);
 		drain(s);
 	} else {
-		live_stop(s->live);
+		stop_threads(s);
 		http_channel_free(s->channel);
 	}
+	namer_free(&s->namer);
+	debugstore_close(&s->debugstore);
 	store_close(&s->store);
 	return r;
 }

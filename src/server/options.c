@@ -92,6 +92,10 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, 0, &o->disk_limit, err);
 	case OPTION_DISK_RESERVE:
 		return set_size(setting, value, 0, &o->disk_reserve, err);
+	case OPTION_DEBUGINFO_LIMIT:
+		return set_size(setting, value, 0, &o->debuginfo_limit, err);
+	case OPTION_DEBUGINFO_FILE_LIMIT:
+		return set_size(setting, value, 1, &o->debuginfo_file_limit, err);
 	case OPTION_INSECURE:
 		o->insecure = !value || (*value && strcmp(value, "0") != 0);
 		return 0;
@@ -147,6 +151,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 		.memory_limit = (uint64_t)512 << 20,
 		.disk_limit = (uint64_t)10 << 30,
 		.disk_reserve = (uint64_t)256 << 20,
+		.debuginfo_limit = (uint64_t)2 << 30,
+		.debuginfo_file_limit = (uint64_t)1 << 30,
 		.ready_fd = -1,
 	};
 	int r = settings_read(rows, N_OPTIONS, argc, argv, set_option, o, err);

@@ -14,6 +14,7 @@ struct options {
 	bool insecure; /* an address other than loopback is wanted */
 	char data[4096];
 	uint64_t memory_limit, disk_limit, disk_reserve;
+	uint64_t debuginfo_limit, debuginfo_file_limit;
 	int ready_fd; /* -1 = none */
 	bool help, version;
 };

@@ -12,7 +12,25 @@ static size_t expected_size(struct server *s)
 	const struct head *h = store_read_begin(s->store);
 	size_t n = dict_n_nodes(&h->names.dict);
 	store_read_end(s->store);
+	/* Inlined functions are nodes, too. */
+	const struct framelines *lines = namer_read_begin(s->namer);
+	if (lines)
+		n *= 2;
+	namer_read_end(s->namer, lines);
 	return BASE_SIZE + n * SIZE_PER_NODE;
+}
+
+const struct head *query_read_begin(struct query *q)
+{
+	const struct head *h = store_read_begin(q->server->store);
+	q->lines = namer_read_begin(q->server->namer);
+	return h;
+}
+
+void query_read_end(struct query *q)
+{
+	namer_read_end(q->server->namer, q->lines);
+	store_read_end(q->server->store);
 }
 
 int query_select(struct query *q, const struct head *h, const struct selector *selector, const struct filter *filter,
@@ -22,6 +40,7 @@ int query_select(struct query *q, const struct head *h, const struct selector *s
 	int r = selection_init(ret, h, selector, &q->budget, err);
 	if (r < 0)
 		return r;
+	ret->framelines = q->lines;
 	r = selection_filter(ret, filter, &failure);
 	if (r == -E2BIG) {
 		q->field = filter_kind_name(failure.kind);

@@ -13,11 +13,16 @@ struct query {
 	struct server *server;
 	struct membudget budget; /* for everything but `out` */
 	struct buf out;
-	const void *job;   /* the handler's parameters */
-	const char *field; /* the parameter that a failure is about, if known */
+	const void *job;		/* the handler's parameters */
+	const struct framelines *lines; /* of the head, between query_read_begin() and _end() */
+	const char *field;		/* the parameter that a failure is about, if known */
 };
 
 typedef int (*query_work)(struct query *q, struct error *err);
+
+/* The head and what came late of its frames, which do not change until the end. Short: commits wait. */
+const struct head *query_read_begin(struct query *q);
+void query_read_end(struct query *q);
 
 /* The selection for a query's work, filtered. -E2BIG when a pattern needs too
  * much work; else as selection_init(). `ret` is done on failure. */

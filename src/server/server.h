@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server.h: what the handlers of wick-server share.
  *
- *   --memory-limit  |    head 8/16    | work 5/16 | bodies 1/16 | answers 1/16 | rest 1/16 |
+ *   --memory-limit  | head 15/32 | names 1/32 | work 10/32 | bodies 2/32 | answers 2/32 | rest 2/32 |
  *
- * head: what is stored. work: decoding and queries (workmem.h). bodies:
+ * head: what is stored. names: what debug files say of it (namer.h). work: decoding and queries (workmem.h). bodies:
  * request bodies being received or waiting for the disk. answers: what
  * clients have not read yet. rest: buffers of connections, stacks, the
  * program itself. */
 #pragma once
 
+#include "debuginfo/debugstore.h"
 #include "http/http.h"
+#include "server/namer.h"
 #include "server/options.h"
 #include "server/workmem.h"
 #include "store/store.h"
@@ -18,12 +20,14 @@
 
 #define BODY_MAX ((size_t)64 << 20)
 
-#define HEAD_SHARE(limit)    ((limit) / 2)
+#define HEAD_SHARE(limit)    ((limit) / 32 * 15)
+#define NAMES_SHARE(limit)   ((limit) / 32)
 #define WORK_SHARE(limit)    ((limit) / 16 * 5)
 #define BODIES_SHARE(limit)  ((limit) / 16)
 #define ANSWERS_SHARE(limit) ((limit) / 16)
 
 struct live;
+struct uploads;
 
 struct server {
 	const struct options *options;
@@ -33,9 +37,12 @@ struct server {
 	struct http_server *http;
 	struct http_channel *channel;
 	struct live *live;
+	struct debugstore *debugstore;
+	struct namer *namer;
+	struct uploads *uploads;
 	size_t bodies_max, body_max;
 
-	/* Requests suspended until their profile is on disk. */
+	/* Requests suspended until their profile or file is on disk. */
 	_Atomic unsigned n_waiting;
 	_Atomic bool stopping;
 
@@ -49,6 +56,15 @@ int live_start(struct server *s, struct live **ret, struct error *err) must_chec
 void live_stop(struct live *l);
 /* A profile of `service` became visible. From any thread. */
 void live_profile(struct live *l, struct slice service, int64_t to_ms);
+/* Frames got names: what is shown may have changed. From any thread. */
+void live_names(struct live *l);
+
+/* ---- api_debuginfo.c: a thread that makes uploads durable ---- */
+
+int uploads_start(struct server *s, struct uploads **ret, struct error *err) must_check;
+/* No request waits any more. */
+void uploads_stop(struct uploads *u);
+extern const struct http_stream api_debuginfo_stream;
 
 /* ---- handlers: one file per group; ctx is the struct server ---- */
 
@@ -59,6 +75,9 @@ void api_series(struct http_request *rq, void *ctx);
 void api_services(struct http_request *rq, void *ctx);
 void api_types(struct http_request *rq, void *ctx);
 void api_labels(struct http_request *rq, void *ctx);
+void api_debuginfo(struct http_request *rq, void *ctx);
+void api_debuginfo_get(struct http_request *rq, void *ctx);
+void api_debuginfo_put(struct http_request *rq, void *ctx);
 void api_status(struct http_request *rq, void *ctx);
 void api_health(struct http_request *rq, void *ctx);
 void api_metrics(struct http_request *rq, void *ctx);

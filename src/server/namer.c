@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/namer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sibling.h"
+#include "dwarf/job.h"
+#include "dwarf/lines.h"
+#include "server/server.h"
+
+#include <errno.h>
+
+#define BATCH	       16384
+#define CHUNK	       2048 /* frames that get their lines while queries wait */
+#define MAX_BUILDS     65536
+#define ROUND_NS       (INT64_C(200) * 1000000) /* between two looks at what is new */
+#define JOB_CPU_S      60
+#define JOB_TIMEOUT_MS 180000 /* others may need the CPU */
+#define JOB_REST       10     /* a build rests so many times as long as its job took */
+#define MAX_CUTS       8      /* jobs of one build that ran out of time; then it is given up */
+#define MIN_MEMORY     64     /* MiB of a job */
+
+/* What is known of one build id. */
+struct build {
+	struct str_id id, path; /* of the head's strings */
+	uint32_t n_frames;	/* that want lines */
+	uint32_t n_done;	/* of those, looked up */
+	uint32_t n_named;	/* of those, found */
+	uint32_t n_cuts;
+	bool has_file, is_given_up;
+	bool by_dwarf; /* its file has debug information, not only symbols */
+	bool is_anew;  /* what was found before is to be forgotten */
+	int64_t not_before_ns;
+};
+
+struct place {
+	uint64_t address; /* the ELF file's own; NOWHERE: it has none there */
+	uint32_t frame;
+};
+
+#define NOWHERE UINT64_MAX
+
+/* One batch under way; the thread's own. */
+struct batch {
+	struct place *places; /* by address */
+	uint64_t *addrs;
+	uint32_t n, n_addrs;
+	struct framelines found; /* of place i as frame i + 1, until all is there */
+	struct dwarf_outcome outcome;
+	uint32_t n_done, n_named;
+	int64_t took_ns;
+};
+
+struct namer {
+	struct server *server;
+	pthread_t thread;
+	char program[PATH_MAX];
+	unsigned memory_mib;
+	struct log_gate gate;
+
+	/* Guards `lines`, which only the thread changes. Taken after the store's lock. */
+	pthread_rwlock_t lines_lock;
+	struct membudget budget;
+	struct framelines lines;
+	_Atomic bool has_lines;
+	_Atomic uint64_t memory_used; /* of the budget, for others to read */
+	_Atomic bool stop, is_poked;
+
+	/* Guards all below. Taken before the store's lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool is_full;
+	int64_t next_round_ns;
+	VEC(struct build) builds;
+	struct u64map build_ids;	/* string id of the head -> build + 1 */
+	VEC(uint32_t) build_of_mapping; /* build + 1; 0 = none */
+	uint32_t n_frames_seen;
+	uint32_t turn;	     /* the build after the one that had its turn */
+	uint64_t files_seen; /* generation of the debug store */
+	uint64_t n_answers, n_jobs, n_cut, n_failed, cpu_ns;
+};
+
+/* ---- which frames of which build; with the lock ---- */
+
+static bool is_wanted(const struct dict *d, const struct frame *f)
+{
+	return f->kind == FRAME_USER && f->line == 0 && !(f->flags & FRAME_INLINED) &&
+	       d->functions.data[f->function.v].file.v == 0;
+}
+
+static int add_build(struct namer *n, const struct mapping *m, uint32_t *ret)
+{
+	uint32_t known = u64map_get(&n->build_ids, m->build_id.v);
+	*ret = known;
+	if (known || n->builds.n == MAX_BUILDS)
+		return 0;
+	int r = vec_reserve(NULL, &n->builds, 1);
+	uint32_t *id = r < 0 ? NULL : u64map_put(&n->build_ids, m->build_id.v);
+	if (!id)
+		return -ENOMEM;
+	n->builds.data[n->builds.n++] = (struct build){ .id = m->build_id, .path = m->path };
+	*ret = *id = n->builds.n;
+	return 0;
+}
+
+/* Mappings and frames that have come since. */
+static int see_head(struct namer *n, const struct dict *d)
+{
+	while (n->build_of_mapping.n < d->mappings.n) {
+		const struct mapping *m = &d->mappings.data[n->build_of_mapping.n];
+		uint32_t build = 0;
+		int r = vec_reserve(NULL, &n->build_of_mapping, 1);
+		if (r == 0 && is_build_id(strtab_cstr(&d->strings, m->build_id)))
+			r = add_build(n, m, &build);
+		if (r < 0)
+			return r;
+		n->build_of_mapping.data[n->build_of_mapping.n++] = build;
+	}
+	for (; n->n_frames_seen < d->frames.n; n->n_frames_seen++) {
+		const struct frame *f = &d->frames.data[n->n_frames_seen];
+		uint32_t build = n->build_of_mapping.data[f->mapping.v];
+		if (build && is_wanted(d, f))
+			n->builds.data[build - 1].n_frames++;
+	}
+	return 0;
+}
+
+/* Files come and go. A better one starts its build anew. */
+static void see_files(struct namer *n, const struct dict *d)
+{
+	for (uint32_t i = 0; i < n->builds.n; i++) {
+		struct build *b = &n->builds.data[i];
+		struct debug_file file;
+		b->has_file = debugstore_find(n->server->debugstore, strtab_cstr(&d->strings, b->id), &file);
+		if (!b->has_file || !file.has_dwarf || b->by_dwarf)
+			continue;
+		b->by_dwarf = b->is_anew = true;
+		b->is_given_up = false;
+		b->n_cuts = b->n_done = b->n_named = 0;
+		b->not_before_ns = 0;
+	}
+}
+
+static int see(struct namer *n)
+{
+	uint64_t files = debugstore_generation(n->server->debugstore);
+	uint32_t n_builds = n->builds.n;
+	const struct head *h = store_read_begin(n->server->store);
+	int r = see_head(n, &h->names.dict);
+	if (r == 0 && (files != n->files_seen || n_builds != n->builds.n))
+		see_files(n, &h->names.dict);
+	store_read_end(n->server->store);
+	n->files_seen = files;
+	return r;
+}
+
+static bool has_work(const struct build *b)
+{
+	return b->has_file && !b->is_given_up && b->n_done < b->n_frames;
+}
+
+/* The next build whose turn it is; NULL: none is due. */
+static struct build *next_build(struct namer *n)
+{
+	int64_t now = clock_mono_ns();
+	for (uint32_t i = 0; i < n->builds.n && !n->is_full; i++) {
+		uint32_t at = (n->turn + i) % n->builds.n;
+		if (!has_work(&n->builds.data[at]) || n->builds.data[at].not_before_ns > now)
+			continue;
+		n->turn = at + 1;
+		return &n->builds.data[at];
+	}
+	return NULL;
+}
+
+/* When there is something to do, if nobody pokes; INT64_MAX: not by itself. */
+static int64_t next_due(const struct namer *n)
+{
+	int64_t due = INT64_MAX;
+	for (uint32_t i = 0; i < n->builds.n && !n->is_full; i++)
+		if (has_work(&n->builds.data[i]) && n->builds.data[i].not_before_ns < due)
+			due = n->builds.data[i].not_before_ns;
+	return due;
+}
+
+/* ---- a batch: take frames, with the lock ---- */
+
+static void batch_done(struct batch *b)
+{
+	free(b->places);
+	free(b->addrs);
+	framelines_done(&b->found);
+}
+
+static int batch_init(struct batch *b, struct membudget *budget)
+{
+	*b = (struct batch){
+		.places = malloc(BATCH * sizeof(*b->places)),
+		.addrs = malloc(BATCH * sizeof(*b->addrs)),
+		.outcome = { .end = DWARF_END_WHOLE },
+	};
+	int r = framelines_init(&b->found, budget);
+	return r == 0 && (!b->places || !b->addrs) ? -ENOMEM : r;
+}
+
+static int compare_place(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+/* What was found by symbols alone, for a file that says more. */
+static void forget(struct namer *n, const struct dict *d, uint32_t build)
+{
+	(void)pthread_rwlock_wrlock(&n->lines_lock);
+	for (uint32_t i = 1; i < n->n_frames_seen; i++)
+		if (n->build_of_mapping.data[d->frames.data[i].mapping.v] == build)
+			framelines_forget(&n->lines, (struct frame_id){ i });
+	(void)pthread_rwlock_unlock(&n->lines_lock);
+}
+
+/* Frames of the build that were not looked up yet. */
+static void collect(struct namer *n, struct build *b, const struct elf *elf, struct batch *batch)
+{
+	uint32_t build = (uint32_t)(b - n->builds.data) + 1;
+	const struct dict *d = &store_read_begin(n->server->store)->names.dict;
+	if (b->is_anew)
+		forget(n, d, build);
+	b->is_anew = false;
+	for (uint32_t i = 1; i < n->n_frames_seen && batch->n < BATCH; i++) {
+		const struct frame *f = &d->frames.data[i];
+		const struct mapping *m = &d->mappings.data[f->mapping.v];
+		if (n->build_of_mapping.data[f->mapping.v] != build || !is_wanted(d, f) ||
+		    framelines_chain(&n->lines, i) != FRAMELINES_UNKNOWN)
+			continue;
+		struct place *place = &batch->places[batch->n++];
+		place->frame = i;
+		if (dwarf_address(elf, m, f->address, &place->address) && place->address != NOWHERE)
+			batch->n_addrs++;
+		else
+			place->address = NOWHERE;
+	}
+	store_read_end(n->server->store);
+	qsort(batch->places, batch->n, sizeof(*batch->places), compare_place);
+	for (uint32_t i = 0; i < batch->n_addrs; i++)
+		batch->addrs[i] = batch->places[i].address;
+}
+
+/* The build's file; -ENOENT when it went meanwhile. */
+static int open_file(struct namer *n, const struct build *b, struct elf *ret)
+{
+	char id[ELF_BUILD_ID_HEX];
+	const struct head *h = store_read_begin(n->server->store);
+	(void)snprintf(id, sizeof(id), "%s", strtab_cstr(&h->names.dict.strings, b->id));
+	store_read_end(n->server->store);
+	_cleanup_(close_fd)
+	int fd = debugstore_fd(n->server->debugstore, id);
+	return fd < 0 || elf_init(ret, fd, NULL) < 0 ? -ENOENT : take_fd(fd);
+}
+
+/* ---- a batch: ask and publish, without the lock ---- */
+
+static int put_answer(void *arg, const struct dwarf_answer *answer)
+{
+	struct batch *batch = arg;
+	struct source_line lines[FRAMELINES_MAX];
+	uint32_t n = dwarf_lines(answer, lines);
+	return framelines_put(&batch->found, (struct frame_id){ answer->index + 1 }, lines, n);
+}
+
+/* Copies what was found for place i; what a whole answer leaves out is there in vain. */
+static int publish_place(struct namer *n, struct batch *b, uint32_t i)
+{
+	struct source_line lines[FRAMELINES_MAX];
+	uint32_t n_lines;
+	const struct frame_line *found = framelines_get(&b->found, i + 1, &n_lines);
+	bool is_known = i >= b->n_addrs || b->outcome.end == DWARF_END_WHOLE ||
+			framelines_chain(&b->found, i + 1) != FRAMELINES_UNKNOWN;
+	if (!is_known)
+		return 0;
+	for (uint32_t k = 0; k < n_lines; k++) {
+		const struct strtab *strings = &b->found.strings;
+		const struct line_function *f = &b->found.functions.data[found[k].function];
+		lines[k] = (struct source_line){ strtab_get(strings, f->name), strtab_get(strings, f->system_name),
+						 strtab_get(strings, f->file), found[k].line };
+	}
+	int r = framelines_put(&n->lines, (struct frame_id){ b->places[i].frame }, lines, n_lines);
+	b->n_done += r == 0;
+	b->n_named += r == 0 && n_lines > 0;
+	return r;
+}
+
+static int publish(struct namer *n, struct batch *b)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < b->n;) {
+		(void)pthread_rwlock_wrlock(&n->lines_lock);
+		for (uint32_t end = i + CHUNK; r == 0 && i < b->n && i < end; i++)
+			r = publish_place(n, b, i);
+		(void)pthread_rwlock_unlock(&n->lines_lock);
+	}
+	if (b->n_named) {
+		n->has_lines = true;
+		live_names(n->server->live);
+	}
+	n->memory_used = n->budget.used;
+	return r;
+}
+
+/* -ENOBUFS: no room for more names; other failures are the machine's. */
+static int run_batch(struct namer *n, struct batch *b, int fd)
+{
+	struct error err = { "" };
+	struct dwarf_job job = {
+		.program = n->program,
+		.fd = fd,
+		.addrs = b->addrs,
+		.n = b->n_addrs,
+		.memory_mib = n->memory_mib,
+		.cpu_s = JOB_CPU_S,
+		.timeout_ms = JOB_TIMEOUT_MS,
+		.stop = &n->stop,
+	};
+	int64_t start = clock_mono_ns();
+	int r = dwarf_job_run(&job, (struct dwarf_sink){ put_answer, b }, &b->outcome, &err);
+	b->took_ns = clock_mono_ns() - start;
+	if (r == 0)
+		r = publish(n, b);
+	if (r < 0 && r != -ENOBUFS)
+		log_warn_every(&n->gate, 60, "debug files are not read: %s", err.text[0] ? err.text : strerror(-r));
+	return r;
+}
+
+/* ---- a batch: what it means for the build, with the lock ---- */
+
+static void end_batch(struct namer *n, struct build *b, const struct batch *batch)
+{
+	const struct dwarf_outcome *o = &batch->outcome;
+	n->n_jobs++;
+	n->n_answers += o->n_answers;
+	n->cpu_ns += (uint64_t)o->cpu_ns;
+	n->n_cut += o->end == DWARF_END_TIME;
+	n->n_failed += o->end == DWARF_END_PROBLEM || o->end == DWARF_END_GARBLED;
+	b->n_done += batch->n_done;
+	b->n_named += batch->n_named;
+	b->not_before_ns = clock_mono_ns() + batch->took_ns * JOB_REST;
+	if (o->end == DWARF_END_WHOLE || n->stop)
+		return;
+	b->is_given_up = o->end != DWARF_END_TIME || batch->n_done == 0 || ++b->n_cuts > MAX_CUTS;
+	log_warn_every(&n->gate, 10, "a debug file cannot be read to its end answers=%u of=%u given_up=%d: %s",
+		       o->n_answers, batch->n_addrs, b->is_given_up, o->why.text);
+}
+
+/* The lock is given up while the job runs, and builds may move meanwhile. */
+static void name_build(struct namer *n, struct build *b)
+{
+	uint32_t at = (uint32_t)(b - n->builds.data);
+	struct elf elf;
+	_cleanup_(batch_done)
+	struct batch batch;
+	int r = batch_init(&batch, &n->budget);
+	_cleanup_(close_fd)
+	int fd = open_file(n, b, &elf);
+	b->has_file = fd >= 0;
+	if (fd < 0)
+		return;
+	if (r == 0) {
+		collect(n, b, &elf, &batch);
+		(void)pthread_mutex_unlock(&n->lock);
+		r = run_batch(n, &batch, fd);
+		(void)pthread_mutex_lock(&n->lock);
+		b = &n->builds.data[at];
+	}
+	if (r == 0) {
+		end_batch(n, b, &batch);
+	} else if (r == -ENOBUFS) {
+		n->is_full = true;
+		log_warn("no room for more names of frames limit=%zu: restart with a larger --memory-limit",
+			 n->budget.max);
+	} else {
+		b->is_given_up = true;
+	}
+}
+
+/* ---- the thread ---- */
+
+/* Waits until there may be something to do; false when it is time to end.
+ * Called and returns with the lock held. */
+static bool wait_for_work(struct namer *n)
+{
+	while (!n->stop) {
+		int64_t now = clock_mono_ns(), due = n->is_poked ? now : next_due(n);
+		if (due < n->next_round_ns)
+			due = n->next_round_ns;
+		if (due <= now)
+			break;
+		struct timespec until = { .tv_sec = due / 1000000000, .tv_nsec = due % 1000000000 };
+		if (due == INT64_MAX)
+			(void)pthread_cond_wait(&n->wake, &n->lock);
+		else
+			(void)pthread_cond_timedwait(&n->wake, &n->lock, &until);
+	}
+	n->is_poked = false;
+	n->next_round_ns = clock_mono_ns() + ROUND_NS;
+	return !n->stop;
+}
+
+static void *namer_thread(void *arg)
+{
+	struct namer *n = arg;
+	(void)pthread_mutex_lock(&n->lock);
+	while (wait_for_work(n)) {
+		/* Without files there is nothing to look for. */
+		if (debugstore_generation(n->server->debugstore) == 0)
+			continue;
+		if (see(n) < 0)
+			log_warn_every(&n->gate, 60, "debug files are not read: out of memory");
+		for (struct build *b; !n->stop && (b = next_build(n));)
+			name_build(n, b);
+	}
+	(void)pthread_mutex_unlock(&n->lock);
+	return NULL;
+}
+
+static int init_locks(struct namer *n)
+{
+	pthread_condattr_t cond;
+	pthread_rwlockattr_t lines;
+	(void)pthread_condattr_init(&cond);
+	(void)pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&n->wake, &cond);
+	(void)pthread_condattr_destroy(&cond);
+	(void)pthread_mutex_init(&n->lock, NULL);
+	(void)pthread_rwlockattr_init(&lines);
+	/* A stream of queries must not keep the thread out. */
+	(void)pthread_rwlockattr_setkind_np(&lines, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	(void)pthread_rwlock_init(&n->lines_lock, &lines);
+	(void)pthread_rwlockattr_destroy(&lines);
+	return framelines_init(&n->lines, &n->budget);
+}
+
+void namer_free(struct namer **namer)
+{
+	struct namer *n = *namer;
+	if (!n)
+		return;
+	framelines_done(&n->lines);
+	vec_done(NULL, &n->builds);
+	vec_done(NULL, &n->build_of_mapping);
+	u64map_done(&n->build_ids);
+	(void)pthread_rwlock_destroy(&n->lines_lock);
+	(void)pthread_cond_destroy(&n->wake);
+	(void)pthread_mutex_destroy(&n->lock);
+	free(n);
+	*namer = NULL;
+}
+
+int namer_start(struct server *s, struct namer **ret, struct error *err)
+{
+	_cleanup_(namer_free)
+	struct namer *n = calloc(1, sizeof(*n));
+	if (!n)
+		return error_set(err, -ENOMEM, "out of memory");
+	n->server = s;
+	n->budget = membudget_of(NAMES_SHARE(s->options->memory_limit));
+	u64map_init(&n->build_ids, NULL);
+	uint64_t half_mib = s->options->memory_limit >> 21;
+	n->memory_mib = half_mib < MIN_MEMORY ? MIN_MEMORY : (unsigned)half_mib;
+	n->is_poked = true;
+	int r = init_locks(n);
+	if (r < 0)
+		return error_set(err, r, "no memory for names");
+	r = sibling_path("wick-dwarf", n->program, err);
+	if (r < 0)
+		return r;
+	if (access(n->program, X_OK) < 0)
+		log_warn("debug files are kept but not read: %s: %s", n->program, strerror(errno));
+	int e = pthread_create(&n->thread, NULL, namer_thread, n);
+	if (e)
+		return error_set(err, -e, "cannot start the naming thread: %s", strerror(e));
+	*ret = take_ptr(n);
+	return 0;
+}
+
+/* ---- for other threads ---- */
+
+static void unlock(struct namer *n)
+{
+	if (n->is_poked || n->stop)
+		(void)pthread_cond_signal(&n->wake);
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+void namer_stop(struct namer *n)
+{
+	if (!n)
+		return;
+	n->stop = true;
+	(void)pthread_mutex_lock(&n->lock);
+	unlock(n);
+	(void)pthread_join(n->thread, NULL);
+}
+
+/* Whoever holds the lock looks at the flag before the thread may sleep. */
+void namer_poke(struct namer *n)
+{
+	n->is_poked = true;
+	if (pthread_mutex_trylock(&n->lock) == 0)
+		unlock(n);
+}
+
+const struct framelines *namer_read_begin(struct namer *n)
+{
+	if (!n->has_lines)
+		return NULL;
+	(void)pthread_rwlock_rdlock(&n->lines_lock);
+	return &n->lines;
+}
+
+void namer_read_end(struct namer *n, const struct framelines *lines)
+{
+	if (lines)
+		(void)pthread_rwlock_unlock(&n->lines_lock);
+}
+
+static int compare_build(const void *a, const void *b)
+{
+	const struct namer_build *x = a, *y = b;
+	if (x->n_frames != y->n_frames)
+		return x->n_frames > y->n_frames ? -1 : 1;
+	return strcmp(x->build_id, y->build_id);
+}
+
+int namer_list(struct namer *n, uint32_t max, struct namer_build **ret, uint32_t *ret_n)
+{
+	(void)pthread_mutex_lock(&n->lock);
+	int r = see(n);
+	uint32_t n_rows = 0;
+	struct namer_build *rows = r < 0 ? NULL : calloc((size_t)n->builds.n + 1, sizeof(*rows));
+	const struct head *h = store_read_begin(n->server->store);
+	for (uint32_t i = 0; rows && i < n->builds.n; i++) {
+		const struct build *b = &n->builds.data[i];
+		struct namer_build *row = &rows[n_rows];
+		if (b->n_frames == 0 || b->has_file)
+			continue;
+		row->n_frames = b->n_frames;
+		(void)snprintf(row->build_id, sizeof(row->build_id), "%.*s", SLICE_FMT(head_string(h, b->id)));
+		(void)snprintf(row->path, sizeof(row->path), "%.*s", SLICE_FMT(head_string(h, b->path)));
+		n_rows++;
+	}
+	store_read_end(n->server->store);
+	unlock(n);
+	if (!rows)
+		return -ENOMEM;
+	qsort(rows, n_rows, sizeof(*rows), compare_build);
+	*ret = rows;
+	*ret_n = n_rows < max ? n_rows : max;
+	return 0;
+}
+
+void namer_get_stats(struct namer *n, struct namer_stats *ret)
+{
+	(void)pthread_mutex_lock(&n->lock);
+	/* Without memory, what was counted before has to do. */
+	(void)!see(n);
+	*ret = (struct namer_stats){
+		.n_answers = n->n_answers,
+		.n_jobs = n->n_jobs,
+		.n_cut = n->n_cut,
+		.n_failed = n->n_failed,
+		.cpu_ns = n->cpu_ns,
+		.memory_limit = n->budget.max,
+		.is_full = n->is_full,
+	};
+	for (uint32_t i = 0; i < n->builds.n; i++) {
+		const struct build *b = &n->builds.data[i];
+		ret->n_frames += b->n_frames;
+		ret->n_named += b->n_named;
+		ret->n_pending += has_work(b) && !n->is_full ? b->n_frames - b->n_done : 0;
+	}
+	unlock(n);
+	ret->memory_used = n->memory_used;
+}
