@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_client.h: POST over HTTP/1.1 with keep-alive, without blocking.
+/* http_client.h: requests over HTTP/1.1 with keep-alive, without blocking.
  *
  *   idle -> connecting -> sending -> receiving -> idle
  *                 any failure or timeout -> closed, -errno
@@ -7,7 +7,7 @@
  * One request at a time. http_client_step() never waits; only the first
  * look-up of a host name may (addresses are kept until connecting fails).
  * The answer's head may have 16 KiB, its body 1 MiB, of which the start is
- * kept. Source: RFC 9112. */
+ * kept, or all that a buffer takes. Source: RFC 9112. */
 #pragma once
 
 #include "base/buf.h"
@@ -32,6 +32,11 @@ void http_client_free(struct http_client **c); /* for _cleanup_ */
  * has ended. */
 int http_client_post(struct http_client *c, const char *target, const char *content_type, struct slice body,
 		     struct error *err) must_check;
+
+/* The same by any method ("GET": an empty body); the answer's whole body is
+ * added to `ret_body` unless that is NULL, and may have ret_body->max bytes. */
+int http_client_start(struct http_client *c, const char *method, const char *target, const char *content_type,
+		      struct slice body, struct buf *ret_body, struct error *err) must_check;
 
 /* fd and poll(2) events to wait for; -1 when there is no request. */
 int http_client_fd(const struct http_client *c, short *ret_events);

@@ -11,18 +11,22 @@
 
 #define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-static int post(struct http_client *c, struct slice body, struct http_reply *reply, struct error *err)
+static int finish(struct http_client *c, struct http_reply *reply, struct error *err)
 {
-	int r = http_client_post(c, "/x?y=1", "text/plain", body, err);
-	while (r == 0 || r == -EAGAIN) {
-		r = http_client_step(c, reply, err);
+	for (;;) {
+		int r = http_client_step(c, reply, err);
 		if (r != -EAGAIN)
 			return r;
 		struct pollfd p = { .fd = -1 };
 		p.fd = http_client_fd(c, &p.events);
 		(void)poll(&p, 1, http_client_timeout_ms(c));
 	}
-	return r;
+}
+
+static int post(struct http_client *c, struct slice body, struct http_reply *reply, struct error *err)
+{
+	int r = http_client_post(c, "/x?y=1", "text/plain", body, err);
+	return r < 0 ? r : finish(c, reply, err);
 }
 
 static struct http_client *client(const char *url, unsigned timeout_ms)
@@ -77,6 +81,32 @@ static void test_chunked_byte_by_byte(void **state)
 	assert_int_equal(post(c, slice_str("b"), &reply, &err), 0);
 	test_server_join(&s);
 	assert_int_equal(s.n_connections, 1);
+}
+
+static void test_the_whole_answer(void **state)
+{
+	static const struct test_exchange script[] = {
+		{ .reply =
+			  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na\tb\nc\r\n2\r\n12\r\n0\r\n\r\n" },
+		{ .reply = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789", .close_after = true },
+	};
+	struct test_server s;
+	struct http_reply reply;
+	struct error err;
+	_cleanup_(buf_done)
+	struct buf body = buf_of(8);
+	test_server_start(&s, script, 2);
+	_cleanup_(http_client_free)
+	struct http_client *c = client(s.url, 5000);
+	assert_int_equal(http_client_start(c, "GET", "/list", "text/plain", slice_str(""), &body, &err), 0);
+	assert_int_equal(finish(c, &reply, &err), 0);
+	assert_true(slice_eq(slice_of(body.data, body.n), slice_str("a\tb\nc12")));
+	/* One byte more than there is room for. */
+	body.n = 0;
+	assert_int_equal(http_client_start(c, "GET", "/list", "text/plain", slice_str(""), &body, &err), 0);
+	assert_int_equal(finish(c, &reply, &err), -E2BIG);
+	test_server_join(&s);
+	assert_non_null(strstr(s.last_head, "GET /list HTTP/1.1\r\n"));
 }
 
 /* An idle connection that the server closed is no failure. */
@@ -196,7 +226,7 @@ static void test_urls(void **state)
 
 static int feed(const char *text, struct reply_parser *p)
 {
-	reply_init(p);
+	reply_init(p, NULL);
 	return reply_feed(p, slice_str(text));
 }
 
@@ -238,6 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keep_alive),
 		cmocka_unit_test(test_chunked_byte_by_byte),
+		cmocka_unit_test(test_the_whole_answer),
 		cmocka_unit_test(test_stale_connection_is_replaced),
 		cmocka_unit_test(test_early_close),
 		cmocka_unit_test(test_silent_server_times_out),

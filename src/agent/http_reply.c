@@ -5,9 +5,14 @@
 #include <errno.h>
 #include <strings.h>
 
-void reply_init(struct reply_parser *p)
+void reply_init(struct reply_parser *p, struct buf *body)
 {
-	*p = (struct reply_parser){ .state = REPLY_HEAD };
+	*p = (struct reply_parser){ .state = REPLY_HEAD, .body = body };
+}
+
+static uint64_t body_max(const struct reply_parser *p)
+{
+	return p->body ? p->body->max : HTTP_BODY_MAX;
 }
 
 static bool parse_u64(const char *s, unsigned base, uint64_t *ret)
@@ -76,7 +81,7 @@ static int take_header(struct reply_parser *p)
 static int end_of_head(struct reply_parser *p)
 {
 	if (p->reply.status < 200) {
-		reply_init(p);
+		reply_init(p, p->body);
 		return 0;
 	}
 	if (p->reply.status == 204 || p->reply.status == 304)
@@ -87,7 +92,7 @@ static int end_of_head(struct reply_parser *p)
 		p->state = REPLY_BODY_OPEN;
 	else
 		p->state = p->left ? REPLY_BODY_SIZED : REPLY_DONE;
-	return p->state == REPLY_BODY_SIZED && p->left > HTTP_BODY_MAX ? -E2BIG : 0;
+	return p->state == REPLY_BODY_SIZED && p->left > body_max(p) ? -E2BIG : 0;
 }
 
 static int take_line(struct reply_parser *p)
@@ -143,6 +148,8 @@ static size_t take_body(struct reply_parser *p, struct slice data)
 	for (size_t i = 0; i < n && p->n_text < sizeof(p->reply.text) - 1; i++)
 		p->reply.text[p->n_text++] = (char)(isprint(data.data[i]) ? data.data[i] : ' ');
 	p->body_size += n;
+	if (p->body)
+		buf_add(p->body, data.data, n);
 	if (p->state == REPLY_BODY_OPEN)
 		return n;
 	p->left -= n;
@@ -163,7 +170,7 @@ int reply_feed(struct reply_parser *p, struct slice data)
 		}
 		i += take_body(p, slice_of(data.data + i, data.size - i));
 		p->n_head = 0; /* the limit is for what is not body */
-		if (p->body_size > HTTP_BODY_MAX)
+		if (p->body_size > body_max(p))
 			return -E2BIG;
 	}
 	return 0;

@@ -31,10 +31,11 @@ struct reply_parser {
 	bool first_line_done, chunked, has_length;
 	uint32_t n_text;
 	struct http_reply reply;
-	char line[1024]; /* longer header lines are cut: none of ours is */
+	struct buf *body; /* all of it goes here; NULL: only the start is kept */
+	char line[1024];  /* longer header lines are cut: none of ours is */
 };
 
-void reply_init(struct reply_parser *p);
+void reply_init(struct reply_parser *p, struct buf *body);
 
 /* Takes `data`, all of it unless state becomes REPLY_DONE. -EBADMSG not HTTP,
  * -E2BIG over a limit. */
