@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&cmd_up,   &cmd_record, &cmd_report, &cmd_convert, &cmd_merge,
-	&cmd_diff, &cmd_server, &cmd_agent,  &cmd_version, &cmd_help,
+	&cmd_up,	&cmd_record, &cmd_report, &cmd_convert, &cmd_merge, &cmd_diff,
+	&cmd_debuginfo, &cmd_server, &cmd_agent,  &cmd_version, &cmd_help,
 };
 
 const struct command *command_find(const char *name)
@@ -73,7 +73,7 @@ static int run_help(int argc, char **argv)
 	}
 	(void)printf("wick %s: continuous profiler\n\n", WICK_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		(void)printf("  wick %-8s %s\n", commands[i]->name, commands[i]->summary);
+		(void)printf("  wick %-9s %s\n", commands[i]->name, commands[i]->summary);
 	(void)printf("\nwick help COMMAND says more.\n");
 	return 0;
 }

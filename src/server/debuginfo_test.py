@@ -278,6 +278,70 @@ def what_was_acknowledged_outlives_a_kill_and_what_was_not_leaves_nothing():
             s.stop()
 
 
+# ---- the command line --------------------------------------------------------
+
+def wick(*arguments, server=None):
+    environment = dict(os.environ, WICK_SERVER=f"http://127.0.0.1:{server.port}") if server else None
+    return subprocess.run([os.path.join(os.path.dirname(SERVER), "wick"), "debuginfo", *arguments], capture_output=True,
+                          text=True, timeout=120, check=False, env=environment)
+
+
+@case
+def the_command_line_sends_what_the_server_lacks():
+    with Folder() as data, Folder() as folder, Server(data) as s:
+        one, two = Program(folder, "one"), Program(folder, "two")
+        ingest(s, pprof(two, [((two.main, two.inlined), 30)]))
+        debug = os.path.join(folder, "one.debug")
+        with open(debug, "wb") as file:
+            file.write(one.debug_file())
+        bare = os.path.join(folder, "bare")
+        subprocess.run(["strip", one.path, "-o", bare], check=True)
+        os.symlink("/", os.path.join(folder, "everything"))
+        answer = wick("list", server=s)
+        assert answer.returncode == 0 and two.build_id in answer.stdout and two.path in answer.stdout, answer
+
+        answer = wick("upload", debug, server=s)
+        assert answer.returncode == 0 and answer.stdout.split() == ["stored", one.build_id, debug], answer
+        answer = wick("upload", "--server", f"http://127.0.0.1:{s.port}", debug, one.path)
+        assert answer.returncode == 0 and [l.split()[0] for l in answer.stdout.splitlines()] == ["present"] * 2, answer
+        # Sources and the stripped one are passed over in a folder, and mistakes where they are named.
+        answer = wick("upload", folder, server=s)
+        assert answer.returncode == 0 and f"stored   {two.build_id}" in answer.stdout, answer
+        assert "1 stored" in answer.stderr and "0 failed" in answer.stderr, answer
+        answer = wick("upload", bare, one.path + ".c", two.path, server=s)
+        assert answer.returncode == 3 and "stripped" in answer.stderr and "not an ELF" in answer.stderr, answer
+        assert f"present  {two.build_id}" in answer.stdout
+
+        wait_for(lambda: has_names(s), "names")
+        assert tree_paths(s)[0] == {("main", "work", "cube", "square"): 30}
+        answer = wick("list", "--json", server=s)
+        assert {f["build_id"] for f in json.loads(answer.stdout)["files"]} == {one.build_id, two.build_id}
+        s.stop()
+        answer = wick("upload", one.path, two.path, server=s)
+        assert answer.returncode == 1 and answer.stderr.count("refused") == 1, answer
+
+
+@case
+def symbols_are_sent_only_where_there_is_nothing_better():
+    with Folder() as data, Folder() as folder, Server(data) as s:
+        program = Program(folder)
+        symbols = os.path.join(folder, "symbols")
+        subprocess.run(["strip", "-g", program.path, "-o", symbols], check=True)
+        for path, said in ((symbols, "stored"), (symbols, "present"), (program.path, "stored"), (symbols, "present")):
+            answer = wick("upload", path, server=s)
+            assert answer.returncode == 0 and answer.stdout.startswith(said), (path, answer)
+        s.stop()
+
+
+@case
+def what_the_server_refuses_is_said_with_its_reason():
+    with Folder() as data, Folder() as folder, Server(data, "--debuginfo-file-limit", "2000") as s:
+        program = Program(folder)
+        answer = wick("upload", program.path, server=s)
+        assert answer.returncode == 4 and "--debuginfo-file-limit" in answer.stderr, answer
+        s.stop()
+
+
 # ---- names ------------------------------------------------------------------
 
 @case
