@@ -1405,14 +1405,14 @@ def debug_information_is_read_for_a_limited_time():
 
 
 @case
-def only_the_program_for_it_links_libdw():
+def only_the_programs_for_them_link_libdw_and_libdebuginfod():
     if not shutil.which("ldd"):
         raise Skip("no ldd here")
     for program in ("wick", "wick-agent", "wick-server", "wick-dwarf"):
         path = os.path.join(os.path.dirname(WICK), program)
         libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
         assert ("libdw" in libraries) == (program == "wick-dwarf"), (program, libraries)
-        assert program == "wick-server" or "libdebuginfod" not in libraries, (program, libraries)
+        assert "libdebuginfod" not in libraries and "libcurl" not in libraries, (program, libraries)
 
 
 @case

@@ -12,6 +12,7 @@ struct metrics {
 	struct http_channel_stats channel;
 	struct debugstore_stats debuginfo;
 	struct namer_stats names;
+	struct fetcher_stats fetcher;
 	uint64_t resident_bytes;
 };
 
@@ -41,6 +42,7 @@ void api_metrics(struct http_request *rq, void *ctx)
 	http_channel_stats(snapshot.server->channel, &snapshot.channel);
 	debugstore_get_stats(snapshot.server->debugstore, &snapshot.debuginfo);
 	namer_get_stats(snapshot.server->namer, &snapshot.names);
+	fetcher_get_stats(snapshot.server->fetcher, &snapshot.fetcher);
 	struct buf out = buf_of(64 << 10);
 #define METRIC(name, kind, text, value) write_metric(&out, #name, #kind, text, value);
 #include "server/metric.def"

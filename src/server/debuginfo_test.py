@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -340,6 +341,126 @@ def what_the_server_refuses_is_said_with_its_reason():
         answer = wick("upload", program.path, server=s)
         assert answer.returncode == 4 and "--debuginfo-file-limit" in answer.stderr, answer
         s.stop()
+
+
+# ---- debuginfod ----------------------------------------------------------------
+
+class Debuginfod:
+    """A real one that serves a folder, once it has found the build."""
+
+    def __init__(self, folder, build_id):
+        if not shutil.which("debuginfod"):
+            raise Skip("no debuginfod here")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(
+            ["debuginfod", "-p", str(self.port), "-d", os.path.join(folder, "debuginfod.sqlite"), "-t", "0", "-F", folder],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder})
+        self.url = f"http://127.0.0.1:{self.port}"
+        try:
+            wait_for(lambda: self.has(build_id), "debuginfod")
+        except AssertionError:
+            self.__exit__()
+            raise Skip("debuginfod does not find the file") from None
+
+    def has(self, build_id):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            c.request("GET", f"/buildid/{build_id}/debuginfo")
+            return c.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            c.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def needs_libdebuginfod(data):
+    """Skips where there is no wick-debuginfod."""
+    command = [SERVER, "--listen", "127.0.0.1:0", "--data", data, "--debuginfod"]
+    for urls in ("nonsense", "file:///etc", "http://127.0.0.1:1 ftp://x", " "):
+        result = subprocess.run([*command, urls], capture_output=True, text=True, timeout=20, check=False)
+        assert result.returncode == 2 and "http://" in result.stderr, result
+    if not os.path.exists(os.path.join(os.path.dirname(SERVER), "wick-debuginfod")):
+        result = subprocess.run([*command, "http://127.0.0.1:1"], capture_output=True, text=True, timeout=20, check=False)
+        assert result.returncode == 1 and "without libdebuginfod" in result.stderr, result
+        raise Skip("built without libdebuginfod")
+
+
+@case
+def a_debuginfod_server_is_asked_for_what_is_missing():
+    with Folder() as data, Folder() as folder, Folder() as elsewhere:
+        needs_libdebuginfod(data)
+        known, unknown = Program(folder), Program(elsewhere, "unknown")
+        with Debuginfod(folder, known.build_id) as debuginfod, Server(data, "--debuginfod", debuginfod.url) as s:
+            for p in (known, unknown):
+                ingest(s, pprof(p, [((p.main, p.inlined), 30)]))
+            wait_for(lambda: ("main", "work", "cube", "square") in tree_paths(s)[0], "names")
+            wait_for(lambda: s.metric("wick_debuginfod_missing_total") == 1, "an answer about the other")
+            assert s.metric("wick_debuginfod_fetched_total") == 1
+            assert [f["build_id"] for f in s.get("debuginfo")["files"]] == [known.build_id]
+            # Nothing is kept beside the store, and what is not there is not asked for at once again.
+            assert os.listdir(os.path.join(data, "debuginfo", "fetch")) == []
+            ingest(s, pprof(unknown, [((unknown.main,), 30)]))
+            assert s.metric("wick_debuginfod_missing_total") == 1
+            s.stop()
+
+
+@case
+def a_debuginfod_server_that_is_away_costs_nothing_else():
+    with Folder() as data, Folder() as folder:
+        needs_libdebuginfod(data)
+        program = Program(folder)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with Server(data, "--debuginfod", url) as s:
+                ingest(s, pprof(program, [((program.main, program.inlined), 30)]))
+                accepted, _ = silent.accept()
+                assert len(tree_paths(s)[0]) == 1
+                start = time.monotonic()
+                s.stop()
+                assert time.monotonic() - start < 10
+                accepted.close()
+        # Nobody listens there any more.
+        with Server(data, "--debuginfod", url) as s:
+            wait_for(lambda: s.metric("wick_debuginfod_failed_total") == 1, "a failure")
+            assert put(s, program.build_id, program.debug_file())[0] == 200
+            wait_for(lambda: has_names(s), "names")
+            s.stop()
+
+
+@case
+def nobody_is_asked_unless_that_is_wanted():
+    with Folder() as data, Folder() as folder:
+        program = Program(folder)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            silent.settimeout(3)
+            os.environ["DEBUGINFOD_URLS"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            try:
+                with Server(data) as s:
+                    ingest(s, pprof(program, [((program.main, program.inlined), 30)]))
+                    assert put(s, program.build_id, program.derived("strip", "-g"))[0] == 200
+                    wait_for(lambda: has_names(s), "names")
+                    try:
+                        silent.accept()
+                        assert False, "the environment alone made it ask"
+                    except TimeoutError:
+                        pass
+                    s.stop()
+            finally:
+                del os.environ["DEBUGINFOD_URLS"]
 
 
 # ---- names ------------------------------------------------------------------

@@ -113,6 +113,8 @@ static int start_http(struct server *s, struct error *err)
 		r = namer_start(s, &s->namer, err);
 	if (r == 0)
 		r = uploads_start(s, &s->uploads, err);
+	if (r == 0)
+		r = fetcher_start(s, &s->fetcher, err);
 	return r < 0 ? r : http_server_start(&options, &s->http, err);
 }
 
@@ -151,6 +153,7 @@ static bool all_closed(struct server *s)
 /* Those that others speak to only while requests wait for them. */
 static void stop_threads(struct server *s)
 {
+	fetcher_stop(s->fetcher);
 	uploads_stop(s->uploads);
 	if (s->namer)
 		namer_stop(s->namer);
@@ -189,13 +192,20 @@ static void announce(struct server *s)
 	}
 }
 
+static void close_stores(struct server *s)
+{
+	fetcher_free(&s->fetcher);
+	debugstore_close(&s->debugstore);
+	store_close(&s->store);
+}
+
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
 	if (r == 0)
 		r = open_debugstore(s, err);
 	if (r < 0) {
-		store_close(&s->store);
+		close_stores(s);
 		return r;
 	}
 	r = start_http(s, err);
@@ -210,8 +220,7 @@ static int serve(struct server *s, const sigset_t *signals, struct error *err)
 		http_channel_free(s->channel);
 	}
 	namer_free(&s->namer);
-	debugstore_close(&s->debugstore);
-	store_close(&s->store);
+	close_stores(s);
 	return r;
 }
 

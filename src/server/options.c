@@ -96,6 +96,11 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, 0, &o->debuginfo_limit, err);
 	case OPTION_DEBUGINFO_FILE_LIMIT:
 		return set_size(setting, value, 1, &o->debuginfo_file_limit, err);
+	case OPTION_DEBUGINFOD:
+		if (strlen(value) >= sizeof(o->debuginfod))
+			return error_set(err, -EINVAL, "%s: longer than %zu bytes", setting, sizeof(o->debuginfod) - 1);
+		(void)snprintf(o->debuginfod, sizeof(o->debuginfod), "%s", value);
+		return 0;
 	case OPTION_INSECURE:
 		o->insecure = !value || (*value && strcmp(value, "0") != 0);
 		return 0;

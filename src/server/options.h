@@ -15,7 +15,8 @@ struct options {
 	char data[4096];
 	uint64_t memory_limit, disk_limit, disk_reserve;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
-	int ready_fd; /* -1 = none */
+	char debuginfod[4096]; /* "" = none */
+	int ready_fd;	       /* -1 = none */
 	bool help, version;
 };
 

@@ -11,6 +11,7 @@
 
 #include "debuginfo/debugstore.h"
 #include "http/http.h"
+#include "server/fetcher.h"
 #include "server/namer.h"
 #include "server/options.h"
 #include "server/workmem.h"
@@ -40,6 +41,7 @@ struct server {
 	struct debugstore *debugstore;
 	struct namer *namer;
 	struct uploads *uploads;
+	struct fetcher *fetcher; /* NULL: nobody is asked */
 	size_t bodies_max, body_max;
 
 	/* Requests suspended until their profile or file is on disk. */
