@@ -37,7 +37,9 @@ enum column {
 	STR_BYTES,
 	META,
 	N_COLUMNS, /* those above every slab has */
+	/* Those that only some have. */
 	NODE_FOUND = N_COLUMNS,
+	FUNC_LINE,
 	N_READ_COLUMNS,
 	NODE_BASE = N_READ_COLUMNS, /* those of a comparison */
 	NODE_LOW,
@@ -62,6 +64,7 @@ static const struct {
 	[STR_BYTES] = { "str.bytes", 1 },
 	[META] = { "meta", 1 },
 	[NODE_FOUND] = { "node.found", 1 },
+	[FUNC_LINE] = { "func.line", 4 },
 	[NODE_BASE] = { "node.base", 8 },
 	[NODE_LOW] = { "node.low", 8 },
 	[NODE_HIGH] = { "node.high", 8 },
@@ -73,7 +76,7 @@ static const struct {
 struct slab_writer {
 	const struct calltree *t;
 	const struct diff *diff;
-	bool has_found;
+	bool has_found, has_lines;
 	uint32_t n_nodes, n_pruned;
 	uint32_t *func_row;	  /* by tree function; 0 = not used, else row + 1 */
 	uint32_t *str_row;	  /* by string of the tree; 0 = not used (or "") */
@@ -202,7 +205,14 @@ static uint64_t align8(uint64_t offset)
 
 static bool has_column(const struct slab_writer *w, uint32_t c)
 {
-	return c < N_COLUMNS || (c == NODE_FOUND ? w->has_found : w->diff != NULL);
+	switch (c) {
+	case NODE_FOUND:
+		return w->has_found;
+	case FUNC_LINE:
+		return w->has_lines;
+	default:
+		return c < N_COLUMNS || w->diff;
+	}
 }
 
 static uint32_t count_columns(const struct slab_writer *w)
@@ -225,6 +235,7 @@ static uint64_t place_columns(const struct slab_writer *w, struct row *rows)
 		[META] = (uint32_t)w->meta.n,	[NODE_BASE] = w->n_nodes,
 		[NODE_LOW] = w->n_nodes,	[NODE_HIGH] = w->n_nodes,
 		[NODE_VERDICT] = w->n_nodes,	[NODE_FOUND] = w->n_nodes,
+		[FUNC_LINE] = w->funcs.n,
 	};
 	uint64_t offset = HEAD_SIZE + count_columns(w) * sizeof(struct row);
 	for (uint32_t c = 0; c < N_ALL_COLUMNS; c++) {
@@ -302,8 +313,11 @@ static void write_funcs(const struct slab_writer *w, const struct row *rows, uin
 	uint32_t *file = (uint32_t *)(void *)(base + rows[FUNC_FILE].offset);
 	uint32_t *module = (uint32_t *)(void *)(base + rows[FUNC_MODULE].offset);
 	uint8_t *kind = base + rows[FUNC_KIND].offset;
+	uint32_t *line = w->has_lines ? (uint32_t *)(void *)(base + rows[FUNC_LINE].offset) : NULL;
 	for (uint32_t i = 0; i < w->funcs.n; i++) {
 		const struct tree_func *f = &w->t->funcs[w->funcs.data[i]];
+		if (line)
+			line[i] = f->line;
 		name[i] = w->str_row[f->name.v];
 		file[i] = w->str_row[f->file.v];
 		module[i] = w->str_row[f->module.v];
@@ -314,7 +328,9 @@ static void write_funcs(const struct slab_writer *w, const struct row *rows, uin
 int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct buf *out)
 {
 	_cleanup_(slab_writer_done)
-	struct slab_writer w = { .t = t, .diff = meta->diff, .has_found = calltree_has_found(t) };
+	struct slab_writer w = {
+		.t = t, .diff = meta->diff, .has_found = calltree_has_found(t), .has_lines = meta->lines
+	};
 	int r = collect(&w);
 	if (r == 0)
 		r = write_meta(&w, meta);
@@ -432,7 +448,7 @@ static int check_nodes(const struct slab *s, struct error *err)
 /* The column that must be as long. */
 static uint32_t column_like(uint32_t c)
 {
-	return c <= NODE_PRUNED || c == NODE_FOUND ? NODE_FUNC : c <= FUNC_KIND ? FUNC_NAME : c;
+	return c <= NODE_PRUNED || c == NODE_FOUND ? NODE_FUNC : c <= FUNC_KIND || c == FUNC_LINE ? FUNC_NAME : c;
 }
 
 int slab_open(struct slice bytes, struct slab *ret, struct error *err)
@@ -466,6 +482,7 @@ int slab_open(struct slice bytes, struct slab *ret, struct error *err)
 		.file = column[FUNC_FILE],
 		.module = column[FUNC_MODULE],
 		.kind = column[FUNC_KIND],
+		.line = column[FUNC_LINE],
 		.n_strings = n[STR_OFFSET] - 1,
 		.str_offset = column[STR_OFFSET],
 		.str_bytes = column[STR_BYTES],

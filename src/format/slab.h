@@ -12,6 +12,7 @@ struct slab_meta {
 	struct slice extra; /* further members of the meta object: `"a":1,"b":[2]`, or empty */
 	/* The tree is diff->tree: adds the columns of a comparison; NULL = none. */
 	const struct diff *diff;
+	bool lines; /* the tree is by lines: say them */
 };
 
 /* Same tree, same bytes. -E2BIG past out->max, -ENOMEM. */
@@ -31,6 +32,7 @@ struct slab {
 	uint32_t n_funcs;
 	const uint32_t *name, *file, *module; /* string indices */
 	const uint8_t *kind;		      /* enum frame_kind, bit 7: no name known */
+	const uint32_t *line;		      /* 0 = unknown; NULL = lines do not stand apart */
 
 	uint32_t n_strings;
 	const uint32_t *str_offset;

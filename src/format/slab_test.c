@@ -31,7 +31,8 @@ static void tree_of(const char *folded, struct calltree *ret)
 
 static void encode(const struct calltree *t, struct buf *out)
 {
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2"), NULL };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2"), NULL,
+					false };
 	assert_int_equal(slab_encode(t, &meta, out), 0);
 }
 
@@ -224,7 +225,7 @@ static void appends_anywhere_and_the_same(void **state)
 	struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
 	_cleanup_(calltree_done)
 	struct calltree t;
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0), NULL };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0), NULL, false };
 	tree_of("a;b 1\n", &t);
 	buf_add_str(&a, "12345");
 	assert_int_equal(slab_encode(&t, &meta, &a), 0);
@@ -302,6 +303,35 @@ static void flipped_bits_do_no_harm(void **state)
 	}
 }
 
+static void trees_by_lines_say_them(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20), plain = buf_of(1 << 20);
+	_cleanup_(calltree_done)
+	struct calltree t;
+	struct slab s;
+	tree_of("main;parse 5\n", &t);
+	t.funcs[1].line = 12;
+	t.funcs[2].line = 80;
+	const struct slab_meta meta = { .type = slice_str("cpu"), .unit = slice_str("count"), .lines = true };
+	assert_int_equal(slab_encode(&t, &meta, &out), 0);
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.line[s.func[1]], 12);
+	assert_int_equal(s.line[s.func[2]], 80);
+	assert_null(s.found);
+	encode(&t, &plain);
+	assert_null(memmem(plain.data, plain.n, "func.line", 9));
+	/* Beside how its frames were found, which another column says. */
+	t.found[1] = CALLTREE_FOUND(FRAME_FOUND_TABLE);
+	t.found[2] = CALLTREE_FOUND(FRAME_FOUND_REGISTER);
+	out.n = 0;
+	assert_int_equal(slab_encode(&t, &meta, &out), 0);
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	assert_int_equal(s.line[s.func[2]], 80);
+	assert_memory_equal(s.found, t.found, 3);
+}
+
 /* Old readers skip what a comparison adds; new ones find it by name. */
 static void comparisons_add_columns(void **state)
 {
@@ -320,7 +350,7 @@ static void comparisons_add_columns(void **state)
 		assert_int_equal(diff_add(&d, side ? DIFF_B : DIFF_A, &t, &w), 0);
 	}
 	assert_int_equal(diff_finish(&d), 0);
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false };
 	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
 	struct slab s;
 	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
@@ -362,7 +392,7 @@ static void comparisons_say_how_frames_were_found(void **state)
 		assert_int_equal(diff_add(&d, (enum diff_side)side, &t, &w), 0);
 	}
 	assert_int_equal(diff_finish(&d), 0);
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false };
 	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
 	struct slab s;
 	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
@@ -379,6 +409,7 @@ int main(void)
 		cmocka_unit_test(too_deep_is_pruned),
 		cmocka_unit_test(appends_anywhere_and_the_same),
 		cmocka_unit_test(comparisons_add_columns),
+		cmocka_unit_test(trees_by_lines_say_them),
 		cmocka_unit_test(strangers_are_refused),
 		cmocka_unit_test(comparisons_say_how_frames_were_found),
 		cmocka_unit_test(how_frames_were_found_is_a_column_where_it_is_known),

@@ -160,6 +160,7 @@ static int write_slab(struct query *q, const struct tree_job *job, const struct 
 	struct slab_meta meta = {
 		.type = slice_str(t->type),
 		.unit = slice_str(t->unit),
+		.lines = job->lines,
 		.extra = slice_of(about.data, about.n),
 	};
 	int r = slab_encode(&t->tree, &meta, &q->out);
