@@ -230,6 +230,25 @@ scenario('a lost live connection is said, and made again', '', async (page) => {
 	await untilBox(page, 'fresh');
 });
 
+scenario('the lines of a function stand apart when asked for, each a place of its own', '#zoom=parse', async (page) => {
+	nodes = [
+		{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 },
+		{ frame: { name: 'parse', file: 'p.c', line: 80 }, depth: 1, self: 3 },
+		{ frame: { name: 'parse', file: 'p.c', line: 81 }, depth: 1, self: 2 },
+		{ frame: { name: 'read', file: 'r.c', line: 7 }, depth: 2, self: 1 },
+	];
+	const answers = ['tree', 'top'].map((what) => page.waitForResponse((r) => new RegExp(`/${what}\\?.*lines=1`).test(r.url())));
+	await page.getByTestId('lines').click();
+	await Promise.all(answers);
+	await page.locator('[data-testid=top-row]', { hasText: 'parse:81' }).waitFor();
+	await clickBox(page, 'read');
+	await untilZoom(page, 'parse:81;read:7');
+	assert.equal(fragmentOf(page), '#lines=1&zoom=parse:81&zoom=read:7');
+	const box = (await page.evaluate(() => window.__flame!.boxAt('read')))!;
+	await page.mouse.move(box.x + 5, box.y + 5);
+	assert.match((await page.getByTestId('tooltip').textContent())!, /r\.c:7/);
+});
+
 scenario('service, range, labels and unit reach the server and the address', '', async (page) => {
 	await page.getByTestId('service-select').selectOption('worker');
 	await page.getByTestId('range-1h').click();

@@ -22,8 +22,8 @@ export interface MockData {
 }
 
 export const QUALITY: Quality = {
-	samples: 5998, lost: { ring_full: 0 }, lost_total: 0, truncated: 0, unnamed_share: 0.021, sources: ['bpf:cpu-clock'],
-	unwind: ['tables'], stack_ends: [],
+	samples: 5998, lost: { ring_full: 0 }, lost_total: 0, truncated: 0, unnamed_share: 0.021, unnamed_frames: 12,
+	sources: ['bpf:cpu-clock'], unwind: ['tables'], stack_ends: [],
 };
 
 /* The headers the page must live with. */

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FUNC_PRUNED, SlabError, slabRead } from '../src/api/slab';
-import { nodeFacts, treeOf } from '../src/logic/tree';
-import { nodesOf, slabColumns, slabOf, slabPack } from './slab_writer';
+import { topOf } from '../src/logic/top';
+import { nodeFacts, pathOf, pathResolve, treeOf } from '../src/logic/tree';
+import { nodesOf, slabColumns, slabOf, slabPack, type Frame } from './slab_writer';
 
 const NODES = nodesOf('main;parse 30\nmain;parse;k_read 10\nmain;write 25\nidle 5');
 
@@ -24,6 +25,30 @@ test('slab: every column comes back as it was written', () => {
 	assert.equal(nodeFacts(tree, 3).name, '(7 small frames left out)');
 	assert.equal(tree.prunedTotal, 4);
 	assert.equal(slab.meta.unit, 'nanoseconds');
+});
+
+test('slab: a tree by lines tells siblings of one function apart', () => {
+	const parse = (line: number): Frame => ({ name: 'parse', file: 'a.c', line });
+	const tree = treeOf(slabRead(slabOf([
+		{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 },
+		{ frame: parse(8), depth: 1, self: 5 },
+		{ frame: parse(9), depth: 1, self: 3 },
+		{ frame: { name: 'read', file: 'a.c' }, depth: 2, self: 1 },
+	])));
+	assert.deepEqual([1, 2, 3].map((i) => nodeFacts(tree, i).file), ['a.c:8', 'a.c:9', 'a.c']);
+	assert.deepEqual(pathOf(tree, 3), ['parse:9', 'read']);
+	assert.deepEqual(pathResolve(tree, ['parse:9', 'read']), { node: 3, isWhole: true });
+	assert.deepEqual(topOf(tree).map((f) => [f.name, f.line, f.self]), [['parse', 8, 5], ['parse', 9, 3], ['read', 0, 1]]);
+});
+
+test('slab: lines stand beside how frames were found', () => {
+	const slab = slabRead(slabOf([
+		{ frame: { name: 'all', kind: 8 }, depth: 0, self: 0 },
+		{ frame: { name: 'parse', line: 8 }, depth: 1, self: 5, found: 4 },
+		{ frame: { name: 'parse', line: 9 }, depth: 1, self: 3, found: 2 },
+	]));
+	assert.deepEqual([...slab.found!], [0, 4, 2]);
+	assert.deepEqual([...slab.func].map((f) => slab.funcLine![f]), [0, 8, 9]);
 });
 
 test('slab: unknown columns are skipped', () => {
@@ -70,7 +95,8 @@ for (const [what, change, message] of refused)
 	});
 
 function withColumn(name: string, data: ArrayBufferView | null): ArrayBuffer {
-	return slabPack(slabColumns(NODES).flatMap((c) => (c[0] !== name ? [c] : data ? [[name, data] as [string, ArrayBufferView]] : [])));
+	const others = slabColumns(NODES).filter((c) => c[0] !== name);
+	return slabPack(data ? [...others, [name, data]] : others);
 }
 
 const n = NODES.length;
@@ -87,6 +113,7 @@ const wrong: [string, ArrayBufferView | null, RegExp][] = [
 	['node.self', new Float64Array(n + 1), /elements, expected/],
 	['func.name', new Uint32Array(6).fill(77), /function 0: name is string 77/],
 	['func.kind', new Uint8Array(1), /func\.kind has 1 elements/],
+	['func.line', new Uint32Array(1), /func\.line has 1 elements/],
 	['str.offset', new Uint32Array(0), /str\.offset is empty/],
 	['str.offset', Uint32Array.from([0, 5, 2, 6, 7, 8, 9, 10]), /string 1 ends before it starts/],
 	['str.bytes', new Uint8Array(1), /ends outside str\.bytes/],

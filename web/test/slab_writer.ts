@@ -6,6 +6,7 @@ export interface Frame {
 	file?: string;
 	module?: string;
 	kind?: number;
+	line?: number;
 }
 
 /* One node in preorder; frame null = pruned. */
@@ -49,15 +50,16 @@ export function slabColumns(nodes: readonly Node[], meta: object = {}): Column[]
 	const strings = new Map<string, number>([['', 0]]);
 	const intern = (s: string): number => strings.get(s) ?? (strings.set(s, strings.size), strings.size - 1);
 	const funcs = new Map<string, number>();
-	const func = { name: [] as number[], file: [] as number[], module: [] as number[], kind: [] as number[] };
+	const func = { name: [] as number[], file: [] as number[], module: [] as number[], kind: [] as number[], line: [] as number[] };
 	const rowOf = (f: Frame): number => {
-		const key = JSON.stringify([f.name, f.file, f.module, f.kind]);
+		const key = JSON.stringify([f.name, f.file, f.module, f.kind, f.line]);
 		const known = funcs.get(key);
 		if (known !== undefined) return known;
 		func.name.push(intern(f.name));
 		func.file.push(intern(f.file ?? ''));
 		func.module.push(intern(f.module ?? ''));
 		func.kind.push(f.kind ?? 1);
+		func.line.push(f.line ?? 0);
 		funcs.set(key, funcs.size);
 		return funcs.size - 1;
 	};
@@ -82,6 +84,7 @@ export function slabColumns(nodes: readonly Node[], meta: object = {}): Column[]
 		['str.bytes', text],
 		['meta', new TextEncoder().encode(JSON.stringify(allMeta))],
 		...(nodes.some((n) => n.found) ? [['node.found', Uint8Array.from(nodes, (n) => n.found ?? 0)] as Column] : []),
+		...(func.line.some((l) => l > 0) ? [['func.line', Uint32Array.from(func.line)] as Column] : []),
 	];
 }
 

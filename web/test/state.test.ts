@@ -14,7 +14,7 @@ import { stateDefault, stateFormat, stateParse, type PageState } from '../src/lo
 const FULL: PageState = {
 	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']],
 	filters: [['focus', '^std::map<.*>&#=%'], ['focus', 'b'], ['show_from', '(?i)a b'], ['tag', 'size=1mb:']], range: { kind: 'between', from: 1000, to: 61_000 },
-	live: false, unit: 'percent', zoom: ['main', 'std::map<int, char>::operator[](int&&)', 'a/b;c', '100%', 'x+y'], search: '/^mem(cpy|set)$/i', fn: 'f g',
+	live: false, unit: 'percent', lines: true, zoom: ['main', 'std::map<int, char>::operator[](int&&)', 'a/b;c', '100%', 'x+y'], search: '/^mem(cpy|set)$/i', fn: 'f g',
 	sort: 'total', theme: 'light',
 };
 

@@ -32,6 +32,12 @@ function filteredParams(s: Selection): URLSearchParams {
 	return ret;
 }
 
+function stackParams(s: Selection): URLSearchParams {
+	const ret = filteredParams(s);
+	if (s.lines) ret.set('lines', '1');
+	return ret;
+}
+
 async function get(path: string, params: URLSearchParams | null, signal: AbortSignal | null): Promise<Response> {
 	let response: Response;
 	try {
@@ -69,7 +75,7 @@ export async function getLabels(selection: Selection, signal: AbortSignal): Prom
 }
 
 export async function getTree(selection: Selection, by: string | null, signal: AbortSignal): Promise<Slab> {
-	const params = filteredParams(selection);
+	const params = stackParams(selection);
 	params.set('format', 'slab');
 	if (by) params.set('by', by);
 	const response = await get('tree', params, signal);
@@ -81,7 +87,7 @@ export function getSeries(selection: Selection, signal: AbortSignal): Promise<Se
 }
 
 export function getTop(selection: Selection, order: 'self' | 'total', limit: number, signal: AbortSignal): Promise<Top> {
-	const params = filteredParams(selection);
+	const params = stackParams(selection);
 	params.set('order', order);
 	params.set('limit', String(limit));
 	return getJson<Top>('top', params, signal);

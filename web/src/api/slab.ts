@@ -30,6 +30,7 @@ export interface Slab {
 	funcFile: Uint32Array;
 	funcModule: Uint32Array;
 	funcKind: Uint8Array;
+	funcLine?: Uint32Array; /* where the lines of a function stand apart; 0 unknown */
 	found?: Uint8Array; /* where it is known of some frame: see logic/found.ts */
 	base?: Float64Array; /* of a comparison, all four: the other side's value */
 	low?: Float64Array; /* interval of the change of the node's share */
@@ -106,6 +107,7 @@ function checkFuncs(s: Slab, strings: number): void {
 			if (ids[i] >= strings) throw new SlabError(`function ${i}: ${name} is string ${ids[i]} of ${strings}`);
 	}
 	sameCount('func.kind', s.funcKind.length, s.funcName.length);
+	if (s.funcLine) sameCount('func.line', s.funcLine.length, s.funcName.length);
 }
 
 function checkNodes(s: Slab): void {
@@ -165,6 +167,7 @@ export function slabRead(buffer: ArrayBuffer): Slab {
 		string: (i) => (strings[i] ??= decoder.decode(bytes.subarray(offset[i], offset[i + 1]))),
 		meta: readMeta(columnView(buffer, table, 'meta', Uint8Array)),
 	};
+	if (table.has('func.line')) ret.funcLine = columnView(buffer, table, 'func.line', Uint32Array);
 	checkFuncs(ret, offset.length - 1);
 	checkNodes(ret);
 	if (table.has('node.found')) {

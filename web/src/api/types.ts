@@ -39,6 +39,7 @@ export interface Quality {
 	lost_total: number;
 	truncated: number;
 	unnamed_share: number;
+	unnamed_frames?: number; /* absent in what an older wick has written */
 	sources: string[];
 	unwind: string[];
 	stack_ends: StackEnd[]; /* by falling value */
@@ -71,6 +72,7 @@ export interface Series {
 export interface TopFunction {
 	name: string;
 	file: string;
+	line?: number; /* where lines stand apart */
 	module: string;
 	self: number;
 	total: number;
@@ -105,6 +107,7 @@ export interface Selection {
 	type: string;
 	labels: readonly (readonly [name: string, value: string])[];
 	filters: readonly (readonly [kind: string, text: string])[]; /* "focus" ...; not of /labels */
+	lines: boolean; /* of tree and top alone */
 	from: string;
 	to: string;
 }

@@ -11,7 +11,7 @@ import { changeStep, nameHash, N_SHADES } from '../logic/color';
 import { changeOf, isGone } from '../logic/diff';
 import { isDoubtful } from '../logic/found';
 import { BOX_RUN, MARK_MATCH, MARK_SELECTED, displayListNew, layout, nodeAt, viewOf, type View } from '../logic/layout';
-import { commonAncestor, isPruned, nodeName, type Tree } from '../logic/tree';
+import { commonAncestor, isPruned, nodeLabel, nodeName, type Tree } from '../logic/tree';
 import { KIND_UNNAMED } from '../api/slab';
 import { TextFitter } from './text';
 import type { CanvasTheme } from './theme';
@@ -308,7 +308,7 @@ export class FlameCanvas {
 		const from = Math.max(x0, 0) + LABEL_PAD;
 		const room = Math.min(x1, this.width) - from - LABEL_PAD;
 		if (room < LABEL_MIN_WIDTH - 2 * LABEL_PAD || (this.animation && list.n > MOVING_LABEL_MAX_BOXES)) return;
-		const label = isRun ? this.text.fit('narrow frames', room) : this.text.fitName(nodeName(t, node), room);
+		const label = isRun ? this.text.fit('narrow frames', room) : this.text.fitName(nodeLabel(t, node), room);
 		if (!label) return;
 		ctx.fillStyle = isMatch ? theme.matchLabel : isMuted || isPruned(t, node) || isRun ? theme.mutedLabel : theme.label;
 		ctx.fillText(label, from, y + h / 2 + 0.5);

@@ -15,7 +15,7 @@ export function topSort(rows: readonly TopFunction[], order: TopOrder): TopFunct
 }
 
 export function topOf(t: Tree): TopFunction[] {
-	const { funcName, funcFile, funcModule, string } = t.slab;
+	const { funcName, funcFile, funcModule, funcLine, string } = t.slab;
 	const n = funcName.length;
 	const self = new Float64Array(n);
 	const total = new Float64Array(n);
@@ -33,7 +33,8 @@ export function topOf(t: Tree): TopFunction[] {
 	const ret: TopFunction[] = [];
 	for (let f = 0; f < n; f++) {
 		if (!isThere[f]) continue;
-		ret.push({ name: string(funcName[f]), file: string(funcFile[f]), module: string(funcModule[f]), self: self[f], total: total[f] });
+		const line = funcLine?.[f] ?? 0;
+		ret.push({ name: string(funcName[f]), file: string(funcFile[f]), line, module: string(funcModule[f]), self: self[f], total: total[f] });
 	}
 	return ret;
 }

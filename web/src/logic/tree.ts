@@ -77,6 +77,15 @@ export function nodeName(t: Tree, node: number): string {
 	return t.slab.string(t.slab.funcName[f]);
 }
 
+const lineOf = (t: Tree, node: number): number => (isPruned(t, node) ? 0 : (t.slab.funcLine?.[t.func[node]] ?? 0));
+
+/* The name, and the line where the lines of a function stand apart: what
+ * tells a node from its siblings. */
+export function nodeLabel(t: Tree, node: number): string {
+	const line = lineOf(t, node);
+	return line ? `${nodeName(t, node)}:${line}` : nodeName(t, node);
+}
+
 export interface NodeFacts {
 	name: string;
 	file: string;
@@ -91,9 +100,11 @@ export function nodeFacts(t: Tree, node: number): NodeFacts {
 	if (f === FUNC_PRUNED)
 		return { name: nodeName(t, node), file: '', module: '', kind: 'pruned', isNamed: true, isPruned: true };
 	const kind = t.slab.funcKind[f];
+	const file = t.slab.string(t.slab.funcFile[f]);
+	const line = lineOf(t, node);
 	return {
 		name: nodeName(t, node),
-		file: t.slab.string(t.slab.funcFile[f]),
+		file: file && line ? `${file}:${line}` : file,
 		module: t.slab.string(t.slab.funcModule[f]),
 		kind: KINDS[kind & ~KIND_UNNAMED] ?? 'unknown',
 		isNamed: (kind & KIND_UNNAMED) === 0,
@@ -101,20 +112,20 @@ export function nodeFacts(t: Tree, node: number): NodeFacts {
 	};
 }
 
-/* A node's place that survives a refresh: names from below the root to it. */
+/* A node's place that survives a refresh: labels from below the root to it. */
 export function pathOf(t: Tree, node: number): string[] {
 	const ret: string[] = [];
-	for (let i = node; i !== 0; i = t.parent[i]) ret.push(nodeName(t, i));
+	for (let i = node; i !== 0; i = t.parent[i]) ret.push(nodeLabel(t, i));
 	return ret.reverse();
 }
 
 /* The node at `path`, or where the tree stops following it. Among children
- * of one name the largest is meant, which stands first. */
+ * of one label the largest is meant, which stands first. */
 export function pathResolve(t: Tree, path: readonly string[]): { node: number; isWhole: boolean } {
 	let node = 0;
-	for (const name of path) {
+	for (const label of path) {
 		let child = node + 1;
-		while (child < t.end[node] && (isPruned(t, child) || nodeName(t, child) !== name)) child = t.end[child];
+		while (child < t.end[node] && (isPruned(t, child) || nodeLabel(t, child) !== label)) child = t.end[child];
 		if (child >= t.end[node]) return { node, isWhole: false };
 		node = child;
 	}

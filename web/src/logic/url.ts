@@ -2,7 +2,7 @@
 /* url.ts: the whole state of the page as the fragment of its address.
  *
  *   #service=api&type=cpu:nanoseconds&label=host:a&range=1h&unit=percent
- *    &focus=malloc&hide=^std::&zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
+ *    &focus=malloc&hide=^std::&lines=1&zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
  *
  * A fragment, since zoom paths are long and no business of the server.
  * Defaults are left out. What cannot be read is as if it were not there. */
@@ -21,7 +21,8 @@ export interface PageState {
 	range: Range;
 	live: boolean;
 	unit: Unit;
-	zoom: string[]; /* names from below the root */
+	lines: boolean; /* the lines of a function apart */
+	zoom: string[]; /* labels from below the root */
 	search: string;
 	fn: string; /* selected function; '' = none */
 	sort: TopOrder;
@@ -34,8 +35,8 @@ const MAX_ZOOM = 65_535;
 
 export function stateDefault(): PageState {
 	return {
-		service: null, type: TYPE_DEFAULT, labels: [], filters: [], range: RANGE_DEFAULT, live: true, unit: 'cores', zoom: [], search: '',
-		fn: '', sort: 'self', theme: 'auto',
+		service: null, type: TYPE_DEFAULT, labels: [], filters: [], range: RANGE_DEFAULT, live: true, unit: 'cores', lines: false, zoom: [],
+		search: '', fn: '', sort: 'self', theme: 'auto',
 	};
 }
 
@@ -65,6 +66,7 @@ export function stateParse(fragment: string): PageState {
 	ret.range = rangeOf(params);
 	ret.live = params.get('live') !== '0';
 	ret.unit = oneOf(params.get('unit'), ['cores', 'percent'], 'cores');
+	ret.lines = params.get('lines') === '1';
 	ret.zoom = params.getAll('zoom').slice(0, MAX_ZOOM);
 	ret.search = params.get('find') ?? '';
 	ret.fn = params.get('fn') ?? '';
@@ -87,6 +89,7 @@ export function stateFormat(s: PageState): string {
 	}
 	if (!s.live) params.set('live', '0');
 	if (s.unit !== 'cores') params.set('unit', s.unit);
+	if (s.lines) params.set('lines', '1');
 	for (const name of s.zoom) params.append('zoom', name);
 	if (s.search) params.set('find', s.search);
 	if (s.fn) params.set('fn', s.fn);

@@ -37,8 +37,8 @@ let lastStart = 0;
 let refreshTimer = 0;
 
 function selection(): Selection {
-	const { service, type, labels, filters, range } = state.peek();
-	return { service, type, labels, filters, ...rangeParams(range) };
+	const { service, type, labels, filters, range, lines } = state.peek();
+	return { service, type, labels, filters, lines, ...rangeParams(range) };
 }
 
 /* Sorting by name sorts what is there. */

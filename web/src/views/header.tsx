@@ -46,6 +46,17 @@ function TypeSelect() {
 	);
 }
 
+/* Another tree: a place in the old one means nothing in it. */
+function LinesButton() {
+	const { lines } = state.value;
+	return (
+		<button class="toggle" data-testid="lines" aria-pressed={lines} onClick={() => update({ lines: !lines, zoom: [] })}
+			title="The lines of a function apart, where debug information says them">
+			Lines
+		</button>
+	);
+}
+
 function LabelForm({ close }: { close: () => void }) {
 	const [labels, setLabels] = useState<Label[] | null>(null);
 	const [error, setError] = useState('');
@@ -176,6 +187,7 @@ export function Header() {
 			<TypeSelect />
 			<LabelFilters />
 			<FilterTerms />
+			<LinesButton />
 			<span class="grow" />
 			<RangeButtons />
 			<LiveButton />

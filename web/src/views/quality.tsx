@@ -70,6 +70,8 @@ function otherSourceFacts(profiles: number): Fact[] {
 	];
 }
 
+const unnamedFrames = (n?: number): string => (n ? `; ${n.toLocaleString('en')} different frames have none. Debug files name them: wick debuginfo list` : '');
+
 function treeFacts(): Fact[] {
 	const t = tree.value;
 	const q = t?.meta.quality;
@@ -80,7 +82,7 @@ function treeFacts(): Fact[] {
 		ret.push({
 			name: 'unnamed',
 			text: `${formatShare(q.unnamed_share, 1)} without a name`,
-			title: 'Share of the total that ends in code for which no function name is known',
+			title: `Share of the total that ends in code for which no function name is known${unnamedFrames(q.unnamed_frames)}`,
 			level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
 		});
 	if (t.prunedTotal > 0)

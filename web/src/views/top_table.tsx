@@ -30,9 +30,10 @@ function Row({ f, index, props }: { f: TopFunction; index: number; props: TopTab
 	return (
 		<tr data-testid="top-row" data-name={f.name} aria-rowindex={index + 2} class={isSelected ? 'selected' : ''}
 			onClick={() => onFn(isSelected ? '' : f.name)}>
-			<td title={[f.name, f.file, f.module].filter(Boolean).join('\n')}>
+			<td title={[f.name, f.line ? `${f.file}:${f.line}` : f.file, f.module].filter(Boolean).join('\n')}>
 				<div class="function">
 					<button class="name" aria-pressed={isSelected}>{shortName(f.name)}</button>
+					{!!f.line && <span class="line">:{f.line}</span>}
 					{f.module && <span class="module">{baseName(f.module)}</span>}
 				</div>
 			</td>
@@ -74,7 +75,7 @@ export function TopTable(props: TopTableProps) {
 					</thead>
 					<tbody>
 						{first > 0 && <tr aria-hidden="true" style={{ height: `${first * ROW_HEIGHT}px` }} />}
-						{sorted.slice(first, end).map((f, i) => <Row key={`${f.name}\0${f.file}\0${f.module}`} f={f} index={first + i} props={props} />)}
+						{sorted.slice(first, end).map((f, i) => <Row key={`${f.name}\0${f.file}:${f.line}\0${f.module}`} f={f} index={first + i} props={props} />)}
 						{end < sorted.length && <tr aria-hidden="true" style={{ height: `${(sorted.length - end) * ROW_HEIGHT}px` }} />}
 					</tbody>
 				</table>
