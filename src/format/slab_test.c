@@ -3,6 +3,7 @@
 
 #include "format/folded.h"
 #include "format/slab.h"
+#include "model/treeprune.h"
 
 #include <errno.h>
 

@@ -107,11 +107,9 @@ int calltree_finish(struct calltree_builder *b, struct calltree *ret) must_check
  * their numbers. */
 int calltree_finish_mapped(struct calltree_builder *b, struct calltree *ret, uint32_t **ret_node) must_check;
 void calltree_done(struct calltree *t);
-
-/* Folds the smallest subtrees until at most `max_nodes` remain: below each
- * parent one TREE_FUNC_PRUNED node (last child, self = the folded total)
- * stands for them. Never drops value: totals are unchanged. */
-int calltree_prune(struct calltree *t, uint32_t max_nodes) must_check;
+/* Columns of n nodes for an empty tree, charged to its budget; of `found` none
+ * when `loose`. -ENOBUFS, -ENOMEM: calltree_done() frees what there is. */
+int calltree_alloc(struct calltree *t, uint32_t n, bool loose) must_check;
 
 /* True when of some frame it is known how it was found. */
 bool calltree_has_found(const struct calltree *t);

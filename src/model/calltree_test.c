@@ -4,6 +4,7 @@
 #include "model/calltree.h"
 #include "model/flame.h"
 #include "model/toptable.h"
+#include "model/treeprune.h"
 
 #include <errno.h>
 

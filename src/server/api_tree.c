@@ -3,6 +3,7 @@
 #include "base/jsonw.h"
 #include "format/slab.h"
 #include "model/toptable.h"
+#include "model/treeprune.h"
 #include "query/merge.h"
 #include "query/quality.h"
 #include "server/param.h"
