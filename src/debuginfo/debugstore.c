@@ -287,15 +287,24 @@ uint64_t debugstore_generation(struct debugstore *s)
 	return generation;
 }
 
+/* What cannot be asked is not a limit. */
+static uint64_t disk_free(const struct debugstore *s)
+{
+	struct statvfs v;
+	return fstatvfs(s->dir_fd, &v) < 0 ? UINT64_MAX : (uint64_t)v.f_bavail * v.f_frsize;
+}
+
+uint64_t debugstore_room(const struct debugstore *s)
+{
+	uint64_t free_bytes = disk_free(s);
+	return free_bytes > s->options.disk_reserve ? free_bytes - s->options.disk_reserve : 0;
+}
+
 /* ---- uploads ---- */
 
 static int check_disk(const struct debugstore *s, uint64_t size, struct error *err)
 {
-	struct statvfs v;
-	/* What cannot be asked is not a limit. */
-	if (fstatvfs(s->dir_fd, &v) < 0)
-		return 0;
-	uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	uint64_t free_bytes = disk_free(s);
 	if (free_bytes >= s->options.disk_reserve && free_bytes - s->options.disk_reserve >= size)
 		return 0;
 	return error_set(err, -ENOSPC,

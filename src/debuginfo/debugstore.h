@@ -60,6 +60,8 @@ int debugstore_list(struct debugstore *s, struct debug_file **ret, uint32_t *ret
 void debugstore_get_stats(struct debugstore *s, struct debugstore_stats *ret);
 /* Grows with every file that comes; so that others need not look in vain. */
 uint64_t debugstore_generation(struct debugstore *s);
+/* Bytes of the disk that may be taken, beyond what is left to others. */
+uint64_t debugstore_room(const struct debugstore *s);
 
 /* `size`: bytes that will come, 0 = not known.
  * -EFBIG   more than file_max

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -437,6 +438,28 @@ def a_debuginfod_server_that_is_away_costs_nothing_else():
             assert put(s, program.build_id, program.debug_file())[0] == 200
             wait_for(lambda: has_names(s), "names")
             s.stop()
+
+
+@case
+def nothing_is_fetched_onto_a_disk_that_is_nearly_full():
+    with Folder() as data, Folder() as folder:
+        needs_libdebuginfod(data)
+        program = Program(folder)
+        with Server(data) as s:
+            ingest(s, pprof(program, [((program.main, program.inlined), 30)]))
+            s.stop()
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with Server(data, "--debuginfod", url, "--disk-reserve", "1000000g") as s:
+                wait_for(lambda: s.metric("wick_debuginfod_failed_total") == 1, "a failure")
+                assert not select.select([silent], [], [], 0)[0], "it asked"
+                assert any("disk" in line for line in s.lines), s.lines
+                s.stop()
+        command = [SERVER, "--listen", "127.0.0.1:0", "--data", data, "--debuginfod", url, "--debuginfo-limit", "0"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        assert result.returncode == 2 and "--debuginfo-limit" in result.stderr, result
 
 
 @case

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/stat.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -108,8 +109,11 @@ static int copy_into(struct debug_upload *u, int fd)
 static int store(struct fetcher *f, const char *build_id, int fd, struct error *err)
 {
 	struct debug_upload *u;
+	struct stat st;
 	bool stored;
-	int r = debug_upload_begin(f->server->debugstore, build_id, 0, &u, err);
+	if (fstat(fd, &st) < 0)
+		return error_set(err, -errno, "%s", strerror(errno));
+	int r = debug_upload_begin(f->server->debugstore, build_id, (uint64_t)st.st_size, &u, err);
 	if (r < 0)
 		return r;
 	r = copy_into(u, fd);
@@ -127,12 +131,25 @@ static bool is_final(int result)
 	       result == -EPROTONOSUPPORT;
 }
 
+/* The disk has it twice while it is copied, and others have their reserve. */
+static int ask(const struct fetcher *f, const char *build_id, struct error *err)
+{
+	struct debuginfod d = f->debuginfod;
+	uint64_t room = debugstore_room(f->server->debugstore) / 2;
+	bool is_short = room < d.file_max;
+	d.file_max = is_short ? room : d.file_max;
+	int fd = room ? debuginfod_fetch(&d, build_id, err) : -EFBIG;
+	if (fd == -EFBIG && is_short)
+		return error_set(err, -ENOSPC, "not asked for, or too large: the disk is nearly full");
+	return fd;
+}
+
 /* How long to wait before the next request. */
 static int64_t fetch(struct fetcher *f, const char *build_id)
 {
 	struct error err = { "" };
 	_cleanup_(close_fd)
-	int fd = debuginfod_fetch(&f->debuginfod, build_id, &err);
+	int fd = ask(f, build_id, &err);
 	int r = fd < 0 ? fd : store(f, build_id, fd, &err);
 	f->n_fetched += r == 0;
 	f->n_missing += r == -ENOENT;
@@ -172,6 +189,8 @@ int fetcher_start(struct server *s, struct fetcher **ret, struct error *err)
 	const struct options *o = s->options;
 	if (!o->debuginfod[0])
 		return 0;
+	if (o->debuginfo_limit == 0)
+		return error_set(err, -EINVAL, "--debuginfod: --debuginfo-limit 0 leaves no room for what it fetches");
 	_cleanup_(fetcher_free)
 	struct fetcher *f = calloc(1, sizeof(*f));
 	if (!f)
