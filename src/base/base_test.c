@@ -324,6 +324,25 @@ static void nothing_leads_out_of_a_root(void **state)
 		skip_because("this kernel has no openat2");
 }
 
+/* Names with characters beyond ASCII are written as they were meant. */
+static void characters_are_valid_utf8(void **state)
+{
+	char s[4];
+	for (uint32_t c = 0; c < 0x110000; c++) {
+		if (!utf8_is_character(c)) {
+			assert_in_range(c, 0xd800, 0xdfff);
+			continue;
+		}
+		size_t n = utf8_encode(c, s);
+		assert_int_equal(utf8_sequence((const uint8_t *)s, n), n);
+	}
+	assert_false(utf8_is_character(0x110000));
+	assert_int_equal(utf8_encode(0x20ac, s), 3);
+	assert_memory_equal(s, "\xe2\x82\xac", 3);
+	assert_int_equal(utf8_encode(0x1f600, s), 4);
+	assert_memory_equal(s, "\xf0\x9f\x98\x80", 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +357,7 @@ int main(void)
 		cmocka_unit_test(a_kill_leaves_nothing),
 		cmocka_unit_test(pieces_wait_for_the_commit),
 		cmocka_unit_test(nothing_leads_out_of_a_root),
+		cmocka_unit_test(characters_are_valid_utf8),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

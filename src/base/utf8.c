@@ -22,3 +22,18 @@ size_t utf8_sequence(const uint8_t *s, size_t size)
 			return 0;
 	return n;
 }
+
+bool utf8_is_character(uint64_t c)
+{
+	return c < 0x110000 && (c < 0xd800 || c > 0xdfff);
+}
+
+size_t utf8_encode(uint32_t c, char out[static 4])
+{
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	static const uint8_t first[] = { 0, 0x00, 0xc0, 0xe0, 0xf0 };
+	out[0] = (char)(first[n] | c >> (6 * (n - 1)));
+	for (size_t i = 1; i < n; i++)
+		out[i] = (char)(0x80 | (c >> (6 * (n - 1 - i)) & 0x3f));
+	return n;
+}
