@@ -1,127 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object/demangle.h"
 
-#include "base/cleanup.h"
+#include "object/itanium.h"
+#include "object/name_shorten.h"
+#include "object/rust_legacy.h"
+#include "object/rust_v0.h"
 
-#include <libiberty/demangle.h>
-#include <setjmp.h>
-#include <stdlib.h>
+#include <errno.h>
 
-/* Pieces libiberty may still write once the output is full; see take_piece(). */
-#define MAX_PIECES_LEFT 64
+#define LONG_MAX_SIZE (64u << 10)
+#define RUST_HASH_END 20 /* bytes of "17h0123456789abcdefE" */
 
-struct demangling {
-	char *out;
-	size_t n;
-	char input[DEMANGLE_MAX_INPUT + 1];
-	size_t input_size;
-	uint32_t n_pieces_left; /* once full */
-	bool full;
-	jmp_buf leave;
-};
-
-/* Output over the bound has to end the parse, since the rest may be 100 MB.
- * The callback cannot say so, and leaving at once by longjmp would leak: for
- * a punycode identifier rust-demangle.c calls this between malloc() and
- * free(). So the first step takes the input away: zeros in place of the name
- * make the Rust parser, which prints while it reads, fail at its next read
- * (no identifier can be pending that long). What goes on regardless - the C++
- * printer, which walks a finished tree, and "for<'a, 'b, ...>" of a huge
- * count, which reads nothing - allocates nothing, and is left by longjmp. */
-static void take_piece(const char *piece, size_t size, void *opaque)
+/* Bytes before the first dot behind `from`. */
+static size_t size_to_dot(struct slice name, size_t from)
 {
-	struct demangling *d = opaque;
-	if (size == 0) /* of an empty identifier, whose text may be NULL */
-		return;
-	if (d->full) {
-		if (d->n_pieces_left-- == 0)
-			longjmp(d->leave, 1);
-		return;
-	}
-	if (size <= SYMBOL_NAME_MAX - d->n) {
-		memcpy(d->out + d->n, piece, size);
-		d->n += size;
-		return;
-	}
-	d->full = true;
-	d->n_pieces_left = MAX_PIECES_LEFT;
-	memset(d->input, 0, d->input_size);
+	const uint8_t *dot = memchr(name.data + from, '.', name.size - from);
+	return dot ? (size_t)(dot - name.data) : name.size;
 }
 
-static bool is_base62(char c)
+/* Whether digits only stand between `from` and the next dot. */
+static bool is_number(struct slice s, size_t from)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	size_t end = size_to_dot(s, from);
+	for (size_t i = from; i < end; i++)
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+	return end > from;
 }
 
-/* "for<'a, 'b, ...>" with thousands of lifetimes: the binder of a function
- * (F) or trait object (D) is G, a base-62 number and "_". rust-demangle.c
- * counts to that number even while it skips text, where no callback could
- * stop it. Three digits, 3844 lifetimes, are no real program's. */
-static bool has_huge_binder(const char *s)
+/* Bytes of a Rust name, without what is appended. The old form has dots of its
+ * own, but none behind its hash. */
+static size_t rust_size(struct slice name)
 {
-	for (; *s; s++) {
-		if ((s[0] != 'F' && s[0] != 'D') || s[1] != 'G')
+	if (slice_has_prefix(name, "_R"))
+		return size_to_dot(name, 0);
+	for (size_t i = size_to_dot(name, 0); i < name.size; i = size_to_dot(name, i + 1))
+		if (i > RUST_HASH_END && name.data[i - 1] == 'E' &&
+		    memcmp(name.data + i - RUST_HASH_END, "17h", 3) == 0)
+			return i;
+	return name.size;
+}
+
+/* ".cold", ".part.0", ".llvm.1A2B": a word, and numbers behind it. */
+static size_t clone_size(struct slice s)
+{
+	bool is_llvm = slice_has_prefix(s, ".llvm.");
+	size_t n = size_to_dot(s, is_llvm ? strlen(".llvm.") : 1);
+	while (n + 1 < s.size && !is_llvm && is_number(s, n + 1))
+		n = size_to_dot(s, n + 1);
+	return n;
+}
+
+/* What is appended, in brackets; how many bytes. */
+static int print_clones(struct slice suffix, char *out, uint32_t size)
+{
+	static const char open[] = " [clone ", close[] = "]";
+	size_t n = 0;
+	while (suffix.size) {
+		struct slice clone = slice_of(suffix.data, clone_size(suffix));
+		suffix = slice_of(suffix.data + clone.size, suffix.size - clone.size);
+		if (slice_has_prefix(clone, ".llvm."))
 			continue;
-		size_t n = 0;
-		while (is_base62(s[2 + n]))
-			n++;
-		if (n >= 3 && s[2 + n] == '_')
-			return true;
+		if (size - n < strlen(open) + clone.size + strlen(close))
+			return -E2BIG;
+		memcpy(out + n, open, strlen(open));
+		memcpy(out + n + strlen(open), clone.data, clone.size);
+		n += strlen(open) + clone.size;
+		out[n++] = close[0];
 	}
-	return false;
+	return (int)n;
 }
 
-/* rustc's back end appends ".llvm.HASH" to names it had to make unique. */
-static void cut_llvm_suffix(struct demangling *d)
+static int print_cxx(struct slice name, char *out, uint32_t size)
 {
-	char *suffix = strstr(d->input, ".llvm.");
-	if (suffix) {
-		d->input_size = (size_t)(suffix - d->input);
-		*suffix = 0;
+	_cleanup_(itanium_done)
+	struct itanium t = { 0 };
+	int r = itanium_parse(name, &t);
+	return r < 0 ? r : itanium_print(&t, out, size);
+}
+
+/* Up to `size` bytes: how many. */
+static int print_name(struct slice name, char *out, uint32_t size)
+{
+	size_t mangled = rust_size(name);
+	struct slice rust = slice_of(name.data, mangled);
+	bool is_v0 = slice_has_prefix(name, "_R");
+	int r = is_v0 ? rust_v0_print(rust, out, size) : rust_legacy_print(rust, out, size), more;
+	if (r == -EBADMSG && !is_v0) {
+		mangled = size_to_dot(name, 0);
+		r = print_cxx(slice_of(name.data, mangled), out, size);
 	}
+	if (r <= 0)
+		return r < 0 ? r : -EBADMSG;
+	more = print_clones(slice_of(name.data + mangled, name.size - mangled), out + r, size - (uint32_t)r);
+	return more < 0 ? more : r + more;
 }
 
-static bool run(struct demangling *d, bool (*demangler)(struct demangling *))
+/* One that does not fit as it is. */
+static int print_long(struct slice name, char buf[static DEMANGLE_BUF])
 {
-	d->n = 0;
-	if (setjmp(d->leave))
-		return false;
-	return demangler(d) && !d->full && d->n > 0;
+	_cleanup_(free_ptr)
+	char *whole = malloc(LONG_MAX_SIZE);
+	int r = whole ? print_name(name, whole, LONG_MAX_SIZE) : -ENOMEM;
+	return r < 0 ? r : (int)name_shorten(slice_of(whole, (size_t)r), SYMBOL_NAME_MAX, buf);
 }
 
-static bool run_rust(struct demangling *d)
+/* A name of just that length was longer where it was read. */
+static struct slice as_it_is(struct slice name, char buf[static DEMANGLE_BUF])
 {
-	return !has_huge_binder(d->input) && rust_demangle_callback(d->input, DMGL_NO_OPTS, take_piece, d);
-}
-
-static bool run_cxx(struct demangling *d)
-{
-	return cplus_demangle_v3_callback(d->input, DMGL_PARAMS | DMGL_ANSI, take_piece, d);
+	static const char dots[] = "...";
+	size_t head = SYMBOL_NAME_MAX - strlen(dots);
+	if (name.size != SYMBOL_NAME_MAX)
+		return name;
+	memcpy(buf, name.data, head);
+	memcpy(buf + head, dots, sizeof(dots));
+	return slice_of(buf, SYMBOL_NAME_MAX);
 }
 
 struct slice demangle(struct slice name, char buf[static DEMANGLE_BUF])
 {
-	bool maybe_cxx = slice_has_prefix(name, "_Z") || slice_has_prefix(name, "_GLOBAL_");
-	bool maybe_rust = slice_has_prefix(name, "_R") || slice_has_prefix(name, "_ZN");
-	if ((!maybe_cxx && !maybe_rust) || name.size > DEMANGLE_MAX_INPUT || memchr(name.data, 0, name.size))
-		return name;
-
-	struct demangling d = { .out = buf, .input_size = name.size };
-	memcpy(d.input, name.data, name.size);
-	if (maybe_rust) {
-		cut_llvm_suffix(&d);
-		if (run(&d, run_rust)) {
-			buf[d.n] = 0;
-			return slice_of(buf, d.n);
-		}
-		if (d.full)
-			return name;
-		memcpy(d.input, name.data, name.size);
-		d.input_size = name.size;
-	}
-	if (maybe_cxx && run(&d, run_cxx)) {
-		buf[d.n] = 0;
-		return slice_of(buf, d.n);
-	}
-	return name;
+	if ((!slice_has_prefix(name, "_Z") && !slice_has_prefix(name, "_R")) || name.size > DEMANGLE_MAX_INPUT)
+		return as_it_is(name, buf);
+	int r = print_name(name, buf, SYMBOL_NAME_MAX);
+	if (r == -E2BIG)
+		r = print_long(name, buf);
+	if (r < 0)
+		return as_it_is(name, buf);
+	buf[r] = 0;
+	return slice_of(buf, (size_t)r);
 }
