@@ -691,6 +691,27 @@ def color_is_for_terminals_and_names_cannot_fake_it():
 
 
 @case
+def names_are_shortened_on_request_only():
+    name = "std::map<int, std::vector<a::B> >::find(int const&)"
+    folded = f"main;{name} 9\nmain;g() 1\n".encode()
+
+    def names(*options):
+        rows = json.loads(wick("report", "-", "--json", *options, stdin=folded).stdout)
+        return [f["name"] for f in rows.get("functions") or rows["nodes"]]
+
+    assert name in names() and name in names("--shorten", str(len(name)))
+    assert "std::map<int, std::vector<...> >::find(int const&)" in names("--shorten", str(len(name) - 1))
+    for view in ("--top", "--tree"):
+        assert "std::map<...>::find(...)" in names(view, "--shorten", "24"), view
+        assert b" std::map<...>::find(...)\n" in wick("report", "-", view, "--shorten", "24", stdin=folded).stdout
+    # Names that look the same then are still two functions.
+    twins = b"main;f<some::type> 9\nmain;f<other::type> 1\n"
+    assert wick("report", "-", "--shorten", "8", stdin=twins).stdout.count(b"f<...>\n") == 2
+    assert wick("report", "-", "--shorten", "7", stdin=folded).returncode == 2
+    assert wick("report", "-", "--raw", "--shorten", "9", stdin=folded).returncode == 2
+
+
+@case
 def output_goes_to_standard_output_too():
     with workspace() as folder:
         path = pathlib.Path(folder)

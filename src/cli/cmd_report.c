@@ -12,6 +12,7 @@
 #include "model/inlining.h"
 #include "model/labelgroups.h"
 #include "model/namesake.h"
+#include "object/name_shorten.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -23,7 +24,7 @@ struct report_options {
 	const char *file, *type_name, *flame, *to, *label;
 	struct output output; /* of `flame` */
 	enum view view;
-	uint32_t limit;
+	uint32_t limit, shorten;
 	bool has_limit, has_sort, lines, json, force;
 	double min_percent; /* < 0: the view's own */
 	enum top_order sort;
@@ -47,6 +48,7 @@ enum {
 	OPTION_CALLERS,
 	OPTION_CALLEES,
 	OPTION_BY,
+	OPTION_SHORTEN,
 	OPTION_TO
 };
 
@@ -62,6 +64,7 @@ static const struct option long_options[] = {
 	{ "limit", required_argument, NULL, 'l' },
 	{ "min-percent", required_argument, NULL, OPTION_MIN_PERCENT },
 	{ "sort", required_argument, NULL, OPTION_SORT },
+	{ "shorten", required_argument, NULL, OPTION_SHORTEN },
 	{ "color", required_argument, NULL, OPTION_COLOR },
 	{ "json", no_argument, NULL, 'j' },
 	{ "flame", required_argument, NULL, 'o' },
@@ -127,6 +130,16 @@ static int set_min_percent(struct report_options *o)
 	return 0;
 }
 
+static int set_shorten(struct report_options *o)
+{
+	uint64_t n;
+	if (!number_parse(optarg, NAME_SHORTEN_MIN, NAME_SHORTEN_MAX, &n))
+		return command_usage_error(&cmd_report, "--shorten wants a number from %d, not \"%s\"",
+					   NAME_SHORTEN_MIN, optarg);
+	o->shorten = (uint32_t)n;
+	return 0;
+}
+
 static int set_sort(struct report_options *o)
 {
 	if (strcmp(optarg, "self") != 0 && strcmp(optarg, "total") != 0)
@@ -181,6 +194,8 @@ static int set_option(struct report_options *o, int option, int argc, char **arg
 		return set_min_percent(o);
 	case OPTION_SORT:
 		return set_sort(o);
+	case OPTION_SHORTEN:
+		return set_shorten(o);
 	case OPTION_COLOR:
 		if (!color_mode_parse(optarg, &o->color))
 			return command_usage_error(&cmd_report, "--color wants auto, always or never, not \"%s\"",
@@ -247,6 +262,11 @@ static int show_tree(const struct report_options *o, struct report *r, struct er
 	struct calltree t = { 0 };
 	_cleanup_(free_ptr)
 	uint8_t *inlining = NULL, *namesake = NULL;
+	_cleanup_(free_ptr)
+	char *short_name = r->shorten ? malloc((size_t)r->shorten + 1) : NULL;
+	if (r->shorten && !short_name)
+		return error_set(err, -ENOMEM, "out of memory");
+	r->short_name = short_name;
 	int k = make_tree(o, r, &t, err);
 	if (k < 0)
 		return k;
@@ -287,6 +307,7 @@ static int show(const struct report_options *o, struct profile *p, struct error 
 			       : is_tree	   ? 0.5
 						   : 0,
 		.sort = o->sort,
+		.shorten = o->shorten,
 		.lines = o->lines,
 		.json = o->json,
 		.terminal = terminal_of(stdout, o->color),
@@ -322,6 +343,7 @@ static const char *useless_option(const struct report_options *o)
 		{ is_all && o->lines, "--lines" },
 		{ is_all && o->has_limit, "--limit" },
 		{ is_all && o->min_percent >= 0, "--min-percent" },
+		{ is_all && o->shorten, "--shorten" },
 		{ is_raw && o->type_name, "--type" },
 		{ (is_all || (o->view != VIEW_NONE && o->view != VIEW_TOP)) && o->has_sort, "--sort" },
 		{ (is_all || (o->view != VIEW_NONE && o->view != VIEW_TOP && o->view != VIEW_TREE)) && o->label,
@@ -395,6 +417,7 @@ const struct command cmd_report = {
 		 "  --limit N          at most N rows\n"
 		 "  --min-percent P    no rows below P % of the whole (0; 0.5 for trees)\n"
 		 "  --sort self|total  order of --top\n"
+		 "  --shorten N        names in N bytes: \"...\" for what their innermost brackets hold\n"
 		 "  --color WHEN       auto (at a terminal, unless NO_COLOR is set), always, never\n"
 		 "  --json             the same as JSON\n" FILTER_USAGE READ_USAGE,
 	.run = run_report,

@@ -5,6 +5,7 @@
 #include "model/inlining.h"
 #include "model/namesake.h"
 #include "model/quantity.h"
+#include "object/name_shorten.h"
 
 #define VALUE_COLUMNS	 10
 #define MIN_NAME_COLUMNS 16 /* however narrow the terminal */
@@ -75,6 +76,13 @@ static enum inlining inlining_of(const struct report *r, uint32_t func)
 	return r->inlining ? r->inlining[func] : INLINED_NEVER;
 }
 
+/* Lives until the next one, when it is shortened. */
+static struct slice name_of(const struct report *r, const struct tree_func *f)
+{
+	struct slice name = strtab_get(&r->tree->names, f->name);
+	return r->shorten ? slice_of(r->short_name, name_shorten(name, r->shorten, r->short_name)) : name;
+}
+
 void report_put_function(const struct report *r, uint32_t func, uint32_t used)
 {
 	static const char *const marks[] = {
@@ -86,7 +94,7 @@ void report_put_function(const struct report *r, uint32_t func, uint32_t used)
 	struct slice apart = namesake_text(t, func, r->namesake ? r->namesake[func] : NAMESAKE_NONE);
 	uint32_t width = r->terminal.width;
 	used += (uint32_t)strlen(mark) + (width ? terminal_remark_columns(apart) : 0);
-	struct slice name = strtab_get(&t->names, f->name), file = strtab_get(&t->names, f->file);
+	struct slice name = name_of(r, f), file = strtab_get(&t->names, f->file);
 	uint32_t room = width > used + MIN_NAME_COLUMNS ? width - used : MIN_NAME_COLUMNS;
 	char line[16] = "";
 	if (f->line)
@@ -146,7 +154,7 @@ void report_json_function(struct jsonw *w, const struct report *r, uint32_t func
 	};
 	const struct calltree *t = r->tree;
 	const struct tree_func *f = &t->funcs[func];
-	jsonw_str(w, "name", strtab_get(&t->names, f->name));
+	jsonw_str(w, "name", name_of(r, f));
 	jsonw_str(w, "file", strtab_get(&t->names, f->file));
 	jsonw_str(w, "module", strtab_get(&t->names, f->module));
 	if (f->line)

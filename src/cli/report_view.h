@@ -23,7 +23,9 @@ struct report {
 	uint32_t limit;	    /* rows; 0 = all */
 	double min_percent; /* rows below this share of the whole are left out */
 	enum top_order sort;
-	bool lines; /* the tree is by lines */
+	uint32_t shorten; /* bytes of a name at most; 0 = any number */
+	char *short_name; /* room for one of these; NULL when shorten is 0 */
+	bool lines;	  /* the tree is by lines */
 	bool json;
 	struct terminal terminal;
 };
