@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """churn: an agent beside a machine that starts and ends processes all the
 time. It must keep its memory and descriptors bounded and lose nothing.
-Usage: churn.py BUILD_DIR [SECONDS]"""
+Usage: churn.py BUILD_DIR [SECONDS]
+
+Without SECONDS as many processes as the machine can start, for a while; with
+it PER_MINUTE, and what the agent uses must not grow."""
 
 import os
 import re
@@ -17,7 +20,12 @@ from tap import Skip, case, run  # pylint: disable=wrong-import-position
 
 BUILD = os.path.abspath(sys.argv[1])
 SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 25
+IS_LONG = len(sys.argv) > 2
+PER_MINUTE = 500
+BATCH = 8
+PARTS = 10
 RSS_LIMIT_KB = 10240
+RSS_GROWTH_KB = 512  # from the third part to the last
 
 
 class Lines(threading.Thread):
@@ -62,15 +70,18 @@ def rss_kb(pid):
 def churn(until):
     """Short processes, some of which live just long enough to be sampled."""
     n = 0
+    start = time.monotonic()
     while time.monotonic() < until:
         batch = [
             subprocess.Popen(["/bin/sh", "-c", f"i=0; while [ $i -lt {n % 7 * 2000} ]; do i=$((i+1)); done"])
-            for _ in range(8)
+            for _ in range(BATCH)
         ]
         for process in batch:
             process.wait()
         n += 1
-    return n * 8
+        if IS_LONG:
+            time.sleep(max(0, start + n * BATCH * 60 / PER_MINUTE - time.monotonic()))
+    return n * BATCH
 
 
 @case
@@ -89,12 +100,16 @@ def memory_and_descriptors_stay_and_nothing_is_lost():
             url = up.stdout.readline().strip()
             assert url.startswith("http://"), log.lines
             agent = agent_of(up.pid)
-            churn(time.monotonic() + SECONDS / 2)
-            fds = len(os.listdir(f"/proc/{agent}/fd"))
-            started = churn(time.monotonic() + SECONDS / 2)
-            print(f"# {started} processes in the second half, agent {rss_kb(agent)} kB, {fds} descriptors")
-            assert rss_kb(agent) < RSS_LIMIT_KB, rss_kb(agent)
-            assert len(os.listdir(f"/proc/{agent}/fd")) < fds + 32
+            rss, fds = [], []
+            for part in range(PARTS):
+                started = churn(time.monotonic() + SECONDS / PARTS)
+                rss.append(rss_kb(agent))
+                fds.append(len(os.listdir(f"/proc/{agent}/fd")))
+                print(f"# part {part + 1}: {started} processes, agent {rss[-1]} kB, {fds[-1]} descriptors", flush=True)
+            assert max(rss) < RSS_LIMIT_KB, rss
+            assert max(fds[PARTS // 2 :]) < max(fds[: PARTS // 2]) + 32, fds
+            if IS_LONG:
+                assert rss[-1] < rss[2] + RSS_GROWTH_KB, rss
         finally:
             up.terminate()
             status = up.wait(timeout=30)
