@@ -121,6 +121,12 @@ static void test_other_names_stay(void **state)
 				"Z",	   "_Zero0", "_Read_file" };
 	for (uint32_t i = 0; i < ARRAY_SIZE(names); i++)
 		expect(names[i], names[i]);
+	/* Names that were cut or damaged: a wrong name would be worse. */
+	static const char *const damaged[] = { "_Z1fIiEi",    "_Z1fvi",	     "_Z1fiv",	   "_Z1fT_",
+					       "_Z1fIiEvT0_", "_ZN1aC7Ev",   "_ZN1aD3Ev",  "_ZN1aplC1Ev",
+					       "_Z1fNSt",     "_Z1f1aRNS_E", "_Z1fILbEEvv" };
+	for (uint32_t i = 0; i < ARRAY_SIZE(damaged); i++)
+		expect(damaged[i], damaged[i]);
 	char buf[DEMANGLE_BUF];
 	struct slice with_nul = slice_of("_Z4work\0ii", 10);
 	assert_ptr_equal(demangle(with_nul, buf).data, with_nul.data);

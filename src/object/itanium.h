@@ -114,5 +114,6 @@ int itanium_parse(struct slice name, struct itanium *ret) must_check;
 void itanium_done(struct itanium *t);
 
 /* Writes the readable name to `out`, up to `size` bytes without NUL: how many.
- * -E2BIG: it is longer; -ENOBUFS: it takes more steps or depth than it may. */
+ * -EBADMSG: it means nothing after all, as T_ of no template does; -E2BIG: it
+ * is longer; -ENOBUFS: it takes more steps or depth than it may. */
 int itanium_print(const struct itanium *t, char *out, uint32_t size) must_check;

@@ -3,6 +3,13 @@
 
 #define MAX_READ_AGAIN (64u << 10)
 
+/* Strings and nullptr are their type alone. */
+static bool needs_value(const struct itanium_node *type)
+{
+	return type->kind != ITANIUM_ARRAY && !(type->kind == ITANIUM_NAME && slice_eq(slice_of(type->text, type->size),
+										       slice_str("decltype(nullptr)")));
+}
+
 /* Behind the L, of a type that is no builtin or has no suffix. */
 static uint32_t parse_literal_value(struct itanium_parser *p, uint32_t type)
 {
@@ -11,7 +18,7 @@ static uint32_t parse_literal_value(struct itanium_parser *p, uint32_t type)
 	while (look(p, 0) && look(p, 0) != 'E')
 		p->at++;
 	size_t size = (size_t)(p->at - text);
-	if (!eat(p, 'E') || size > UINT16_MAX)
+	if (!eat(p, 'E') || size > UINT16_MAX || (size == 0 && needs_value(node_at(p, type))))
 		return malformed(p);
 	uint32_t node = add_text(p, ITANIUM_LITERAL, text, size, type, 0);
 	if (node && is_negative)

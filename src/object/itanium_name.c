@@ -67,7 +67,7 @@ static bool sees_end_of_parameters(const struct itanium_parser *p, uint32_t ahea
 	return !c || c == 'E' || c == 'Q' || ((c == 'R' || c == 'O') && look(p, ahead + 1) == 'E');
 }
 
-/* Types; "v" alone is none. */
+/* Types, one at least; "v" alone is none. */
 uint32_t itanium_parameters(struct itanium_parser *p)
 {
 	struct list l = { 0 };
@@ -75,8 +75,11 @@ uint32_t itanium_parameters(struct itanium_parser *p)
 		p->at++;
 		return 0;
 	}
-	while (!p->error && !sees_end_of_parameters(p, 0))
+	do {
+		if (sees_end_of_parameters(p, 0) || look(p, 0) == 'v')
+			return malformed(p);
 		list_add(p, &l, itanium_type(p));
+	} while (!p->error && !sees_end_of_parameters(p, 0));
 	return l.first;
 }
 
@@ -271,7 +274,7 @@ static uint32_t parse_ctor_or_dtor(struct itanium_parser *p, uint32_t scope, str
 	bool is_ctor = look(p, 0) == 'C';
 	p->at++;
 	bool inherits = is_ctor && eat(p, 'I');
-	if (!is_digit(look(p, 0)) || !scope)
+	if (!look(p, 0) || !strchr(is_ctor ? "12345" : "01245", look(p, 0)) || !scope)
 		return malformed(p);
 	p->at++;
 	if (inherits)
@@ -336,7 +339,9 @@ static uint32_t parse_nested_name(struct itanium_parser *p, struct itanium_facts
 	uint8_t flags = itanium_qualifiers(p);
 	flags |= eat(p, 'R') ? ITANIUM_THIS_LVALUE : 0;
 	flags |= eat(p, 'O') ? ITANIUM_THIS_RVALUE : 0;
-	while (!p->error && !eat(p, 'E')) {
+	/* S_, St or T_ alone is none. */
+	bool is_scope = look(p, 0) == 'S' || look(p, 0) == 'T';
+	for (uint32_t n = 0; !p->error && !(n > is_scope && eat(p, 'E')); n++) {
 		n_subs = p->n_subs;
 		scope = parse_component(p, scope, facts);
 		(void)eat(p, 'M'); /* in the initializer of a member */

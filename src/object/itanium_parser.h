@@ -49,7 +49,7 @@ const struct itanium_operator *itanium_see_operator(const struct itanium_parser 
 /* scope::name, or just that. */
 uint32_t itanium_join(struct itanium_parser *p, uint32_t scope, uint32_t name);
 
-/* Lists. Of parameters: up to their end, "v" alone is none. */
+/* Lists. Of parameters: up to their end, one at least; "v" alone is none. */
 uint32_t itanium_parameters(struct itanium_parser *p);
 /* Behind the I, including the E. */
 uint32_t itanium_arguments(struct itanium_parser *p);

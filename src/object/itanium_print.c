@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object/itanium_printer.h"
 
-#include <errno.h>
-
 /* ---- template parameters and packs --------------------------------------- */
 
 uint32_t itanium_list_size(struct itanium_printer *p, uint32_t list)
@@ -26,6 +24,8 @@ static uint32_t argument_of(struct itanium_printer *p, const struct itanium_scop
 {
 	uint32_t i = itanium_list_item(p, scope->arguments, node_at(p, param)->a);
 	const struct itanium_node *n = node_at(p, i);
+	if (i == 0)
+		stop(p, -EBADMSG);
 	if (n->kind != ITANIUM_PACK || !p->in_expansion)
 		return i;
 	if (!p->met_pack) {
@@ -52,7 +52,7 @@ struct itanium_place itanium_place_of(struct itanium_printer *p, uint32_t i)
 void itanium_put_list(struct itanium_printer *p, uint32_t list)
 {
 	bool any = false;
-	for (; list && !p->failed; list = node_at(p, list)->b) {
+	for (; list && !p->error; list = node_at(p, list)->b) {
 		uint32_t before = p->n;
 		if (any)
 			put(p, ", ");
@@ -80,7 +80,7 @@ static void print_expansion(struct itanium_printer *p, uint32_t pattern)
 		put(p, "...");
 	else if (size == 0)
 		p->n = saved.n;
-	for (uint32_t i = 1; is_pack && i < size && !p->failed; i++) {
+	for (uint32_t i = 1; is_pack && i < size && !p->error; i++) {
 		put(p, ", ");
 		p->pack_index = i;
 		itanium_put(p, pattern);
@@ -101,6 +101,20 @@ static void print_arguments(struct itanium_printer *p, uint32_t list)
 	put(p, last(p) == '>' ? " >" : ">");
 }
 
+static bool is_class(const struct itanium_node *n)
+{
+	switch ((enum itanium_kind)n->kind) {
+	case ITANIUM_CTOR:
+	case ITANIUM_DTOR:
+	case ITANIUM_OPERATOR:
+	case ITANIUM_CONVERSION:
+	case ITANIUM_LITERAL_OPERATOR:
+		return false;
+	default:
+		return true;
+	}
+}
+
 /* A class's own name, as its constructor has it. */
 static void print_base_name(struct itanium_printer *p, uint32_t i)
 {
@@ -109,6 +123,8 @@ static void print_base_name(struct itanium_printer *p, uint32_t i)
 		n->kind == ITANIUM_TAGGED) &&
 	       step(p))
 		n = node_at(p, n->kind == ITANIUM_QUALIFIED || n->kind == ITANIUM_LOCAL ? n->b : n->a);
+	if (!is_class(n))
+		stop(p, -EBADMSG);
 	if (n->kind != ITANIUM_NAME) {
 		itanium_put(p, (uint32_t)(n - p->t->nodes));
 		return;
@@ -211,7 +227,7 @@ static void print_special_name(struct itanium_printer *p, const struct itanium_n
 		itanium_put(p, n->b);
 		break;
 	default:
-		p->failed = true;
+		stop(p, -EBADMSG);
 	}
 }
 
@@ -317,7 +333,5 @@ int itanium_print(const struct itanium *t, char *out, uint32_t size)
 {
 	struct itanium_printer p = { .t = t, .out = out, .size = size };
 	itanium_put(&p, t->root);
-	if (p.failed)
-		return p.steps == ITANIUM_MAX_STEPS || p.is_too_deep ? -ENOBUFS : -E2BIG;
-	return (int)p.n;
+	return p.error ? p.error : (int)p.n;
 }

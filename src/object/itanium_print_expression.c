@@ -160,7 +160,7 @@ static void print_operation(struct itanium_printer *p, const struct itanium_node
 		put(p, ")");
 		break;
 	default:
-		p->failed = true;
+		stop(p, -EBADMSG);
 	}
 }
 

@@ -7,7 +7,7 @@ static void put_qualifiers(struct itanium_printer *p, uint8_t flags)
 		uint8_t flag;
 		const char *text;
 	} all[] = {
-		{ ITANIUM_CONST, " const" },   { ITANIUM_VOLATILE, " volatile" }, { ITANIUM_RESTRICT, " __restrict" },
+		{ ITANIUM_CONST, " const" },   { ITANIUM_VOLATILE, " volatile" }, { ITANIUM_RESTRICT, " restrict" },
 		{ ITANIUM_THIS_LVALUE, " &" }, { ITANIUM_THIS_RVALUE, " &&" },	  { ITANIUM_NOEXCEPT, " noexcept" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -198,11 +198,13 @@ void itanium_put_type_left(struct itanium_printer *p, const struct itanium_node 
 		put(p, ")");
 		break;
 	case ITANIUM_TEMPLATE_PARAM:
+		if (!p->in_lambda)
+			stop(p, -EBADMSG); /* of no template */
 		put(p, "auto:");
 		put_number(p, n->a + 1);
 		break;
 	default:
-		p->failed = true;
+		stop(p, -EBADMSG);
 	}
 }
 

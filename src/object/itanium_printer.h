@@ -2,12 +2,13 @@
 /* itanium_printer.h: what the parts of the printer of C++ names share: names
  * and the whole (itanium_print.c), types, expressions.
  *
- * Output over its size, nesting and steps over their maxima set `failed`, after
- * which nothing is written. */
+ * The first failure sticks, after which nothing is written: output over its
+ * size, nesting or steps over their maxima, what means nothing. */
 #pragma once
 
 #include "object/itanium.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* The template whose arguments T_ means; NULL: there is none. */
@@ -35,7 +36,7 @@ struct itanium_printer {
 	bool in_expansion;
 	bool met_pack; /* that is being expanded */
 	uint32_t pack_index, pack_size;
-	bool failed, is_too_deep;
+	int error;
 };
 
 /* A node: a type in both its halves. */
@@ -68,11 +69,17 @@ static inline const struct itanium_node *node_at(const struct itanium_printer *p
 	return &p->t->nodes[i];
 }
 
+static inline void stop(struct itanium_printer *p, int error)
+{
+	if (!p->error)
+		p->error = error;
+}
+
 static inline void put_bytes(struct itanium_printer *p, const char *text, size_t size)
 {
 	if (size > p->size - p->n)
-		p->failed = true;
-	if (p->failed)
+		stop(p, -E2BIG);
+	if (p->error)
 		return;
 	memcpy(p->out + p->n, text, size);
 	p->n += (uint32_t)size;
@@ -104,17 +111,17 @@ static inline char last(const struct itanium_printer *p)
 static inline bool step(struct itanium_printer *p)
 {
 	if (p->steps == ITANIUM_MAX_STEPS)
-		p->failed = true;
+		stop(p, -ENOBUFS);
 	else
 		p->steps++;
-	return !p->failed;
+	return !p->error;
 }
 
 static inline bool enter(struct itanium_printer *p)
 {
 	if (p->depth == ITANIUM_MAX_DEPTH)
-		p->failed = p->is_too_deep = true;
+		stop(p, -ENOBUFS);
 	else if (step(p))
 		p->depth++;
-	return !p->failed;
+	return !p->error;
 }
