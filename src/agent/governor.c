@@ -6,11 +6,12 @@
 
 #define SECOND	      1000000000ll
 #define STEP_MIN_NS   (SECOND / 2)
-#define CREDIT_S      30.0 /* seconds of the budget */
+#define CREDIT_S      60.0 /* seconds of the budget */
 #define DEBT_S	      10.0
 #define SMOOTHING_S   10.0
 #define EMERGENCY     0.05 /* of one core */
 #define HOLD_NS	      (10 * SECOND)
+#define LOWER_NS      (5 * SECOND) /* between two steps down, so that the first shows in what is used */
 #define RATE_MIN_HZ   1
 #define RELIEF_NS     (5 * SECOND)  /* between two steps down */
 #define RECOVERY_NS   (60 * SECOND) /* before one up */
@@ -87,10 +88,14 @@ static const char *step_cpu(struct governor *g, double used_now, int64_t now_ns)
 		return "emergency: more than 5 % of a core";
 	}
 	/* Not for a burst that is over: then what is owed is paid back by itself. */
-	if (g->credit_s <= 0 && g->used > g->budget.cpu && used_now > g->budget.cpu) {
+	bool is_over = g->credit_s <= 0 && g->used > g->budget.cpu && used_now > g->budget.cpu;
+	if (is_over && now_ns >= g->lower_ns) {
 		g->hold_ns = now_ns + HOLD_NS;
+		g->lower_ns = now_ns + LOWER_NS;
 		return lower(g);
 	}
+	if (is_over)
+		return NULL;
 	return now_ns >= g->hold_ns && g->credit_s > 0 ? raise(g) : NULL;
 }
 

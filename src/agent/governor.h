@@ -60,6 +60,7 @@ struct governor {
 	double used;	    /* of a core, over about ten seconds */
 	double used_before; /* of a core, in the second before the last */
 	int64_t hold_ns;    /* no rise before */
+	int64_t lower_ns;   /* no step down before, but in an emergency */
 	int64_t relief_ns;  /* when relief last changed */
 };
 

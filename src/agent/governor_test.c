@@ -109,6 +109,24 @@ static void an_emergency_halves_at_once_and_is_over_soon(void **state)
 	assert_true(seconds < 120);
 }
 
+/* Every binary of a busy machine has to be read once. */
+static void a_start_is_ridden_out(void **state)
+{
+	(void)state;
+	struct plant p;
+	begin(&p, 0.001, 0.00003);
+	for (int i = 0; i < 35; i++) {
+		second(&p, 0.028);
+		assert_true(p.g.state.rate_hz >= 25);
+	}
+	int seconds = 0;
+	while (p.g.state.rate_hz < 100 && seconds < 300) {
+		second(&p, 0);
+		seconds++;
+	}
+	assert_true(seconds < 90);
+}
+
 /* The other way round: spiky loads must not end at the lowest rate. */
 static void spikes_do_not_starve_sampling(void **state)
 {
@@ -181,6 +199,7 @@ int main(void)
 		cmocka_unit_test(within_the_budget_nothing_changes),
 		cmocka_unit_test(a_load_that_stays_is_brought_inside),
 		cmocka_unit_test(a_burst_is_ridden_out),
+		cmocka_unit_test(a_start_is_ridden_out),
 		cmocka_unit_test(an_emergency_halves_at_once_and_is_over_soon),
 		cmocka_unit_test(spikes_do_not_starve_sampling),
 		cmocka_unit_test(what_sampling_does_not_cause_costs_features),
