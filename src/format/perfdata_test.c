@@ -3,38 +3,14 @@
 
 #include "format/detect.h"
 #include "format/folded.h"
-#include "format/perfdata.h"
-#include "format/perfdata_map.h"
 #include "format/perfdata_wire.h"
+#include "format/testperfdata.h"
 #include "format/testprofile.h"
 
 #include <errno.h>
 #include <zstd.h>
 
 /* --- a small perf.data --- */
-
-struct maker {
-	struct buf out;
-	bool is_big;
-};
-
-static void put(struct maker *m, uint64_t value, size_t size)
-{
-	uint8_t bytes[8];
-	for (size_t i = 0; i < size; i++)
-		bytes[m->is_big ? size - 1 - i : i] = (uint8_t)(value >> (8 * i));
-	buf_add(&m->out, bytes, size);
-}
-
-static void put32(struct maker *m, uint32_t value)
-{
-	put(m, value, 4);
-}
-
-static void put64(struct maker *m, uint64_t value)
-{
-	put(m, value, 8);
-}
 
 /* With NULs up to the next multiple of 8. */
 static void put_text(struct maker *m, const char *s)
@@ -51,44 +27,8 @@ static void put_counted(struct maker *m, const char *s)
 	put_text(m, s);
 }
 
-static size_t begin(struct maker *m, uint32_t type, uint32_t misc)
-{
-	size_t at = m->out.n;
-	put32(m, type);
-	put(m, misc, 2);
-	put(m, 0, 2);
-	return at;
-}
-
-static void end(struct maker *m, size_t at)
-{
-	size_t size = m->out.n - at;
-	m->out.data[at + 6] = (uint8_t)(m->is_big ? size >> 8 : size);
-	m->out.data[at + 7] = (uint8_t)(m->is_big ? size : size >> 8);
-}
-
 /* IDENTIFIER | IP | TID | TIME | CALLCHAIN | PERIOD; with RAW for event 2 */
-#define TYPES	  (SAMPLE_IDENTIFIER | SAMPLE_IP | SAMPLE_TID | SAMPLE_TIME | SAMPLE_CALLCHAIN | SAMPLE_PERIOD)
-#define ATTR_SIZE 112
-#define FIRST_ID  71
-#define SECOND_ID 82
-
-static void put_attr(struct maker *m, uint64_t config, uint64_t sample_type)
-{
-	size_t at = m->out.n;
-	put32(m, 1); /* software */
-	put32(m, ATTR_SIZE);
-	put64(m, config);
-	put64(m, 999);
-	put64(m, sample_type);
-	put64(m, 0);
-	uint64_t flags = ATTR_SAMPLE_ID_ALL | 1 << 10, mirrored = 0;
-	for (unsigned i = 0; i < 64; i++)
-		mirrored |= (flags >> i & 1) << (63 - i);
-	put64(m, m->is_big ? mirrored : flags);
-	while (m->out.n < at + ATTR_SIZE)
-		put32(m, 0);
-}
+#define TYPES (SAMPLE_IDENTIFIER | SAMPLE_IP | SAMPLE_TID | SAMPLE_TIME | SAMPLE_CALLCHAIN | SAMPLE_PERIOD)
 
 static void put_trailer(struct maker *m, uint32_t pid, uint32_t tid, uint64_t time)
 {
@@ -225,14 +165,6 @@ static void put_command_line(struct maker *m)
 	put_counted(m, "record");
 }
 
-static void patch64(struct maker *m, size_t at, uint64_t value)
-{
-	struct maker one = { .out = buf_of(8), .is_big = m->is_big };
-	put64(&one, value);
-	memcpy(m->out.data + at, one.out.data, 8);
-	buf_done(&one.out);
-}
-
 static void put_compressed(struct maker *m, struct slice records)
 {
 	uint8_t packed[8192];
@@ -294,14 +226,6 @@ static void make_file(struct maker *m, bool is_compressed)
 	patch64(m, table + 24, m->out.n - names);
 }
 
-static void put_attr_record(struct maker *m, uint64_t config, uint64_t sample_type, uint64_t id)
-{
-	size_t at = begin(m, RECORD_HEADER_ATTR, 0);
-	put_attr(m, config, sample_type);
-	put64(m, id);
-	end(m, at);
-}
-
 static void put_pipe_head(struct maker *m)
 {
 	buf_add(&m->out, m->is_big ? "2ELIFREP" : "PERFILE2", 8);
@@ -322,17 +246,6 @@ static void make_pipe(struct maker *m)
 	put_event_desc(m);
 	end(m, at);
 	put_records(m);
-}
-
-static struct slice made(struct maker *m)
-{
-	return slice_of(m->out.data, m->out.n);
-}
-
-static int decode(struct slice bytes, struct salvage *salvage, struct profile *p, struct error *err)
-{
-	assert_int_equal(profile_init(p, NULL), 0);
-	return perfdata_decode(bytes, &format_limits_default, salvage, p, err);
 }
 
 static void decode_well(struct slice bytes, struct profile *p)
@@ -501,107 +414,6 @@ static void put_stack_sample(struct maker *m, uint64_t size, uint64_t filled)
 	end(m, at);
 }
 
-/* --- counters --- */
-
-#define COUNTER_TYPES (SAMPLE_IDENTIFIER | SAMPLE_IP | SAMPLE_TID | SAMPLE_READ)
-
-static void put_counter_attr(struct maker *m, uint64_t config, uint64_t id, uint64_t read_format, uint64_t flags)
-{
-	size_t at = m->out.n + RECORD_HEADER_SIZE;
-	put_attr_record(m, config, COUNTER_TYPES, id);
-	patch64(m, at + 32, read_format);
-	patch64(m, at + 40, flags);
-}
-
-static void put_counter_sample(struct maker *m, uint32_t tid, const uint64_t *read, uint32_t n)
-{
-	size_t at = begin(m, RECORD_SAMPLE, MISC_USER);
-	put64(m, FIRST_ID);
-	put64(m, 0x1234);
-	put32(m, 7);
-	put32(m, tid);
-	for (uint32_t i = 0; i < n; i++)
-		put64(m, read[i]);
-	end(m, at);
-}
-
-static int64_t sum_of(const struct profile *p, uint32_t type)
-{
-	int64_t sum = 0;
-	for (uint32_t i = 0; i < profile_n_samples(p); i++)
-		sum += p->value[type].data[i];
-	return sum;
-}
-
-/* samples, and the sums of both events */
-static void assert_counted(struct maker *m, uint32_t n, int64_t first, int64_t second, uint32_t n_comments)
-{
-	struct profile p;
-	struct error err = { "" };
-	if (decode(made(m), NULL, &p, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(profile_n_samples(&p), n);
-	assert_int_equal(sum_of(&p, 0), n);
-	assert_int_equal(sum_of(&p, 1), first);
-	if (p.n_types > 2)
-		assert_int_equal(sum_of(&p, 2), second);
-	assert_int_equal(p.comments.n, n_comments);
-	profile_done(&p);
-	buf_done(&m->out);
-}
-
-/* {a,b}:S samples the leader and reads both: each is a sample of what it has
- * counted since, and none where it has stood still. */
-static void members_of_a_group_are_samples(void **state)
-{
-	(void)state;
-	static const uint64_t reads[][7] = {
-		{ 2, 500, 10, FIRST_ID, 3, SECOND_ID, 0 },
-		{ 2, 600, 25, FIRST_ID, 3, SECOND_ID, 0 },
-		{ 2, 700, 30, FIRST_ID, 9, SECOND_ID, 0 },
-		{ 2, 800, 31, FIRST_ID, 4, 99, 0 }, /* no event's */
-	};
-	uint64_t format = READ_GROUP | READ_ID | READ_TIME_ENABLED;
-	struct maker m = { .out = buf_of(1 << 20) };
-	buf_add(&m.out, "PERFILE2", 8);
-	put64(&m, 16);
-	put_counter_attr(&m, 0, FIRST_ID, format, ATTR_SAMPLE_ID_ALL);
-	put_counter_attr(&m, 2, SECOND_ID, format, ATTR_SAMPLE_ID_ALL);
-	for (size_t i = 0; i < ARRAY_SIZE(reads); i++)
-		put_counter_sample(&m, 7, reads[i], 6);
-	assert_counted(&m, 6, 31, 9, 1);
-}
-
-/* Threads that inherit a counter have one each. */
-static void counters_are_read_by_thread(void **state)
-{
-	(void)state;
-	static const uint64_t reads[][3] = {
-		{ 10, FIRST_ID, 0 }, { 4, FIRST_ID, 0 }, { 15, FIRST_ID, 0 }, { 4, FIRST_ID, 0 }
-	};
-	struct maker m = { .out = buf_of(1 << 20) };
-	buf_add(&m.out, "PERFILE2", 8);
-	put64(&m, 16);
-	put_counter_attr(&m, 0, FIRST_ID, READ_ID | READ_LOST, ATTR_SAMPLE_ID_ALL | ATTR_INHERIT);
-	for (size_t i = 0; i < ARRAY_SIZE(reads); i++)
-		put_counter_sample(&m, i % 2 ? 8 : 7, reads[i], 3);
-	assert_counted(&m, 3, 19, 0, 0);
-}
-
-/* Nobody knows whose values without ids are: the leader's period stays. */
-static void values_without_ids_are_not_split_up(void **state)
-{
-	(void)state;
-	static const uint64_t read[] = { 2, 10, 3 };
-	struct maker m = { .out = buf_of(1 << 20) };
-	buf_add(&m.out, "PERFILE2", 8);
-	put64(&m, 16);
-	put_counter_attr(&m, 0, FIRST_ID, READ_GROUP, ATTR_SAMPLE_ID_ALL);
-	put_counter_attr(&m, 2, SECOND_ID, READ_GROUP, ATTR_SAMPLE_ID_ALL);
-	put_counter_sample(&m, 7, read, 3);
-	assert_counted(&m, 1, 999, 0, 0);
-}
-
 /* One frame where there were thirty must not pass for the truth. */
 static void user_stacks_are_warned_of(void **state)
 {
@@ -753,63 +565,6 @@ static void limits_are_named(void **state)
 	buf_done(&m.out);
 }
 
-/* --- address spaces --- */
-
-#define SPACE 512
-
-/* Two spaces against two arrays, through forks. */
-static void maps_say_what_a_plain_array_says(void **state)
-{
-	(void)state;
-	static uint32_t want[2][SPACE];
-	struct map_pool pool;
-	struct map_space spaces[2];
-	uint32_t random = 1;
-	assert_int_equal(map_pool_init(&pool, 7, 1 << 20, NULL), 0);
-	map_space_init(&pool, &spaces[0]);
-	map_space_init(&pool, &spaces[1]);
-	for (uint32_t i = 1; i < 5000; i++) {
-		random = random * 1664525 + 1013904223;
-		uint32_t which = random >> 31, start = random >> 8 & (SPACE - 1), size = (random >> 20 & 63) + 1;
-		uint32_t stop = start + size < SPACE ? start + size : SPACE;
-		if (i % 50 == 0) {
-			map_space_fork(&pool, &spaces[which], &spaces[!which]);
-			memcpy(want[!which], want[which], sizeof(want[0]));
-		}
-		uint32_t area = i % 7 ? i : 0;
-		if (area)
-			map_space_put(&pool, &spaces[which], start, stop, area);
-		else
-			map_space_drop(&pool, &spaces[which], start, stop);
-		for (uint32_t k = start; k < stop; k++)
-			want[which][k] = area;
-		for (uint32_t k = 0; k < 2 * SPACE; k++)
-			assert_int_equal(map_space_find(&pool, &spaces[k & 1], k / 2), want[k & 1][k / 2]);
-	}
-	assert_int_equal(pool.error, 0);
-	map_pool_done(&pool);
-}
-
-/* Maps in falling order and a fork after each: no copies of whole spaces. */
-static void many_maps_and_forks_stay_cheap(void **state)
-{
-	(void)state;
-	const uint32_t n = 100000;
-	struct map_pool pool;
-	struct map_space space, child;
-	assert_int_equal(map_pool_init(&pool, 7, 16 << 20, NULL), 0);
-	map_space_init(&pool, &space);
-	map_space_init(&pool, &child);
-	for (uint32_t i = n; i > 0; i--) {
-		map_space_put(&pool, &space, (uint64_t)i << 12, ((uint64_t)i << 12) + 4096, i);
-		map_space_fork(&pool, &space, &child);
-	}
-	assert_int_equal(pool.error, 0);
-	assert_true(pool.nodes.n < 40 * n);
-	assert_int_equal(map_space_find(&pool, &child, (uint64_t)n << 12), n);
-	map_pool_done(&pool);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -817,16 +572,11 @@ int main(void)
 		cmocka_unit_test(execve_has_the_old_program_as_caller),
 		cmocka_unit_test(threads_have_the_labels_of_perf_script),
 		cmocka_unit_test(every_way_of_writing_it_says_the_same),
-		cmocka_unit_test(members_of_a_group_are_samples),
-		cmocka_unit_test(counters_are_read_by_thread),
-		cmocka_unit_test(values_without_ids_are_not_split_up),
 		cmocka_unit_test(user_stacks_are_warned_of),
 		cmocka_unit_test(half_a_file_is_said_and_salvaged),
 		cmocka_unit_test(one_flipped_bit_never_crashes),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(limits_are_named),
-		cmocka_unit_test(maps_say_what_a_plain_array_says),
-		cmocka_unit_test(many_maps_and_forks_stay_cheap),
 	};
 	return cmocka_run_group_tests_name("perfdata", tests, NULL, NULL);
 }
