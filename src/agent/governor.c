@@ -4,18 +4,19 @@
 #include <math.h>
 #include <stddef.h>
 
-#define SECOND	      1000000000ll
-#define STEP_MIN_NS   (SECOND / 2)
-#define CREDIT_S      60.0 /* seconds of the budget */
-#define DEBT_S	      10.0
-#define SMOOTHING_S   10.0
-#define EMERGENCY     0.05 /* of one core */
-#define HOLD_NS	      (10 * SECOND)
-#define LOWER_NS      (5 * SECOND) /* between two steps down, so that the first shows in what is used */
-#define RATE_MIN_HZ   1
-#define RELIEF_NS     (5 * SECOND)  /* between two steps down */
-#define RECOVERY_NS   (60 * SECOND) /* before one up */
-#define MEMORY_IS_LOW 0.85
+#define SECOND	       1000000000ll
+#define STEP_MIN_NS    (SECOND / 2)
+#define CREDIT_S       60.0 /* seconds of the budget */
+#define DEBT_S	       10.0
+#define SMOOTHING_S    10.0
+#define EMERGENCY      0.05 /* of one core */
+#define HOLD_NS	       (10 * SECOND)
+#define LOWER_NS       (5 * SECOND) /* between two steps down, so that the first shows in what is used */
+#define RATE_MIN_HZ    1
+#define RELIEF_NS      (5 * SECOND)  /* between two steps down */
+#define RECOVERY_NS    (60 * SECOND) /* before one up */
+#define MEMORY_IS_HIGH 0.95
+#define MEMORY_IS_LOW  0.85
 
 void governor_init(struct governor *g, const struct governor_budget *budget)
 {
@@ -103,10 +104,11 @@ static const char *step_memory(struct governor *g, const struct governor_input *
 {
 	int64_t since = in->now_ns - g->relief_ns;
 	bool is_low = (double)in->memory < MEMORY_IS_LOW * (double)g->budget.memory;
-	if (in->memory > g->budget.memory && g->state.relief < RELIEF_MAX && since >= RELIEF_NS) {
+	bool is_high = (double)in->memory > MEMORY_IS_HIGH * (double)g->budget.memory;
+	if (is_high && g->state.relief < RELIEF_MAX && since >= RELIEF_NS) {
 		g->state.relief++;
 		g->relief_ns = in->now_ns;
-		return "more memory than the budget allows";
+		return "nearly all of the memory budget is used";
 	}
 	if (is_low && g->state.relief > 0 && since >= RECOVERY_NS) {
 		g->state.relief--;
