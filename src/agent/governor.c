@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/governor.h"
 
-#include <math.h>
 #include <stddef.h>
 
 #define SECOND	       1000000000ll
@@ -40,7 +39,7 @@ static void set_rate(struct governor *g, double hz)
 static const char *lower(struct governor *g)
 {
 	uint32_t before = g->state.rate_hz;
-	set_rate(g, floor(before * clamp(g->budget.cpu / g->used, 0.5, 0.9)));
+	set_rate(g, before * clamp(g->budget.cpu / g->used, 0.5, 0.9));
 	if (g->state.rate_hz < before)
 		return "more CPU time than the budget allows";
 	if (g->state.feature == FEATURE_LEAVES)
@@ -68,10 +67,10 @@ static const char *raise(struct governor *g)
 		return NULL;
 	double hz = g->budget.rate_hz;
 	while (hz > g->state.rate_hz && !would_fit(g, hz))
-		hz = floor(hz * 0.8);
+		hz = (uint32_t)(hz * 0.8);
 	/* A part of the cost does not depend on the rate: with room left, a step is tried. */
 	if (hz <= g->state.rate_hz && g->used < g->budget.cpu * 0.8)
-		hz = ceil(g->state.rate_hz * 1.2);
+		hz = 1 + (uint32_t)(g->state.rate_hz * 1.2);
 	if (hz <= g->state.rate_hz)
 		return NULL;
 	set_rate(g, hz);
@@ -83,7 +82,7 @@ static const char *step_cpu(struct governor *g, double used_now, int64_t now_ns)
 	bool is_emergency = (used_now + g->used_before) / 2 > EMERGENCY;
 	g->used_before = used_now;
 	if (is_emergency && g->state.rate_hz > RATE_MIN_HZ) {
-		set_rate(g, floor(g->state.rate_hz / 2.0));
+		set_rate(g, g->state.rate_hz / 2.0);
 		g->hold_ns = now_ns + HOLD_NS;
 		g->used_before = 0;
 		return "emergency: more than 5 % of a core";
@@ -134,7 +133,8 @@ bool governor_step(struct governor *g, const struct governor_input *in, const ch
 	g->last = *in;
 	g->credit_s =
 		clamp(g->credit_s + seconds * g->budget.cpu - cpu_s, -DEBT_S * g->budget.cpu, CREDIT_S * g->budget.cpu);
-	g->used += (used_now - g->used) * (1 - exp(-seconds / SMOOTHING_S));
+	/* exp() would do the same, and libm is half a megabyte resident. */
+	g->used += (used_now - g->used) * seconds / (SMOOTHING_S + seconds);
 	const char *why = step_cpu(g, used_now, in->now_ns);
 	if (!why)
 		why = step_memory(g, in);

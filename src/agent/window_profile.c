@@ -4,7 +4,6 @@
 #include "agent/coverage.h"
 
 #include <errno.h>
-#include <math.h>
 
 #define MAX_DEPTH (SAMPLER_DEPTH + SAMPLER_DEPTH_FP + 8)
 
@@ -205,7 +204,7 @@ static int write_sample(struct writer *wr, const struct window_sample *s)
 {
 	struct node_id node;
 	struct labels_id labels;
-	int64_t value = llround((double)s->weight * wr->o->scale);
+	int64_t value = (int64_t)((double)s->weight * wr->o->scale + 0.5);
 	int r = write_node(wr, s->node, &node);
 	if (r == 0)
 		r = write_labels(wr, s, &labels);
