@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is lost when this fails: the names of what distributions ship stripped,
  * or worse, names from a file that belongs to another binary. */
-#include "unit.h"
+#include "scratch.h"
 
 #include "object/debugfile.h"
 #include "object/symtab.h"
@@ -13,8 +13,6 @@
 
 /* A root with a stripped binary in it:
  *   bin/victim, and all over the place victim.debug; outside: the file itself */
-static char scratch[] = "/tmp/debugfile-test-XXXXXX";
-
 static void run(const char *format, ...) printf_like(1, 2);
 
 static void run(const char *format, ...)
@@ -177,18 +175,6 @@ static void test_links_that_are_none(void **state)
 		    links[i]);
 		assert_false(is_found());
 	}
-}
-
-static int make_scratch(void **state)
-{
-	return mkdtemp(scratch) ? 0 : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
 }
 
 int main(void)

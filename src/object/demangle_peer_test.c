@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is lost when this fails: names that read as in c++filt, gdb and perf, of
  * all that is installed here. */
-#include "unit.h"
+#include "scratch.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -162,18 +162,9 @@ static void test_names_of_deep_templates(void **state)
 	assert_true(n_long > 0 && n_shortened > 0);
 }
 
-static char scratch[] = "/tmp/demangle-peer-test-XXXXXX";
-
 static int enter_scratch(void **state)
 {
-	return mkdtemp(scratch) ? chdir(scratch) : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
+	return make_scratch(state) == 0 ? chdir(scratch) : -1;
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* What is lost when this fails: functions of stripped Go programs get wrong
  * names or none, stacks break in them, or a hostile one takes the agent down. */
 #include "golang.h"
+#include "scratch.h"
 
 #include "base/file.h"
 #include "object/gofuncs.h"
@@ -13,15 +14,6 @@
 #include <sys/mman.h>
 
 #define MAX_FUNCS 20000
-
-static char scratch[] = "/tmp/gofuncs-test-XXXXXX";
-
-static const char *in_scratch(const char *name)
-{
-	static char path[256];
-	(void)snprintf(path, sizeof(path), "%s/%s", scratch, name);
-	return path;
-}
 
 /* ---- a program ----------------------------------------------------------- */
 
@@ -486,18 +478,6 @@ static void test_stacks_are_those_of_debug_frame(void **state)
 		skip_because("readelf is not here");
 	assert_true(check_against_debug_frame("frames", "rsp", 8) > 5000);
 	assert_true(check_against_debug_frame("frames-arm64", "sp", 0) > 3000);
-}
-
-static int make_scratch(void **state)
-{
-	return mkdtemp(scratch) ? 0 : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is lost when this fails: names of Fedora's binaries, or an agent filled
  * by a few hundred bytes of xz. */
-#include "unit.h"
+#include "scratch.h"
 
 #include "base/file.h"
 #include "object/minidebug.h"
@@ -13,8 +13,6 @@
 #include <lzma.h>
 #include <string.h>
 #include <sys/mman.h>
-
-static char scratch[] = "/tmp/minidebug-test-XXXXXX";
 
 /* Names met in a look-up of all of a file's code. */
 struct names {
@@ -155,18 +153,6 @@ static void test_damage(void **state)
 	free(x.data);
 	h[0].e_machine = EM_AARCH64; /* not the binary's */
 	assert_int_equal(open_compressed(h, sizeof(h), 1 << 20), -EBADMSG);
-}
-
-static int make_scratch(void **state)
-{
-	return mkdtemp(scratch) ? 0 : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* What is lost when this fails: names that a binary has, but in another place
  * than the first one looked at. */
 #include "golang.h"
+#include "scratch.h"
 
 #include "object/gofuncs.h"
 #include "object/symbols.h"
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #define MAX_ANSWERS 4096
-
-static char scratch[] = "/tmp/symbols-test-XXXXXX";
 
 static const struct symbols_env nowhere = { .place.root = -1 };
 
@@ -217,18 +216,6 @@ static void test_a_source_that_fails(void **state)
 	assert_int_equal(symbols_lookup(&e, &nowhere, addrs, SYMBOLS_MAX_BATCH + 1,
 					(struct symrange_sink){ take_answer, &a }, &err),
 			 -E2BIG);
-}
-
-static int make_scratch(void **state)
-{
-	return mkdtemp(scratch) ? 0 : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* What is lost when this fails: stacks through Go code break off or, worse, go
  * on where nobody called. */
 #include "golang.h"
+#include "scratch.h"
 
 #include "unwind/gorows.h"
 
@@ -20,15 +21,6 @@
 #define MAX_MODULES 16
 #define MAX_DEPTH   1500
 #define N_STOPS	    1500
-
-static char scratch[] = "/tmp/gorows-test-XXXXXX";
-
-static const char *in_scratch(const char *name)
-{
-	static char path[256];
-	(void)snprintf(path, sizeof(path), "%s/%s", scratch, name);
-	return path;
-}
 
 static void build_or_skip(const char *program, const char *settings, const char *options, const char *name)
 {
@@ -468,18 +460,6 @@ static void walks_of_a_running_program_reach_their_roots(void **state)
 }
 
 #endif
-
-static int make_scratch(void **state)
-{
-	return mkdtemp(scratch) ? 0 : -1;
-}
-
-static int remove_scratch(void **state)
-{
-	char command[64];
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", scratch);
-	return system(command);
-}
 
 int main(void)
 {
