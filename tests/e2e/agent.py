@@ -16,7 +16,7 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import Skip, case, run  # pylint: disable=wrong-import-position
+from tap import Skip, case, measured, run  # pylint: disable=wrong-import-position
 
 BUILD = os.path.abspath(sys.argv[1])
 PATIENCE_S = 60
@@ -244,6 +244,7 @@ def a_stop_that_cannot_be_kept_holds_for_this_agent():
 
 
 @case
+@measured
 def over_its_budget_it_samples_less_and_the_shares_stay_right():
     needs_root()
     with server() as url, agent("--cpu-budget", LOWEST_BUDGET, "--rate", "1000", server=url) as a, busy() as program:

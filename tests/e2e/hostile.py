@@ -24,7 +24,7 @@ from stacks import (  # pylint: disable=wrong-import-position
     stacks_of,
     total_of,
 )
-from tap import Skip, case, run  # pylint: disable=wrong-import-position
+from tap import Skip, case, measured, run  # pylint: disable=wrong-import-position
 
 MEMORY_MAX = 96 << 20  # of `wick record`, with its unwind tables
 
@@ -56,6 +56,7 @@ def assert_unmixed(stacks, callers):
 
 
 @case
+@measured
 def one_pid_for_many_programs():
     programs = twins("instance.c", "-no-pie", word="INSTANCE")
     program = build("reuse", "gcc", SOURCES / "reuse.c", "-O2")
