@@ -149,7 +149,7 @@ int proc_file_read(pid_t pid, const char *name, size_t max, struct buf *out)
 	return 0;
 }
 
-bool proc_stat_start_time(struct slice stat, uint64_t *ret)
+bool proc_stat_field(struct slice stat, unsigned field, uint64_t *ret)
 {
 	size_t i = stat.size;
 	while (i > 0 && stat.data[i - 1] != ')')
@@ -157,11 +157,11 @@ bool proc_stat_start_time(struct slice stat, uint64_t *ret)
 	if (i == 0)
 		return false;
 	struct slice s = slice_of(stat.data + i, stat.size - i);
-	/* Fields 3 to 21 stand between, each after a space. */
-	for (int field = 3; field <= 22; field++) {
+	/* Those from 3 on follow, each after a space. */
+	for (unsigned at = 3; at <= field; at++) {
 		if (!take_byte(&s, ' '))
 			return false;
-		if (field == 22)
+		if (at == field)
 			return take_number(&s, 10, ret);
 		while (s.size && s.data[0] != ' ')
 			s = slice_of(s.data + 1, s.size - 1);

@@ -38,10 +38,13 @@ int proc_maps_walk(int fd, struct proc_map_sink sink) must_check;
  * `out` either way. */
 int proc_file_read(pid_t pid, const char *name, size_t max, struct buf *out);
 
-/* Field 22 of /proc/PID/stat, with which a pid becomes an identity. The
- * command name before it may hold anything, parentheses and spaces too.
- * False: malformed. */
-bool proc_stat_start_time(struct slice stat, uint64_t *ret);
+#define PROC_STAT_START_TIME  22 /* with which a pid becomes an identity */
+#define PROC_STAT_START_STACK 28 /* 0 where the process may not be looked into */
+
+/* A number of /proc/PID/stat; fields count from 1, as in proc(5), and those
+ * from 3 on can be had. The command name before them may hold anything,
+ * parentheses and spaces too. False: malformed. */
+bool proc_stat_field(struct slice stat, unsigned field, uint64_t *ret);
 
 /* Value of NAME in the block of NAME=VALUE\0 that /proc/PID/environ is; false
  * when it is absent or empty. */

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t start_time;
 	int64_t busy_ns;
 	walk_maps(input);
-	(void)proc_stat_start_time(input, &start_time);
+	(void)proc_stat_field(input, PROC_STAT_START_TIME, &start_time);
 	cgroup_name_parse(input, &cgroup);
 	service_name(input, &cgroup, input, service);
 	size_t n = strlen(service);

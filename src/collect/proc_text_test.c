@@ -121,17 +121,20 @@ static void test_walk_stops(void **state)
 	assert_int_equal(n, 2);
 }
 
-static void test_start_time(void **state)
+static void test_stat(void **state)
 {
 	uint64_t t = 0;
 	/* A command name may hold whatever misleads a parser. */
-	assert_true(proc_stat_start_time(
-		slice_str("42 (a) S 1 (b) R) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21\n"), &t));
+	struct slice line =
+		slice_str("42 (a) S 1 (b) R) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21 22 23 24 "
+			  "140721\n");
+	assert_true(proc_stat_field(line, PROC_STAT_START_TIME, &t));
 	assert_int_equal(t, 987654);
-	assert_false(proc_stat_start_time(slice_str(""), &t));
-	assert_false(proc_stat_start_time(slice_str("42 (a) S 1 2 3"), &t));
-	assert_false(proc_stat_start_time(slice_str("42 (a"), &t));
-	assert_false(proc_stat_start_time(slice_str(")"), &t));
+	assert_true(proc_stat_field(line, PROC_STAT_START_STACK, &t));
+	assert_int_equal(t, 140721);
+	static const char *const wrong[] = { "", "42 (a) S 1 2 3", "42 (a", ")" };
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_false(proc_stat_field(slice_str(wrong[i]), PROC_STAT_START_TIME, &t));
 }
 
 static void test_environ(void **state)
@@ -154,7 +157,7 @@ static void test_files_of_processes(void **state)
 	struct buf text = buf_of(64 << 10);
 	uint64_t t;
 	assert_int_equal(proc_file_read(getpid(), "stat", 4096, &text), 0);
-	assert_true(proc_stat_start_time(slice_of(text.data, text.n), &t));
+	assert_true(proc_stat_field(slice_of(text.data, text.n), PROC_STAT_START_TIME, &t));
 	assert_int_equal(proc_file_read(INT32_MAX, "stat", 4096, &text), -ESRCH);
 	size_t before = text.n;
 	assert_int_equal(proc_file_read(getpid(), "maps", 100, &text), 0);
@@ -168,7 +171,7 @@ int main(void)
 		cmocka_unit_test(test_lines_that_are_none),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_walk_stops),
-		cmocka_unit_test(test_start_time),
+		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_environ),
 		cmocka_unit_test(test_files_of_processes),
 	};

@@ -113,11 +113,17 @@ static void evict_oldest(struct process_table *t)
 	}
 }
 
-bool process_start_time(pid_t pid, uint64_t *ret)
+static bool read_stat(pid_t pid, unsigned field, uint64_t *ret)
 {
 	_cleanup_(buf_done)
 	struct buf stat = buf_of(8192);
-	return proc_file_read(pid, "stat", 4096, &stat) == 0 && proc_stat_start_time(slice_of(stat.data, stat.n), ret);
+	return proc_file_read(pid, "stat", 4096, &stat) == 0 &&
+	       proc_stat_field(slice_of(stat.data, stat.n), field, ret);
+}
+
+bool process_start_time(pid_t pid, uint64_t *ret)
+{
+	return read_stat(pid, PROC_STAT_START_TIME, ret);
 }
 
 static void read_comm(struct process *p, const struct record_sample *s)
@@ -172,6 +178,7 @@ static struct process *look_at(struct process_table *t, const struct record_samp
 	process_maps_init(p);
 	t->stats.n_read++;
 	p->is_gone = !process_start_time(p->pid, &p->start_time);
+	(void)read_stat(p->pid, PROC_STAT_START_STACK, &p->stack_start);
 	if (!p->is_gone && !p->is_kthread)
 		p->is_gone = process_maps_read(t, p, now_ns) < 0 || p->maps.n == 0;
 	/* The sample is older than the program that was just looked at. */

@@ -39,9 +39,10 @@ struct process_map {
 struct process {
 	uint32_t refs;
 	pid_t pid;
-	uint32_t image;	     /* record_sample.image it was read for */
-	uint64_t serial;     /* unique; shared with binaries */
-	uint64_t start_time; /* clock ticks since boot; 0 = not known */
+	uint32_t image;	      /* record_sample.image it was read for */
+	uint64_t serial;      /* unique; shared with binaries */
+	uint64_t start_time;  /* clock ticks since boot; 0 = not known */
+	uint64_t stack_start; /* of the main thread; 0 = not known */
 	bool is_kthread;
 	bool is_gone; /* it could not be read: all that is known is its name */
 	char comm[SAMPLER_COMM];

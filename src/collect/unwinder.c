@@ -393,7 +393,7 @@ static void replay_here(struct unwinder *u, const struct process *p, const struc
 		.n_mappings = p->space.n,
 		.memory_start = memory->walk.sp & ~UINT64_C(7),
 		.memory = slice_of(memory->words, memory->size),
-		.stack_start = memory->stack_start,
+		.stack_start = memory->stack_start ? memory->stack_start : p->stack_start,
 		.pid = p->pid,
 	};
 	replay_stack(&replay, &memory->walk, ret);
@@ -435,7 +435,7 @@ void unwinder_replay(struct unwinder *u, struct process_table *t, struct process
 				continue;
 		}
 		/* All that was recorded was not enough. */
-		if (ret->end == STACK_END_UNREADABLE)
+		if (ret->end == STACK_END_UNREADABLE && u->spaces_fd >= 0)
 			ret->end = STACK_END_TABLE_PENDING;
 		else if (is_unmapped && has_reread)
 			be_patient(u, p);

@@ -42,7 +42,7 @@ def a_commands_children_and_status_come_along():
         assert result.returncode == 7, result
         assert shares(path).get("parse_request", 0) > 0.3, shares(path)
         assert recorded(os.path.join(folder, "k.pb.gz"), "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
-        assert recorded(os.path.join(folder, "n.pb.gz"), "--", "no-such-command").returncode == 127
+        assert recorded(os.path.join(folder, "n.pb.gz"), "--", "/no/such/command").returncode == 127
 
 
 @case

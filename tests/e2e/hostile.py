@@ -82,6 +82,8 @@ def one_pid_for_many_programs():
 
 @case
 def libraries_that_are_gone_when_they_are_looked_at():
+    if os.geteuid() != 0:
+        raise Skip("files that have no name any more are opened by root alone")
     libraries = twins("plugin.c", "-shared", "-fPIC", word="PLUGIN")
     program = build("plugins", "gcc", SOURCES / "plugins.c", "-O2", *NOFP, "-ldl")
     stacks, _ = record(program, "--unlinked", *libraries, "4")
