@@ -393,7 +393,10 @@ def real_case(name):
         print(f"# {name}: {100 * share:.2f} % of {round(sum(found.values()) * 199 / 1e9)} user samples reach a root; {found}")
         # JIT-compiled code is followed by its frame pointers where it has them.
         aside = found.get("jit", 0) if name == "node" else 0
-        assert found.get("root", 0) >= 0.97 * (sum(found.values()) - aside) - 3e9 / 199, found
+        # The first stacks come while tables are built, longer on a busy machine.
+        pending = found.get("table_pending", 0)
+        assert pending < 0.08 * sum(found.values()), found
+        assert found.get("root", 0) >= 0.97 * (sum(found.values()) - aside - pending) - 3e9 / 199, found
 
     check.__name__ = f"{name}_as_it_is_shipped_reaches_its_root"
     case(measured(check))
