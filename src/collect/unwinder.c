@@ -434,20 +434,20 @@ void unwinder_replay(struct unwinder *u, struct process_table *t, struct process
 			if (process_reread(t, p, now_ns))
 				continue;
 		}
-		/* All that was recorded was not enough. */
-		if (ret->end == STACK_END_UNREADABLE && u->spaces_fd >= 0)
-			ret->end = STACK_END_TABLE_PENDING;
-		else if (is_unmapped && has_reread)
+		if (is_unmapped && has_reread)
 			be_patient(u, p);
 		if (ret->end != STACK_END_TABLE_PENDING || ret->n_frames == 0)
-			return;
+			break;
 		/* A caller's pc may lie behind its mapping's last byte. */
 		bool is_call = ret->n_frames > 1 || memory->walk.is_call;
 		uint64_t addr = (ret->frames[ret->n_frames - 1] & FRAME_ADDRESS) - is_call;
 		const struct process_map *m = process_find_map(t, p, addr, ret->n_frames == 1, now_ns);
 		if (!m || !unwinder_use(u, m, true, now_ns))
-			return;
+			break;
 	}
+	/* All that was recorded was not enough; with its table the kernel would have read on. */
+	if (ret->end == STACK_END_UNREADABLE && u->spaces_fd >= 0)
+		ret->end = STACK_END_TABLE_PENDING;
 }
 
 void unwinder_settle(struct unwinder *u)
