@@ -165,14 +165,8 @@ void api_debuginfo_put(struct http_request *rq, void *ctx)
 		answer_put(rq, "present", &p->there);
 		return;
 	}
-	/* Counted before it is looked at, so that stopping misses nobody. */
-	s->n_waiting++;
-	if (s->stopping) {
-		s->n_waiting--;
-		http_answer_error(rq, 503, "too_many_requests", NULL, -1, "the server is stopping; try again");
+	if (!waiting_begin(s, rq))
 		return;
-	}
-	http_suspend(rq);
 	submit(s->uploads, take_ptr(p));
 }
 
@@ -197,9 +191,7 @@ static void finish(struct put *p)
 	put_free(&p);
 	if (stored)
 		namer_poke(s->namer);
-	http_resume(rq);
-	/* Last: the server waits for it before it goes. */
-	s->n_waiting--;
+	waiting_end(s, rq);
 }
 
 static void *uploads_thread(void *arg)

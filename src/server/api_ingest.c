@@ -197,9 +197,7 @@ static void on_stored(struct store_commit *c)
 		answer_stored(rq, c->duplicate, in->n_samples);
 	}
 	ingest_free(&in);
-	http_resume(rq);
-	/* Last: the server waits for it before it goes. */
-	s->n_waiting--;
+	waiting_end(s, rq);
 }
 
 void api_ingest(struct http_request *rq, void *ctx)
@@ -228,18 +226,11 @@ void api_ingest(struct http_request *rq, void *ctx)
 	in->n_samples = profile_n_samples(&in->profile.profile);
 	in->commit.profile = &in->profile;
 	in->commit.done = on_stored;
-	/* Counted before it is looked at, so that stopping misses nobody. */
-	s->n_waiting++;
-	if (s->stopping) {
-		s->n_waiting--;
-		http_answer_error(rq, 503, "too_many_requests", NULL, -1, "the server is stopping; try again");
+	if (!waiting_begin(s, rq))
 		return;
-	}
-	http_suspend(rq);
 	if (store_submit(s->store, &in->commit) < 0) {
 		answer_refused(s, rq, &in->commit);
-		http_resume(rq);
-		s->n_waiting--;
+		waiting_end(s, rq);
 		return;
 	}
 	in = NULL; /* on_stored() has it */

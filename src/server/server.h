@@ -52,6 +52,13 @@ struct server {
 	_Atomic uint64_t n_queries, n_queries_refused;
 };
 
+/* ---- waiting.c: requests suspended until something is on disk ---- */
+
+/* False: the server is stopping, and the request is answered with that. */
+bool waiting_begin(struct server *s, struct http_request *rq) must_check;
+/* The request is answered. The server may be gone when this returns. */
+void waiting_end(struct server *s, struct http_request *rq);
+
 /* ---- live.c: tells open pages that there is news ---- */
 
 int live_start(struct server *s, struct live **ret, struct error *err) must_check;
