@@ -16,6 +16,77 @@ static int compare_slice(struct slice a, struct slice b)
 
 /* ---- services ---- */
 
+int service_list_init(struct service_list *l, struct membudget *budget)
+{
+	*l = (struct service_list){ .budget = budget };
+	u64map_init(&l->ids, budget);
+	return strtab_init(&l->strings, budget);
+}
+
+void service_list_done(struct service_list *l)
+{
+	strtab_done(&l->strings);
+	vec_done(l->budget, &l->rows);
+	u64map_done(&l->ids);
+}
+
+static int service_row(struct service_list *l, const struct part *p, const struct series *series,
+		       struct service_row **ret)
+{
+	struct service_row row = { 0 };
+	int r = strtab_intern(&l->strings, part_string(p, series->label[SERIES_SERVICE]), &row.service);
+	if (r == 0)
+		r = strtab_intern(&l->strings, part_string(p, series->type), &row.type);
+	if (r == 0)
+		r = vec_reserve(l->budget, &l->rows, 1);
+	uint32_t *id = r == 0 ? u64map_put(&l->ids, (uint64_t)row.service.v << 32 | row.type.v) : NULL;
+	if (!id)
+		return r < 0 ? r : -ENOBUFS;
+	if (*id == 0) {
+		l->rows.data[l->rows.n++] = row;
+		*id = l->rows.n;
+	}
+	*ret = &l->rows.data[*id - 1];
+	return 0;
+}
+
+static int add_service(struct service_list *l, const struct selection *s, uint32_t i, struct scan *scan)
+{
+	const struct series *series = &s->part->series.data[i];
+	int64_t sum = 0;
+	bool any = false;
+	int r = scan_series(scan, i);
+	while (r >= 0 && (r = scan_next(scan)) == 1) {
+		int64_t total;
+		r = selection_chunk_total(s, scan, &total);
+		if (r < 0)
+			return r;
+		sum = i64_add_saturating(sum, total);
+		any = true;
+	}
+	struct service_row *row;
+	if (r < 0 || !any)
+		return r;
+	r = service_row(l, s->part, series, &row);
+	if (r < 0)
+		return r;
+	row->total = i64_add_saturating(row->total, sum);
+	if (series->last_ms > row->last_ms)
+		row->last_ms = series->last_ms;
+	return 0;
+}
+
+int service_list_add(struct service_list *l, const struct selection *s)
+{
+	struct scan scan;
+	int r = selection_scan(s, 0, &scan);
+	for (uint32_t i = 0; r == 0 && i < s->part->series.n; i++)
+		if (s->series[i])
+			r = add_service(l, s, i, &scan);
+	selection_scan_done(s, &scan);
+	return r;
+}
+
 static int compare_service(const void *a, const void *b)
 {
 	const struct service_row *x = a, *y = b;
@@ -27,49 +98,25 @@ static int compare_service(const void *a, const void *b)
 static int compare_shown(const void *a, const void *b, void *arg)
 {
 	const struct service_row *x = a, *y = b;
-	const struct head *h = arg;
+	const struct strtab *t = arg;
 	if (x->service_cpu != y->service_cpu)
 		return x->service_cpu > y->service_cpu ? -1 : 1;
-	int c = compare_slice(head_string(h, x->service), head_string(h, y->service));
-	return c ? c : compare_slice(head_string(h, x->type), head_string(h, y->type));
+	int c = compare_slice(strtab_get(t, x->service), strtab_get(t, y->service));
+	return c ? c : compare_slice(strtab_get(t, x->type), strtab_get(t, y->type));
 }
 
-/* False when no profile of the series is in the range. */
-static bool service_row_of(const struct selection *s, const struct series *series, struct service_row *ret)
+void service_list_finish(struct service_list *l)
 {
-	bool any = false;
-	*ret = (struct service_row){ .service = series->label[SERIES_SERVICE],
-				     .type = series->type,
-				     .last_ms = series->last_ms };
-	for (uint32_t c = 0; c < series->chunks.n; c++) {
-		if (!selection_has_chunk(s, &series->chunks.data[c]))
-			continue;
-		ret->total = i64_add_saturating(ret->total, selection_chunk_total(s, &series->chunks.data[c]));
-		any = true;
-	}
-	return any;
-}
-
-/* Rows of one service and type become one; all rows of a service learn its
- * CPU time and last profile. The new n. */
-static uint32_t services_fold(const struct head *h, struct service_row *rows, uint32_t n)
-{
+	struct service_row *rows = l->rows.data;
+	uint32_t n = l->rows.n;
+	if (n == 0)
+		return;
 	qsort(rows, n, sizeof(*rows), compare_service);
-	uint32_t out = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (out && compare_service(&rows[out - 1], &rows[i]) == 0) {
-			rows[out - 1].total = i64_add_saturating(rows[out - 1].total, rows[i].total);
-			if (rows[i].last_ms > rows[out - 1].last_ms)
-				rows[out - 1].last_ms = rows[i].last_ms;
-		} else {
-			rows[out++] = rows[i];
-		}
-	}
-	for (uint32_t i = 0; i < out;) {
+	for (uint32_t i = 0; i < n;) {
 		int64_t cpu = 0, last = 0;
 		uint32_t end = i;
-		for (; end < out && rows[end].service.v == rows[i].service.v; end++) {
-			if (slice_eq(head_string(h, rows[end].type), slice_str("cpu:nanoseconds")))
+		for (; end < n && rows[end].service.v == rows[i].service.v; end++) {
+			if (slice_eq(strtab_get(&l->strings, rows[end].type), slice_str("cpu:nanoseconds")))
 				cpu = rows[end].total;
 			if (rows[end].last_ms > last)
 				last = rows[end].last_ms;
@@ -79,204 +126,152 @@ static uint32_t services_fold(const struct head *h, struct service_row *rows, ui
 			rows[i].last_ms = last;
 		}
 	}
-	return out;
-}
-
-int list_services(const struct selection *s, struct membudget *budget, struct service_row **ret, uint32_t *ret_n)
-{
-	const struct head *h = s->head;
-	size_t size = ((size_t)h->series.n + 1) * sizeof(struct service_row);
-	/* Charged only while it is filled: the caller frees it at once. */
-	if (!membudget_charge(budget, size))
-		return -ENOBUFS;
-	membudget_release(budget, size);
-	struct service_row *rows = malloc(size);
-	if (!rows)
-		return -ENOMEM;
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < h->series.n; i++)
-		if (s->series[i] && service_row_of(s, &h->series.data[i], &rows[n]))
-			n++;
-	n = services_fold(h, rows, n);
-	qsort_r(rows, n, sizeof(*rows), compare_shown, (void *)h);
-	*ret = rows;
-	*ret_n = n;
-	return 0;
-}
-
-/* ---- types ---- */
-
-static int compare_type(const void *a, const void *b, void *arg)
-{
-	const struct head *h = arg;
-	return compare_slice(head_string(h, *(const struct str_id *)a), head_string(h, *(const struct str_id *)b));
-}
-
-int list_types(const struct head *h, struct str_id **ret, uint32_t *ret_n)
-{
-	struct str_id *types = malloc(((size_t)h->series.n + 1) * sizeof(*types));
-	if (!types)
-		return -ENOMEM;
-	uint32_t n = 0, out = 0;
-	for (uint32_t i = 0; i < h->series.n; i++)
-		if (h->series.data[i].chunks.n)
-			types[n++] = h->series.data[i].type;
-	qsort_r(types, n, sizeof(*types), compare_type, (void *)h);
-	for (uint32_t i = 0; i < n; i++)
-		if (out == 0 || types[out - 1].v != types[i].v)
-			types[out++] = types[i];
-	*ret = types;
-	*ret_n = out;
-	return 0;
+	qsort_r(rows, n, sizeof(*rows), compare_shown, &l->strings);
 }
 
 /* ---- labels ---- */
 
-struct label_sums {
-	const struct selection *s;
-	struct membudget *budget;
-	VEC(struct label_row) rows;
-	struct u64map ids; /* row + 1; probed onwards where numbers clash */
-};
-
-static void label_sums_done(struct label_sums *t)
+int label_list_init(struct label_list *l, struct membudget *budget)
 {
-	vec_done(t->budget, &t->rows);
-	u64map_done(&t->ids);
+	*l = (struct label_list){ .budget = budget };
+	u64map_init(&l->ids, budget);
+	return strtab_init(&l->strings, budget);
+}
+
+void label_list_done(struct label_list *l)
+{
+	strtab_done(&l->strings);
+	vec_done(l->budget, &l->rows);
+	u64map_done(&l->ids);
 }
 
 static bool same_label(const struct label_row *a, const struct label_row *b)
 {
-	return a->series_label == b->series_label && a->label.key.v == b->label.key.v &&
-	       a->label.is_num == b->label.is_num && a->label.str.v == b->label.str.v && a->label.num == b->label.num;
+	return a->series_label == b->series_label && a->name.v == b->name.v && a->value.v == b->value.v &&
+	       a->is_num == b->is_num;
 }
 
-static int label_add(struct label_sums *t, const struct label_row *row)
+static int label_add(struct label_list *l, int series_label, struct slice name, struct slice value,
+		     const struct label *num, int64_t total)
 {
-	int r = vec_reserve(t->budget, &t->rows, 1);
+	struct label_row row = { .series_label = series_label, .is_num = num && num->is_num, .total = total };
+	int r = strtab_intern(&l->strings, name, &row.name);
+	if (r == 0)
+		r = strtab_intern(&l->strings, value, &row.value);
+	if (r == 0)
+		r = vec_reserve(l->budget, &l->rows, 1);
 	if (r < 0)
 		return r;
-	uint64_t low = row->label.is_num ? (uint64_t)row->label.num * 2 + 1 : (uint64_t)row->label.str.v * 2;
-	uint64_t high = row->series_label >= 0 ? UINT32_MAX - (uint64_t)row->series_label : row->label.key.v;
-	for (uint64_t at = high << 32 ^ low;; at++) {
-		uint32_t *id = u64map_put(&t->ids, at);
+	uint64_t hash = ((uint64_t)row.name.v << 32 | row.value.v) * 4 + row.is_num * 2 + (series_label >= 0);
+	for (uint64_t at = hash;; at++) {
+		uint32_t *id = u64map_put(&l->ids, at);
 		if (!id)
 			return -ENOBUFS;
 		if (*id == 0) {
-			t->rows.data[t->rows.n++] = *row;
-			*id = t->rows.n;
+			l->rows.data[l->rows.n++] = row;
+			*id = l->rows.n;
 			return 0;
 		}
-		struct label_row *old = &t->rows.data[*id - 1];
-		if (same_label(old, row)) {
-			old->total = i64_add_saturating(old->total, row->total);
+		struct label_row *old = &l->rows.data[*id - 1];
+		if (same_label(old, &row)) {
+			old->total = i64_add_saturating(old->total, total);
 			return 0;
 		}
 	}
 }
 
-/* total[set] += what the chunk has for it; the chunk's part that is wanted. */
-static int64_t sum_sets(const struct selection *s, const struct chunk *c, int64_t *totals)
+/* totals[set] += what the chunk has for it. */
+static void sum_sets(const struct selection *s, const struct rows *rows, int64_t *totals, int64_t *sum)
 {
-	int64_t sum = 0;
-	struct chunk_reader r = chunk_read(c);
-	while (chunk_next(&r)) {
-		if (s->sets && !s->sets[r.row.labels])
+	for (uint32_t i = 0; i < rows->n; i++) {
+		uint32_t set = rows->labels ? rows->labels[i] : 0;
+		if (s->sets && !s->sets[set])
 			continue;
-		totals[r.row.labels] = i64_add_saturating(totals[r.row.labels], r.row.value);
-		sum = i64_add_saturating(sum, r.row.value);
+		totals[set] = i64_add_saturating(totals[set], rows->value[i]);
+		*sum = i64_add_saturating(*sum, rows->value[i]);
 	}
-	return sum;
 }
 
-static int sum_series(struct label_sums *t, int64_t *set_totals)
+static int add_series(struct label_list *l, const struct selection *s, uint32_t i, struct scan *scan,
+		      int64_t *set_totals)
 {
-	const struct head *h = t->s->head;
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < h->series.n; i++) {
-		const struct series *series = &h->series.data[i];
-		int64_t total = 0;
-		bool any = false;
-		for (uint32_t c = 0; t->s->series[i] && c < series->chunks.n; c++) {
-			if (!selection_has_chunk(t->s, &series->chunks.data[c]))
-				continue;
-			total = i64_add_saturating(total, sum_sets(t->s, &series->chunks.data[c], set_totals));
-			any = true;
-		}
-		for (int l = SERIES_HOST; r == 0 && any && l < N_SERIES_LABELS; l++) {
-			struct label_row row = { .series_label = l, .label.str = series->label[l], .total = total };
-			if (row.label.str.v)
-				r = label_add(t, &row);
-		}
+	const struct part *p = s->part;
+	int64_t total = 0;
+	bool any = false;
+	int r = scan_series(scan, i);
+	while (r >= 0 && (r = scan_next(scan)) == 1) {
+		struct rows rows;
+		r = scan_rows(scan, &rows);
+		if (r < 0)
+			return r;
+		if (r == 1)
+			sum_sets(s, &rows, set_totals, &total);
+		any = true;
+	}
+	for (int k = SERIES_HOST; r == 0 && any && k < N_SERIES_LABELS; k++) {
+		struct slice value = part_string(p, p->series.data[i].label[k]);
+		if (value.size)
+			r = label_add(l, k, slice_str(series_label_name((enum series_label)k)), value, NULL, total);
 	}
 	return r;
 }
 
-static int sum_label_sets(struct label_sums *t, const int64_t *set_totals, uint32_t n_sets)
+static int add_sets(struct label_list *l, const struct part *p, const int64_t *set_totals)
 {
 	int r = 0;
-	for (uint32_t set = 0; r == 0 && set < n_sets; set++) {
+	for (uint32_t set = 0; r == 0 && set < part_n_label_sets(p); set++) {
 		if (!set_totals[set])
 			continue;
 		uint32_t n;
-		const struct label *labels = profile_label_set(&t->s->head->names, (struct labels_id){ set }, &n);
+		const struct label *labels = profile_label_set(&p->names, (struct labels_id){ set }, &n);
 		for (uint32_t i = 0; r == 0 && i < n; i++) {
-			struct label_row row = { .series_label = -1, .label = labels[i], .total = set_totals[set] };
-			row.label.unit.v = 0;
-			r = label_add(t, &row);
+			char number[24];
+			r = label_add(l, -1, part_string(p, labels[i].key), label_text(p, &labels[i], number),
+				      &labels[i], set_totals[set]);
 		}
 	}
 	return r;
 }
 
-struct slice label_row_name(const struct head *h, const struct label_row *row)
+int label_list_add(struct label_list *l, const struct selection *s)
 {
-	if (row->series_label >= 0)
-		return slice_str(series_label_name((enum series_label)row->series_label));
-	return head_string(h, row->label.key);
+	size_t size = ((size_t)part_n_label_sets(s->part) + 1) * sizeof(int64_t);
+	if (!membudget_charge(l->budget, size))
+		return -ENOBUFS;
+	_cleanup_(free_ptr)
+	int64_t *set_totals = calloc(1, size);
+	struct scan scan;
+	int r = selection_scan(s, 0, &scan);
+	if (r == 0 && !set_totals)
+		r = -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < s->part->series.n; i++)
+		if (s->series[i])
+			r = add_series(l, s, i, &scan, set_totals);
+	selection_scan_done(s, &scan);
+	if (r == 0)
+		r = add_sets(l, s->part, set_totals);
+	membudget_release(l->budget, size);
+	return r;
 }
 
 static int compare_label_row(const void *a, const void *b, void *arg)
 {
 	const struct label_row *x = a, *y = b;
-	const struct head *h = arg;
+	const struct strtab *t = arg;
 	if ((x->series_label < 0) != (y->series_label < 0))
 		return x->series_label < 0 ? 1 : -1;
 	if (x->series_label != y->series_label)
 		return x->series_label < y->series_label ? -1 : 1;
-	int c = compare_slice(label_row_name(h, x), label_row_name(h, y));
+	int c = compare_slice(strtab_get(t, x->name), strtab_get(t, y->name));
 	if (c)
 		return c;
 	if (x->total != y->total)
 		return x->total > y->total ? -1 : 1;
-	char bx[24], by[24];
-	return compare_slice(label_text(h, &x->label, bx), label_text(h, &y->label, by));
+	return compare_slice(strtab_get(t, x->value), strtab_get(t, y->value));
 }
 
-int list_labels(const struct selection *s, struct membudget *budget, struct label_row **ret, uint32_t *ret_n)
+void label_list_finish(struct label_list *l)
 {
-	_cleanup_(label_sums_done)
-	struct label_sums t = { .s = s, .budget = budget };
-	u64map_init(&t.ids, budget);
-	uint32_t n_sets = s->head->names.labels_off.n - 1;
-	size_t size = ((size_t)n_sets + 1) * sizeof(int64_t);
-	if (!membudget_charge(budget, size))
-		return -ENOBUFS;
-	_cleanup_(free_ptr)
-	int64_t *set_totals = calloc((size_t)n_sets + 1, sizeof(*set_totals));
-	int r = set_totals ? sum_series(&t, set_totals) : -ENOMEM;
-	if (r == 0)
-		r = sum_label_sets(&t, set_totals, n_sets);
-	membudget_release(budget, size);
-	if (r < 0)
-		return r;
-	if (t.rows.n)
-		qsort_r(t.rows.data, t.rows.n, sizeof(struct label_row), compare_label_row, (void *)s->head);
-	*ret_n = t.rows.n;
-	*ret = t.rows.data;
-	/* The caller owns the rows now, no longer charged. */
-	membudget_release(budget, (size_t)t.rows.cap * sizeof(struct label_row));
-	t.rows.data = NULL;
-	t.rows.n = t.rows.cap = 0;
-	return 0;
+	if (l->rows.n)
+		qsort_r(l->rows.data, l->rows.n, sizeof(struct label_row), compare_label_row, &l->strings);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* listing.h: what there is to choose from: services, types, label values. */
+/* listing.h: what there is to choose from: services, label values. Added up
+ * part by part; strings are the listing's own. */
 #pragma once
 
 #include "query/select.h"
+
+/* ---- services ---- */
 
 struct service_row {
 	struct str_id service, type;
@@ -11,24 +14,40 @@ struct service_row {
 	int64_t last_ms;     /* end of the service's last profile */
 };
 
-/* One row per service and type with a profile in the range: services by
- * falling CPU time, then by name; their types by name. *ret is malloc()ed. */
-int list_services(const struct selection *s, struct membudget *budget, struct service_row **ret,
-		  uint32_t *ret_n) must_check;
+struct service_list {
+	struct strtab strings;
+	VEC(struct service_row) rows;
+	struct u64map ids; /* service << 32 | type -> row + 1 */
+	struct membudget *budget;
+};
 
-/* The types of all series, by name. *ret is malloc()ed. */
-int list_types(const struct head *h, struct str_id **ret, uint32_t *ret_n) must_check;
+int service_list_init(struct service_list *l, struct membudget *budget) must_check;
+void service_list_done(struct service_list *l);
+/* -ENOBUFS, -ENOMEM. */
+int service_list_add(struct service_list *l, const struct selection *s) must_check;
+/* One row per service and type with a profile in the range: services by
+ * falling CPU time, then by name; their types by name. */
+void service_list_finish(struct service_list *l);
+
+/* ---- labels ---- */
 
 struct label_row {
-	int series_label;   /* enum series_label, or -1 */
-	struct label label; /* of a sample label; of a series label only .str */
+	int series_label; /* enum series_label, or -1 */
+	struct str_id name, value;
+	bool is_num;
 	int64_t total;
 };
 
-/* Label values of the selection: series labels first, then sample labels by
- * name; values of one label by falling total. *ret is malloc()ed. */
-int list_labels(const struct selection *s, struct membudget *budget, struct label_row **ret,
-		uint32_t *ret_n) must_check;
+struct label_list {
+	struct strtab strings;
+	VEC(struct label_row) rows;
+	struct u64map ids; /* row + 1; probed onwards where numbers clash */
+	struct membudget *budget;
+};
 
-/* Name of the row's label. */
-struct slice label_row_name(const struct head *h, const struct label_row *row);
+int label_list_init(struct label_list *l, struct membudget *budget) must_check;
+void label_list_done(struct label_list *l);
+int label_list_add(struct label_list *l, const struct selection *s) must_check;
+/* Series labels first, then sample labels by name; values of one label by
+ * falling total. */
+void label_list_finish(struct label_list *l);

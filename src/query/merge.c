@@ -28,299 +28,403 @@ static int charged_init(struct charged *c, struct membudget *budget, size_t n, s
 	return c->data ? 0 : -ENOMEM;
 }
 
-/* Sums on their way. */
-struct tally {
-	struct stack_ends ends;
-	struct merge_sums *sums;
-};
-
-static void count_row(struct tally *t, const struct chunk_row *row)
-{
-	int64_t *sum = &t->sums->ended[stack_ends_of(&t->ends, row->labels)];
-	*sum = i64_add_saturating(*sum, row->value);
-}
-
-static void sum_chunk(const struct selection *s, const struct chunk *c, int64_t *self, struct tally *t)
-{
-	struct chunk_reader r = chunk_read(c);
-	while (chunk_next(&r)) {
-		if (!selection_has_row(s, &r.row))
-			continue;
-		self[r.row.node] = i64_add_saturating(self[r.row.node], r.row.value);
-		count_row(t, &r.row);
-	}
-}
-
-static struct calltree_view view_of(const struct selection *s, bool lines)
-{
-	return (struct calltree_view){
-		.node = s->nodes, .lines = lines, .framelines = s->framelines, .hidden = s->hidden
-	};
-}
-
-static int sum_plain(const struct selection *s, bool lines, struct calltree_builder *b, struct membudget *budget,
-		     struct tally *t)
-{
-	const struct head *h = s->head;
-	_cleanup_(charged_done)
-	struct charged self = { 0 };
-	int r = charged_init(&self, budget, dict_n_nodes(&h->names.dict), sizeof(int64_t));
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < h->series.n; i++) {
-		const struct series *series = &h->series.data[i];
-		for (uint32_t c = 0; s->series[i] && c < series->chunks.n; c++) {
-			if (!selection_has_chunk(s, &series->chunks.data[c]))
-				continue;
-			sum_chunk(s, &series->chunks.data[c], self.data, t);
-			t->sums->n_profiles++;
-		}
-	}
-	struct calltree_view view = view_of(s, lines);
-	return calltree_add(b, &h->names.dict, self.data, slice_of(NULL, 0), &view);
-}
-
-/* Sums per (group, node). A group is a string of the head or a number. */
-struct grouping {
-	const struct selection *s;
+struct merge {
 	struct membudget *budget;
-	struct tally *tally;
-	struct u64map ids; /* group << 32 | node -> row + 1 */
-	VEC(uint64_t) key;
-	VEC(int64_t) value; /* n as key.n */
+	struct slice by;
+	int series_label; /* of `by`, or -1 */
+	bool lines;
+	struct calltree_builder *builder;
+	struct merge_sums sums;
 
-	VEC(struct label) group;     /* what names it; key = 0: no such label */
-	struct u64map group_ids;     /* hash of the value -> group + 1 */
-	struct charged group_of_set; /* uint32_t: label set -> group, for sample labels */
-	VEC(int64_t) group_total;    /* n as group.n */
+	struct strtab groups; /* values of `by`; [0] = it has none */
+	VEC(int64_t) total;   /* by group; n as groups */
+	struct charged rank;  /* by group: uint32_t; NULL until the first merge_add() */
+	uint32_t n_ranked;
 };
 
-static void grouping_done(struct grouping *g)
+struct merge *merge_new(struct slice by, bool lines, struct membudget *budget)
 {
-	u64map_done(&g->ids);
-	vec_done(g->budget, &g->key);
-	vec_done(g->budget, &g->value);
-	vec_done(g->budget, &g->group);
-	u64map_done(&g->group_ids);
-	charged_done(&g->group_of_set);
-	vec_done(g->budget, &g->group_total);
+	_cleanup_(merge_free)
+	struct merge *m = calloc(1, sizeof(*m));
+	if (!m)
+		return NULL;
+	*m = (struct merge){ .budget = budget, .by = by, .series_label = series_label_find(by), .lines = lines };
+	m->builder = calltree_builder_new(budget);
+	return m->builder && strtab_init(&m->groups, budget) == 0 ? take_ptr(m) : NULL;
 }
 
-static int group_id(struct grouping *g, const struct label *value, uint32_t *ret)
+void merge_free(struct merge **merge)
 {
-	int r = vec_reserve(g->budget, &g->group, 1);
+	struct merge *m = *merge;
+	if (!m)
+		return;
+	calltree_builder_free(&m->builder);
+	strtab_done(&m->groups);
+	vec_done(m->budget, &m->total);
+	charged_done(&m->rank);
+	free(m);
+	*merge = NULL;
+}
+
+bool merge_is_ranked(const struct merge *m)
+{
+	return m->by.size > 0;
+}
+
+/* ---- sums of a part ---- */
+
+/* A part being summed. */
+struct summing {
+	struct merge *merge;
+	const struct selection *s;
+	struct stack_ends ends;
+	struct scan scan;
+	struct charged self;	     /* int64_t by node */
+	struct charged group_of_set; /* uint32_t: label set -> group; NULL where series have the label */
+};
+
+static void summing_done(struct summing *t)
+{
+	selection_scan_done(t->s, &t->scan);
+	stack_ends_done(&t->ends);
+	charged_done(&t->self);
+	charged_done(&t->group_of_set);
+}
+
+static int summing_init(struct summing *t, struct merge *m, const struct selection *s)
+{
+	*t = (struct summing){ .merge = m, .s = s };
+	int r = selection_scan(s, 0, &t->scan);
 	if (r == 0)
-		r = vec_reserve(g->budget, &g->group_total, 1);
-	if (r < 0)
-		return r;
-	/* Strings and numbers apart; a clash of numbers is settled by probing. */
-	for (uint64_t at = value->is_num ? (uint64_t)value->num | (uint64_t)1 << 63 : value->str.v;; at++) {
-		uint32_t *id = u64map_put(&g->group_ids, at);
-		if (!id)
-			return -ENOBUFS;
-		if (*id == 0) {
-			*ret = g->group.n;
-			g->group_total.data[g->group.n] = 0;
-			g->group.data[g->group.n++] = *value;
-			g->group_total.n = *id = g->group.n;
-			return 0;
-		}
-		const struct label *other = &g->group.data[*id - 1];
-		if (other->is_num == value->is_num && other->str.v == value->str.v && other->num == value->num &&
-		    (other->key.v == 0) == (value->key.v == 0)) {
-			*ret = *id - 1;
-			return 0;
-		}
+		r = stack_ends_init(&t->ends, s->part, m->budget);
+	if (r == 0)
+		r = charged_init(&t->self, m->budget, dict_n_nodes(&s->part->names.dict), sizeof(int64_t));
+	return r;
+}
+
+static void count_ends(struct summing *t, const struct rows *rows)
+{
+	for (uint32_t i = 0; i < rows->n; i++) {
+		if (!selection_has_row(t->s, rows, i))
+			continue;
+		int64_t *sum = &t->merge->sums.ended[stack_ends_of(&t->ends, rows->labels ? rows->labels[i] : 0)];
+		*sum = i64_add_saturating(*sum, rows->value[i]);
 	}
 }
 
-/* The group of each label set, by its value of the label `by`. */
-static int group_sets(struct grouping *g, struct slice by)
+static void sum_rows(struct summing *t, const struct rows *rows)
 {
-	const struct profile *names = &g->s->head->names;
-	uint32_t n_sets = names->labels_off.n - 1;
-	bool known;
-	struct str_id key = strtab_find(&names->dict.strings, by, &known);
-	int r = charged_init(&g->group_of_set, g->budget, n_sets, sizeof(uint32_t));
-	for (uint32_t set = 0; r == 0 && set < n_sets; set++) {
-		uint32_t n;
-		const struct label *labels = profile_label_set(names, (struct labels_id){ set }, &n);
-		struct label value = { 0 };
-		for (uint32_t i = 0; known && i < n; i++)
-			if (labels[i].key.v == key.v) {
-				value = labels[i];
-				break;
-			}
-		r = group_id(g, &value, (uint32_t *)g->group_of_set.data + set);
+	int64_t *self = t->self.data;
+	if (!selection_looks_at_rows(t->s)) {
+		for (uint32_t i = 0; i < rows->n; i++)
+			self[rows->node[i]] = i64_add_saturating(self[rows->node[i]], rows->value[i]);
+		return;
+	}
+	for (uint32_t i = 0; i < rows->n; i++)
+		if (selection_has_row(t->s, rows, i))
+			self[rows->node[i]] = i64_add_saturating(self[rows->node[i]], rows->value[i]);
+}
+
+/* All chunks of a series. */
+static int sum_series(struct summing *t, uint32_t series)
+{
+	int r = scan_series(&t->scan, series);
+	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
+		struct rows rows;
+		r = scan_rows(&t->scan, &rows);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		sum_rows(t, &rows);
+		count_ends(t, &rows);
+		t->merge->sums.n_profiles += t->scan.chunk.n_profiles;
 	}
 	return r;
 }
 
-static int add_value(struct grouping *g, uint32_t group, uint32_t node, int64_t value)
+/* What was summed goes into the tree; the sums are 0 again. */
+static int add_sums(struct summing *t, struct slice group)
 {
-	int r = vec_reserve(g->budget, &g->key, 1);
-	if (r == 0)
-		r = vec_reserve(g->budget, &g->value, 1);
+	const struct selection *s = t->s;
+	struct calltree_view view = {
+		.node = s->nodes, .lines = t->merge->lines, .framelines = s->framelines, .hidden = s->hidden
+	};
+	int r = calltree_add(t->merge->builder, &s->part->names.dict, t->self.data, group, &view);
+	memset(t->self.data, 0, t->self.size);
+	return r;
+}
+
+static int add_plain(struct summing *t)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < t->s->part->series.n; i++)
+		if (t->s->series[i])
+			r = sum_series(t, i);
+	return r == 0 ? add_sums(t, slice_of(NULL, 0)) : r;
+}
+
+/* ---- groups ---- */
+
+static int group_id(struct merge *m, struct slice value, uint32_t *ret)
+{
+	struct str_id id;
+	int r = strtab_intern(&m->groups, value, &id);
+	uint32_t n = strtab_count(&m->groups);
+	if (r == 0 && m->total.n < n)
+		r = vec_reserve(m->budget, &m->total, n - m->total.n);
 	if (r < 0)
 		return r;
-	uint64_t key = (uint64_t)group << 32 | node;
-	uint32_t *id = u64map_put(&g->ids, key);
-	if (!id)
-		return -ENOBUFS;
-	if (*id == 0) {
-		g->key.data[g->key.n++] = key;
-		g->value.data[g->value.n++] = 0;
-		*id = g->key.n;
-	}
-	g->value.data[*id - 1] = i64_add_saturating(g->value.data[*id - 1], value);
-	g->group_total.data[group] = i64_add_saturating(g->group_total.data[group], value);
+	while (m->total.n < n)
+		m->total.data[m->total.n++] = 0;
+	*ret = id.v;
 	return 0;
 }
 
-static int group_chunk(struct grouping *g, const struct chunk *c, uint32_t series_group)
+/* Where label sets have the label: the group of each. */
+static int group_sets(struct summing *t)
 {
-	const uint32_t *group_of_set = g->group_of_set.data;
-	struct chunk_reader reader = chunk_read(c);
-	int r = 0;
-	while (r == 0 && chunk_next(&reader)) {
-		const struct chunk_row *row = &reader.row;
-		if (!selection_has_row(g->s, row))
-			continue;
-		count_row(g->tally, row);
-		r = add_value(g, group_of_set ? group_of_set[row->labels] : series_group, row->node, row->value);
+	struct merge *m = t->merge;
+	const struct part *p = t->s->part;
+	uint32_t n_sets = part_n_label_sets(p);
+	int r = charged_init(&t->group_of_set, m->budget, n_sets, sizeof(uint32_t));
+	for (uint32_t set = 0; r == 0 && set < n_sets; set++) {
+		char number[24];
+		const struct label *label = label_find(p, set, m->by);
+		struct slice value = label ? label_text(p, label, number) : slice_of(NULL, 0);
+		r = group_id(m, value, (uint32_t *)t->group_of_set.data + set);
 	}
 	return r;
 }
 
-static int group_series(struct grouping *g, int series_label)
+static int group_of_series(struct merge *m, const struct part *p, uint32_t series, uint32_t *ret)
 {
-	const struct head *h = g->s->head;
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < h->series.n; i++) {
-		const struct series *series = &h->series.data[i];
-		uint32_t group = 0;
-		if (!g->s->series[i])
+	return group_id(m, part_string(p, p->series.data[series].label[m->series_label]), ret);
+}
+
+static void rank_rows(struct summing *t, const struct rows *rows)
+{
+	const uint32_t *group_of_set = t->group_of_set.data;
+	for (uint32_t i = 0; i < rows->n; i++) {
+		if (!selection_has_row(t->s, rows, i))
 			continue;
-		if (series_label >= 0) {
-			/* Series labels have no key in the dict; any id but 0 says "has one". */
-			struct label value = { .str = series->label[series_label] };
-			value.key.v = value.str.v ? 1 : 0;
-			r = group_id(g, &value, &group);
-		}
-		for (uint32_t c = 0; r == 0 && c < series->chunks.n; c++) {
-			if (!selection_has_chunk(g->s, &series->chunks.data[c]))
-				continue;
-			r = group_chunk(g, &series->chunks.data[c], group);
-			g->tally->sums->n_profiles++;
-		}
+		int64_t *total = &t->merge->total.data[group_of_set[rows->labels ? rows->labels[i] : 0]];
+		*total = i64_add_saturating(*total, rows->value[i]);
 	}
+}
+
+static int rank_series(struct summing *t, uint32_t series)
+{
+	struct merge *m = t->merge;
+	uint32_t group = 0;
+	int r = m->series_label >= 0 ? group_of_series(m, t->s->part, series, &group) : 0;
+	if (r < 0)
+		return r;
+	r = scan_series(&t->scan, series);
+	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
+		struct rows rows;
+		int64_t total = 0;
+		if (m->series_label >= 0) {
+			r = selection_chunk_total(t->s, &t->scan, &total);
+			m->total.data[group] = i64_add_saturating(m->total.data[group], total);
+		} else if ((r = scan_rows(&t->scan, &rows)) == 1) {
+			rank_rows(t, &rows);
+		}
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+int merge_rank(struct merge *m, const struct selection *s)
+{
+	_cleanup_(summing_done)
+	struct summing t;
+	int r = summing_init(&t, m, s);
+	if (r == 0 && m->series_label < 0)
+		r = group_sets(&t);
+	for (uint32_t i = 0; r == 0 && i < s->part->series.n; i++)
+		if (s->series[i])
+			r = rank_series(&t, i);
 	return r;
 }
 
 static int compare_total(const void *a, const void *b, void *arg)
 {
-	const struct grouping *g = arg;
+	const struct merge *m = arg;
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	int64_t tx = g->group_total.data[x], ty = g->group_total.data[y];
-	if (tx != ty)
-		return tx > ty ? -1 : 1;
+	if (m->total.data[x] != m->total.data[y])
+		return m->total.data[x] > m->total.data[y] ? -1 : 1;
 	return x < y ? -1 : x > y;
 }
 
 /* rank[group] = place by total, MERGE_MAX_GROUPS for all behind the limit. */
-static int rank_groups(const struct grouping *g, struct charged *rank)
+static int rank_groups(struct merge *m)
 {
-	uint32_t n = g->group.n;
+	uint32_t n = m->total.n;
 	_cleanup_(charged_done)
 	struct charged order = { 0 };
-	int r = charged_init(rank, g->budget, n, sizeof(uint32_t));
+	int r = charged_init(&m->rank, m->budget, n, sizeof(uint32_t));
 	if (r == 0)
-		r = charged_init(&order, g->budget, n, sizeof(uint32_t));
+		r = charged_init(&order, m->budget, n, sizeof(uint32_t));
 	if (r < 0)
 		return r;
-	uint32_t *ids = order.data, *ranks = rank->data;
+	uint32_t *ids = order.data, *rank = m->rank.data;
 	for (uint32_t i = 0; i < n; i++)
 		ids[i] = i;
-	qsort_r(ids, n, sizeof(*ids), compare_total, (void *)g);
+	qsort_r(ids, n, sizeof(*ids), compare_total, m);
 	for (uint32_t i = 0; i < n; i++)
-		ranks[ids[i]] = i < MERGE_MAX_GROUPS ? i : MERGE_MAX_GROUPS;
+		rank[ids[i]] = i < MERGE_MAX_GROUPS ? i : MERGE_MAX_GROUPS;
+	m->n_ranked = n;
 	return 0;
 }
 
-/* One calltree_add() per rank that has rows. */
-static int add_groups(const struct grouping *g, const uint32_t *rank, bool lines, struct calltree_builder *b)
+/* A group that came up since the ranking is one of the others. */
+static uint32_t rank_of(const struct merge *m, uint32_t group)
 {
-	const struct head *h = g->s->head;
-	struct calltree_view view = view_of(g->s, lines);
+	return group < m->n_ranked ? ((const uint32_t *)m->rank.data)[group] : MERGE_MAX_GROUPS;
+}
+
+static struct slice rank_name(const struct merge *m, uint32_t rank, uint32_t group)
+{
+	struct slice name = strtab_get(&m->groups, (struct str_id){ group });
+	if (rank == MERGE_MAX_GROUPS)
+		return slice_str("(other)");
+	return name.size ? name : slice_str("(none)");
+}
+
+/* Series of one group after the other. */
+static int add_by_series(struct summing *t)
+{
+	struct merge *m = t->merge;
+	const struct part *p = t->s->part;
 	_cleanup_(charged_done)
-	struct charged sums = { 0 };
-	int r = charged_init(&sums, g->budget, dict_n_nodes(&h->names.dict), sizeof(int64_t));
-	int64_t *self = sums.data;
-	for (uint32_t place = 0; r == 0 && place <= MERGE_MAX_GROUPS; place++) {
-		uint32_t group = 0;
-		bool any = false;
-		for (uint32_t i = 0; i < g->key.n; i++) {
-			if (rank[g->key.data[i] >> 32] != place)
+	struct charged groups = { 0 };
+	int r = charged_init(&groups, m->budget, p->series.n, sizeof(uint32_t));
+	uint32_t *group_of = groups.data;
+	for (uint32_t i = 0; r == 0 && i < p->series.n; i++)
+		if (t->s->series[i])
+			r = group_of_series(m, p, i, &group_of[i]);
+	for (uint32_t rank = 0; r == 0 && rank <= MERGE_MAX_GROUPS; rank++) {
+		uint32_t group = UINT32_MAX;
+		for (uint32_t i = 0; r == 0 && i < p->series.n; i++) {
+			if (!t->s->series[i] || rank_of(m, group_of[i]) != rank)
 				continue;
-			uint32_t node = (uint32_t)g->key.data[i];
-			group = (uint32_t)(g->key.data[i] >> 32);
-			self[node] = i64_add_saturating(self[node], g->value.data[i]);
-			any = true;
+			group = group_of[i];
+			r = sum_series(t, i);
 		}
-		if (!any)
-			continue;
-		char number[24];
-		const struct label *value = &g->group.data[group];
-		struct slice name = label_text(h, value, number);
-		if (place == MERGE_MAX_GROUPS)
-			name = slice_str("(other)");
-		else if (!value->is_num && name.size == 0)
-			name = slice_str("(none)");
-		r = calltree_add(b, &h->names.dict, self, name, &view);
-		memset(self, 0, sums.size);
+		if (r == 0 && group != UINT32_MAX)
+			r = add_sums(t, rank_name(m, rank, group));
 	}
 	return r;
 }
 
-static int sum_grouped(const struct selection *s, struct slice by, bool lines, struct calltree_builder *b,
-		       struct membudget *budget, struct tally *t)
+/* Sums per (rank, node), for labels of samples. */
+struct pair_sums {
+	struct membudget *budget;
+	struct u64map ids; /* rank << 32 | node -> row + 1 */
+	VEC(uint64_t) key;
+	VEC(int64_t) value;		      /* n as key.n */
+	uint32_t group[MERGE_MAX_GROUPS + 1]; /* one of each rank */
+};
+
+static void pair_sums_done(struct pair_sums *p)
 {
-	_cleanup_(grouping_done)
-	struct grouping g = { .s = s, .budget = budget, .tally = t };
-	_cleanup_(charged_done)
-	struct charged rank = { 0 };
-	u64map_init(&g.ids, budget);
-	u64map_init(&g.group_ids, budget);
-	int series_label = series_label_find(by);
-	int r = series_label < 0 ? group_sets(&g, by) : 0;
-	if (r == 0)
-		r = group_series(&g, series_label);
-	if (r == 0)
-		r = rank_groups(&g, &rank);
-	return r < 0 ? r : add_groups(&g, rank.data, lines, b);
+	u64map_done(&p->ids);
+	vec_done(p->budget, &p->key);
+	vec_done(p->budget, &p->value);
 }
 
-static void tally_done(struct tally *t)
+static int pair_add(struct pair_sums *p, uint32_t rank, uint32_t node, int64_t value)
 {
-	stack_ends_done(&t->ends);
-}
-
-int merge_tree(const struct selection *s, struct slice by, bool lines, struct membudget *budget, struct calltree *ret,
-	       struct merge_sums *ret_sums)
-{
-	_cleanup_(calltree_builder_free)
-	struct calltree_builder *b = calltree_builder_new(budget);
-	struct merge_sums sums = { 0 };
-	_cleanup_(tally_done)
-	struct tally t = { .sums = &sums };
-	if (!b)
+	int r = vec_reserve(p->budget, &p->key, 1);
+	if (r == 0)
+		r = vec_reserve(p->budget, &p->value, 1);
+	if (r < 0)
+		return r;
+	uint64_t key = (uint64_t)rank << 32 | node;
+	uint32_t *id = u64map_put(&p->ids, key);
+	if (!id)
 		return -ENOBUFS;
-	int r = stack_ends_init(&t.ends, s->head, budget);
+	if (*id == 0) {
+		p->key.data[p->key.n++] = key;
+		p->value.data[p->value.n++] = 0;
+		*id = p->key.n;
+	}
+	p->value.data[*id - 1] = i64_add_saturating(p->value.data[*id - 1], value);
+	return 0;
+}
+
+static int pair_series(struct summing *t, uint32_t series, struct pair_sums *pairs)
+{
+	const uint32_t *group_of_set = t->group_of_set.data;
+	int r = scan_series(&t->scan, series);
+	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
+		struct rows rows;
+		r = scan_rows(&t->scan, &rows);
+		for (uint32_t i = 0; r == 1 && i < rows.n; i++) {
+			if (!selection_has_row(t->s, &rows, i))
+				continue;
+			uint32_t group = group_of_set[rows.labels ? rows.labels[i] : 0];
+			uint32_t rank = rank_of(t->merge, group);
+			pairs->group[rank] = group;
+			int e = pair_add(pairs, rank, rows.node[i], rows.value[i]);
+			if (e < 0)
+				return e;
+		}
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		count_ends(t, &rows);
+		t->merge->sums.n_profiles += t->scan.chunk.n_profiles;
+	}
+	return r;
+}
+
+static int add_by_sets(struct summing *t)
+{
+	_cleanup_(pair_sums_done)
+	struct pair_sums pairs = { .budget = t->merge->budget };
+	u64map_init(&pairs.ids, pairs.budget);
+	int r = group_sets(t);
+	for (uint32_t i = 0; r == 0 && i < t->s->part->series.n; i++)
+		if (t->s->series[i])
+			r = pair_series(t, i, &pairs);
+	int64_t *self = t->self.data;
+	for (uint32_t rank = 0; r == 0 && rank <= MERGE_MAX_GROUPS; rank++) {
+		bool any = false;
+		for (uint32_t i = 0; i < pairs.key.n; i++) {
+			if (pairs.key.data[i] >> 32 != rank)
+				continue;
+			uint32_t node = (uint32_t)pairs.key.data[i];
+			self[node] = i64_add_saturating(self[node], pairs.value.data[i]);
+			any = true;
+		}
+		if (any)
+			r = add_sums(t, rank_name(t->merge, rank, pairs.group[rank]));
+	}
+	return r;
+}
+
+/* ---- all of it ---- */
+
+int merge_add(struct merge *m, const struct selection *s)
+{
+	_cleanup_(summing_done)
+	struct summing t;
+	int r = summing_init(&t, m, s);
+	if (r == 0 && merge_is_ranked(m) && !m->rank.data)
+		r = rank_groups(m);
+	if (r < 0 || !merge_is_ranked(m))
+		return r < 0 ? r : add_plain(&t);
+	return m->series_label >= 0 ? add_by_series(&t) : add_by_sets(&t);
+}
+
+int merge_finish(struct merge *m, struct calltree *ret, struct merge_sums *ret_sums)
+{
+	int r = calltree_finish(m->builder, ret);
 	if (r == 0)
-		r = by.size ? sum_grouped(s, by, lines, b, budget, &t) : sum_plain(s, lines, b, budget, &t);
-	if (r == 0)
-		r = calltree_finish(b, ret);
-	if (r == 0)
-		*ret_sums = sums;
+		*ret_sums = m->sums;
 	return r;
 }

@@ -12,24 +12,42 @@ static void add_losses(struct quality *q, const struct losses *l)
 	}
 }
 
-void quality_of_windows(const struct selection *s, struct quality *ret)
+static void add_source(struct quality *q, const struct source *source)
 {
-	const struct head *h = s->head;
-	const struct selector *q = s->selector;
-	*ret = (struct quality){ 0 };
-	for (uint32_t i = 0; i < h->hosts.n; i++) {
-		const struct host *host = &h->hosts.data[i];
+	for (uint32_t i = 0; i < q->n_sources; i++)
+		if (strcmp(q->sources[i].name, source->name) == 0 && strcmp(q->sources[i].unwind, source->unwind) == 0)
+			return;
+	if (q->n_sources < PART_MAX_SOURCES)
+		q->sources[q->n_sources++] = *source;
+}
+
+/* One past the window's last ms; an instant counts as 1 ms. */
+static int64_t window_end(const struct window *w)
+{
+	return w->from_ms + (w->duration_ms ? w->duration_ms : 1);
+}
+
+void quality_add(struct quality *q, const struct selection *s)
+{
+	const struct part *p = s->part;
+	uint64_t sources = 0;
+	for (uint32_t i = 0; i < p->hosts.n; i++) {
+		const struct host *host = &p->hosts.data[i];
 		for (uint32_t k = 0; s->hosts[i] && k < host->windows.n; k++) {
 			const struct window *w = &host->windows.data[k];
-			if (w->from_ms >= q->to_ms || w->from_ms + (w->duration_ms ? w->duration_ms : 1) <= q->from_ms)
+			if (w->from_ms >= s->selector->to_ms || window_end(w) <= s->selector->from_ms)
 				continue;
-			ret->n_samples = u64_add_saturating(ret->n_samples, w->n_samples);
-			if (w->source)
-				ret->sources |= (uint64_t)1 << w->source;
-			add_losses(ret, &h->losses.data[w->losses]);
+			q->n_samples = u64_add_saturating(q->n_samples, w->n_samples);
+			sources |= (uint64_t)1 << w->source;
+			add_losses(q, &p->losses.data[w->losses]);
 		}
 	}
+	for (uint32_t i = 1; i < p->sources.n; i++)
+		if (sources >> i & 1)
+			add_source(q, &p->sources.data[i]);
 }
+
+_Static_assert(PART_MAX_SOURCES <= 64, "a bit for each source");
 
 void quality_of_names(const struct calltree *t, struct quality *q)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quality.h: how far a selection can be trusted: what was lost on its hosts
- * and which share of it has no names. */
+/* quality.h: how far an answer can be trusted: what was lost on the hosts
+ * asked about and which share of it has no names. */
 #pragma once
 
 #include "model/calltree.h"
@@ -12,14 +12,13 @@ struct quality {
 	uint64_t lost_total; /* samples that are missing whole */
 	uint64_t truncated;  /* samples whose stack is cut or unreadable */
 	double unnamed_share;
-	uint32_t n_unnamed_frames; /* different ones */
-	uint64_t sources;	   /* bit i = head.sources[i] */
+	uint32_t n_unnamed_frames;		 /* different ones */
+	struct source sources[PART_MAX_SOURCES]; /* of those windows, each once */
+	uint32_t n_sources;
 };
 
-_Static_assert(HEAD_MAX_SOURCES <= 64, "quality.sources has 64 bits");
-
-/* All but what is unnamed. */
-void quality_of_windows(const struct selection *s, struct quality *ret);
+/* Adds what a part's windows say. */
+void quality_add(struct quality *q, const struct selection *s);
 
 /* The part of the tree's value whose leaf has no name, and how many of its
  * frames have none; before pruning. */

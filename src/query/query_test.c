@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit.h"
+#include "scratch.h"
 
 #include "model/toptable.h"
 #include "query/listing.h"
 #include "query/merge.h"
 #include "query/quality.h"
 #include "query/timeline.h"
+#include "store/block_build.h"
+#include "store/block_part.h"
+#include "store/head.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /* Every query is compared with the same question put to a plain list of
- * samples. A stack is three functions of five or fewer, as a number in base
+ * samples, wherever the samples are: in memory, in a block and in memory, or in
+ * one block that was made of two and has sums. A stack is three functions of five or fewer, as a number in base
  * 6: 0 = none. */
 #define N_FUNCS	   5
 #define N_STACKS   216
@@ -29,10 +34,18 @@ struct sample {
 	int64_t value;
 };
 
+enum layout { IN_MEMORY, HALF_IN_A_BLOCK, IN_A_BLOCK_WITH_SUMS };
+
 struct fixture {
-	struct head head;
+	struct head head[2]; /* profiles go here and there */
+	struct block_part block[3];
+	unsigned n_blocks;
+	struct membudget block_budget;
+	const struct part *parts[2];
+	unsigned n_parts;
 	struct sample samples[N_PROFILES * 8];
 	unsigned n;
+	unsigned resolutions; /* that answers came from */
 };
 
 static const char *const services[] = { "api", "db", "web" };
@@ -129,36 +142,171 @@ static void store_profile(struct fixture *f, int i, uint32_t *seed)
 	}
 	struct staged staged;
 	struct error err = { "" };
-	if (head_prepare(&f->head, &in, &ip, &staged, &err) < 0)
+	struct head *head = &f->head[next(seed) % 2];
+	if (head_prepare(head, &in, &ip, &staged, &err) < 0)
 		fail_msg("%s", err.text);
 	/* One in ten meets a disk error: it must leave no trace. */
 	if (i % 10 == 9) {
-		head_abandon(&f->head, &staged);
+		head_abandon(head, &staged);
 		f->n -= n;
 	} else {
-		head_publish(&f->head, &staged);
+		head_publish(head, &staged);
 	}
 	intake_profile_done(&ip);
 }
 
-static int set_up(void **state)
+/* Writes a block of the parts and opens it. */
+static const struct part *build(struct fixture *f, const struct part *const *parts, uint32_t n,
+				enum resolution coarsest)
+{
+	struct membudget budget = membudget_of(16 << 20);
+	struct build_options o = {
+		.from_ms = 0,
+		.to_ms = INTAKE_TIME_MAX_MS,
+		.is_all = true,
+		.coarsest = coarsest,
+		.zstd_level = 1,
+		.budget = &budget,
+	};
+	struct block_meta meta = { .level = 1 };
+	struct error err = { "" };
+	uint64_t n_damaged;
+	char name[] = "0";
+	name[0] = (char)('0' + f->n_blocks);
+	int fd = open(in_scratch(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0 && block_id_random(&meta.id) == 0);
+	if (block_build(parts, n, &o, fd, &meta, &n_damaged, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(n_damaged, 0);
+	assert_int_equal(budget.used, 0);
+	(void)close(fd);
+	struct block_part *block = &f->block[f->n_blocks++];
+	if (block_part_load(block, AT_FDCWD, in_scratch(name), &f->block_budget, &err) < 0)
+		fail_msg("%s", err.text);
+	return &block->part;
+}
+
+static int set_up(void **state, enum layout layout)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	uint32_t seed = 7;
-	assert_int_equal(head_init(&f->head, 8 << 20), 0);
+	f->block_budget = membudget_of(16 << 20);
+	assert_int_equal(head_init(&f->head[0], 8 << 20), 0);
+	assert_int_equal(head_init(&f->head[1], 8 << 20), 0);
 	for (int i = 0; i < N_PROFILES; i++)
 		store_profile(f, i, &seed);
+	f->parts[0] = &f->head[0].part;
+	f->parts[1] = &f->head[1].part;
+	f->n_parts = 2;
+	if (layout != IN_MEMORY)
+		f->parts[1] = build(f, &f->parts[1], 1, RES_RAW);
+	if (layout == IN_A_BLOCK_WITH_SUMS) {
+		f->parts[0] = build(f, &f->parts[0], 1, RES_RAW);
+		f->parts[0] = build(f, f->parts, 2, RES_DAY);
+		f->n_parts = 1;
+	}
 	*state = f;
 	return 0;
+}
+
+static int in_memory(void **state)
+{
+	return set_up(state, IN_MEMORY);
+}
+
+static int half_in_a_block(void **state)
+{
+	return set_up(state, HALF_IN_A_BLOCK);
+}
+
+static int in_a_block_with_sums(void **state)
+{
+	return set_up(state, IN_A_BLOCK_WITH_SUMS);
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	head_done(&f->head);
-	assert_int_equal(f->head.budget.used, 0);
+	for (unsigned i = 0; i < f->n_blocks; i++)
+		block_part_done(&f->block[i]);
+	assert_int_equal(f->block_budget.used, 0);
+	for (int i = 0; i < 2; i++) {
+		head_done(&f->head[i]);
+		assert_int_equal(f->head[i].budget.used, 0);
+	}
 	free(f);
 	return 0;
+}
+
+/* ---- a question put to all parts ---- */
+
+struct walk {
+	struct fixture *f;
+	const struct selector *selector;
+	const struct filter *filter;
+	const struct framelines *lines; /* of parts[0] */
+	struct membudget *budget;
+	struct scan_stats stats;
+};
+
+/* Puts each part's selection to `add`; the first failure ends it. */
+static int each_part(struct walk *w, int (*add)(void *arg, const struct selection *s), void *arg)
+{
+	int r = 0;
+	for (unsigned i = 0; r == 0 && i < w->f->n_parts; i++) {
+		struct selection s;
+		struct filter_failure failure;
+		r = selection_init(&s, w->f->parts[i], w->selector, w->budget);
+		if (r < 0)
+			break;
+		s.stats = &w->stats;
+		s.framelines = w->lines;
+		r = selection_filter(&s, w->filter, &failure);
+		if (r == 0)
+			r = add(arg, &s);
+		selection_done(&s);
+	}
+	assert_int_equal(w->stats.n_damaged, 0);
+	assert_false(w->stats.is_inexact);
+	w->f->resolutions |= w->stats.resolutions;
+	return r;
+}
+
+static int rank(void *arg, const struct selection *s)
+{
+	return merge_rank(arg, s);
+}
+
+static int add_tree(void *arg, const struct selection *s)
+{
+	return merge_add(arg, s);
+}
+
+static int merge_all(struct walk *w, struct slice by, bool lines, struct calltree *ret, struct merge_sums *ret_sums)
+{
+	_cleanup_(merge_free)
+	struct merge *m = merge_new(by, lines, w->budget);
+	int r = m ? 0 : -ENOBUFS;
+	if (r == 0 && merge_is_ranked(m))
+		r = each_part(w, rank, m);
+	if (r == 0)
+		r = each_part(w, add_tree, m);
+	return r == 0 ? merge_finish(m, ret, ret_sums) : r;
+}
+
+static int add_steps(void *arg, const struct selection *s)
+{
+	return timeline_add(arg, s);
+}
+
+/* The n steps, copied. */
+static void series_of_all(struct walk *w, int64_t step, uint32_t n, struct timeline_step *ret)
+{
+	struct timeline *t = timeline_new(w->selector->from_ms, step, n, w->budget);
+	assert_non_null(t);
+	assert_int_equal(each_part(w, add_steps, t), 0);
+	memcpy(ret, timeline_finish(t), n * sizeof(*ret));
+	timeline_free(&t);
 }
 
 /* -1 = any */
@@ -176,7 +324,7 @@ static bool wanted(const struct question *q, const struct sample *s)
 
 static void ask(const struct question *q, struct selector *ret)
 {
-	*ret = (struct selector){ .type = slice_str("cpu"), .from_ms = q->from_ms, .to_ms = q->to_ms };
+	*ret = (struct selector){ .type = slice_str("cpu:nanoseconds"), .from_ms = q->from_ms, .to_ms = q->to_ms };
 	if (q->service >= 0)
 		ret->service = slice_str(services[q->service]);
 	if (q->host >= 0) {
@@ -193,14 +341,15 @@ static void ask(const struct question *q, struct selector *ret)
 
 static struct question any_question(uint32_t *seed)
 {
-	int64_t from = START_MS + (int64_t)(next(seed) % 400) * 1000;
+	int64_t from = START_MS + ((int64_t)(next(seed) % 500) - 100) * 1000;
+	int64_t length = (int64_t)(next(seed) % 300) * 1000 * (next(seed) % 2 ? 10 : 1);
 	int thread = (int)(next(seed) % N_THREADS);
 	return (struct question){
 		.service = (int)(next(seed) % (N_SERVICES + 1)) - 1,
 		.host = (int)(next(seed) % (N_HOSTS + 1)) - 1,
 		.thread = thread ? thread : -1,
 		.from_ms = from,
-		.to_ms = from + 1 + (int64_t)(next(seed) % 300) * 1000,
+		.to_ms = from + 1 + length,
 	};
 }
 
@@ -240,11 +389,10 @@ static void trees_equal_a_plain_sum(void **state)
 		for (unsigned i = 0; i < f->n; i++)
 			if (wanted(&q, &f->samples[i]))
 				expected[f->samples[i].stack] += f->samples[i].value;
-		struct selection s;
-		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
+		struct walk w = { .f = f, .selector = &selector, .budget = &budget };
 		struct calltree t;
 		struct merge_sums sums;
-		assert_int_equal(merge_tree(&s, slice_of(NULL, 0), false, &budget, &t, &sums), 0);
+		assert_int_equal(merge_all(&w, slice_of(NULL, 0), false, &t, &sums), 0);
 		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 0; i < t.n; i++) {
 			int stack = stack_of(&t, i, 0);
@@ -254,7 +402,6 @@ static void trees_equal_a_plain_sum(void **state)
 		for (int i = 0; i < N_STACKS; i++)
 			assert_int_equal(expected[i], 0);
 		calltree_done(&t);
-		selection_done(&s);
 		assert_int_equal(budget.used, 0);
 	}
 }
@@ -277,11 +424,10 @@ static void groups_equal_a_plain_sum(void **state)
 			if (wanted(&q, x))
 				expected[group][x->stack] += x->value;
 		}
-		struct selection s;
-		assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
+		struct walk w = { .f = f, .selector = &selector, .budget = &budget };
 		struct calltree t;
 		struct merge_sums sums;
-		assert_int_equal(merge_tree(&s, slice_str(by[kind]), false, &budget, &t, &sums), 0);
+		assert_int_equal(merge_all(&w, slice_str(by[kind]), false, &t, &sums), 0);
 		assert_ends(f, &q, &sums, t.total[0]);
 		for (uint32_t i = 1; i < t.n; i++) {
 			uint32_t top = i;
@@ -306,7 +452,6 @@ static void groups_equal_a_plain_sum(void **state)
 		for (int i = 0; i < 4 * N_STACKS; i++)
 			assert_int_equal(expected[i / N_STACKS][i % N_STACKS], 0);
 		calltree_done(&t);
-		selection_done(&s);
 		assert_int_equal(budget.used, 0);
 	}
 }
@@ -317,16 +462,15 @@ static void series_equal_a_plain_sum(void **state)
 	uint32_t seed = 11;
 	for (int round = 0; round < 100; round++) {
 		struct question q = any_question(&seed);
-		int64_t step = 1 + (int64_t)(next(&seed) % 30000);
+		int64_t step = 1 + (int64_t)(next(&seed) % (round % 2 ? 30000 : 900000));
 		uint32_t n = (uint32_t)((q.to_ms - q.from_ms + step - 1) / step);
 		if (n > 500)
 			continue;
 		struct selector selector;
 		ask(&q, &selector);
-		struct selection s;
+		struct walk w = { .f = f, .selector = &selector };
 		struct timeline_step steps[500];
-		assert_int_equal(selection_init(&s, &f->head, &selector, NULL, NULL), 0);
-		assert_int_equal(timeline_compute(&s, step, n, NULL, steps), 0);
+		series_of_all(&w, step, n, steps);
 		for (uint32_t k = 0; k < n; k++) {
 			int64_t a = q.from_ms + step * k, b = a + step;
 			double value = 0;
@@ -345,8 +489,13 @@ static void series_equal_a_plain_sum(void **state)
 			if (steps[k].measured)
 				assert_true(steps[k].n_cpus == 2 || (q.host < 0 && steps[k].n_cpus == 4));
 		}
-		selection_done(&s);
 	}
+}
+
+static int add_quality(void *arg, const struct selection *s)
+{
+	quality_add(arg, s);
+	return 0;
 }
 
 static void gaps_are_not_zeros(void **state)
@@ -356,28 +505,38 @@ static void gaps_are_not_zeros(void **state)
 	struct selector selector = { .type = slice_str("cpu:nanoseconds"),
 				     .from_ms = end - 20000,
 				     .to_ms = end + 20000 };
-	struct selection s;
+	struct walk w = { .f = f, .selector = &selector };
 	struct timeline_step steps[4];
-	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, NULL), 0);
-	assert_int_equal(timeline_compute(&s, 10000, 4, NULL, steps), 0);
+	series_of_all(&w, 10000, 4, steps);
 	assert_true(steps[0].measured && steps[1].measured);
 	assert_false(steps[2].measured || steps[3].measured);
 	assert_int_equal((int)steps[1].covered_ms, 10000);
 	assert_int_equal((int)steps[2].covered_ms, 0);
-	struct quality q;
-	quality_of_windows(&s, &q);
-	/* Seven profiles were stored then; each window of a host lost one sample. */
+	struct quality q = { 0 };
+	assert_int_equal(each_part(&w, add_quality, &q), 0);
+	/* Seven profiles were stored then; each window of a host lost one sample, and a
+	 * window may lie in two parts. */
 	assert_int_equal(q.n_samples, 7 * 10);
-	assert_true(q.lost_total >= 2 && q.lost_total <= 4);
-	selection_done(&s);
+	assert_true(q.lost_total >= 2 && q.lost_total <= 4 * f->n_parts);
+	assert_int_equal(q.n_sources, 1);
+	assert_string_equal(q.sources[0].name, "test");
+}
+
+static int add_services(void *arg, const struct selection *s)
+{
+	return service_list_add(arg, s);
+}
+
+static int add_labels(void *arg, const struct selection *s)
+{
+	return label_list_add(arg, s);
 }
 
 static void listings_cover_everything(void **state)
 {
 	struct fixture *f = *state;
 	struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
-	struct selection s;
-	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, NULL), 0);
+	struct walk w = { .f = f, .selector = &selector };
 	int64_t total = 0, by_service[N_SERVICES] = { 0 }, by_thread[N_THREADS] = { 0 }, by_host[N_HOSTS] = { 0 };
 	for (unsigned i = 0; i < f->n; i++) {
 		total += f->samples[i].value;
@@ -385,65 +544,63 @@ static void listings_cover_everything(void **state)
 		by_thread[f->samples[i].thread] += f->samples[i].value;
 		by_host[f->samples[i].host] += f->samples[i].value;
 	}
-	struct service_row *rows;
-	uint32_t n;
-	assert_int_equal(list_services(&s, NULL, &rows, &n), 0);
-	assert_int_equal(n, N_SERVICES);
-	for (uint32_t i = 0; i < n; i++) {
+	struct service_list sl;
+	assert_int_equal(service_list_init(&sl, NULL), 0);
+	assert_int_equal(each_part(&w, add_services, &sl), 0);
+	service_list_finish(&sl);
+	assert_int_equal(sl.rows.n, N_SERVICES);
+	for (uint32_t i = 0; i < sl.rows.n; i++) {
+		const struct service_row *row = &sl.rows.data[i];
 		for (int k = 0; k < N_SERVICES; k++)
-			if (slice_eq(head_string(&f->head, rows[i].service), slice_str(services[k])))
-				assert_int_equal(rows[i].total, by_service[k]);
-		total -= rows[i].total;
-		assert_true(i == 0 || rows[i].service_cpu <= rows[i - 1].service_cpu);
+			if (slice_eq(strtab_get(&sl.strings, row->service), slice_str(services[k])))
+				assert_int_equal(row->total, by_service[k]);
+		total -= row->total;
+		assert_true(i == 0 || row->service_cpu <= row[-1].service_cpu);
 	}
 	assert_int_equal(total, 0);
-	free(rows);
-	struct label_row *labels;
-	assert_int_equal(list_labels(&s, NULL, &labels, &n), 0);
-	assert_int_equal(n, N_HOSTS + 2 * (N_THREADS - 1) + (uint32_t)ARRAY_SIZE(ends) - 1);
-	for (uint32_t i = 0; i < n; i++) {
-		char number[24];
-		struct slice value = label_text(&f->head, &labels[i].label, number);
+	service_list_done(&sl);
+	struct label_list l;
+	assert_int_equal(label_list_init(&l, NULL), 0);
+	assert_int_equal(each_part(&w, add_labels, &l), 0);
+	label_list_finish(&l);
+	assert_int_equal(l.rows.n, N_HOSTS + 2 * (N_THREADS - 1) + (uint32_t)ARRAY_SIZE(ends) - 1);
+	for (uint32_t i = 0; i < l.rows.n; i++) {
+		struct slice value = strtab_get(&l.strings, l.rows.data[i].value);
 		for (int k = 0; k < N_HOSTS; k++)
 			if (slice_eq(value, slice_str(hosts[k])))
-				assert_int_equal(labels[i].total, by_host[k]);
+				assert_int_equal(l.rows.data[i].total, by_host[k]);
 		for (int k = 1; k < N_THREADS; k++) {
 			char pid[16];
 			(void)snprintf(pid, sizeof(pid), "%d", 100 + k);
 			if (slice_eq(value, slice_str(threads[k])) || slice_eq(value, slice_str(pid)))
-				assert_int_equal(labels[i].total, by_thread[k]);
+				assert_int_equal(l.rows.data[i].total, by_thread[k]);
 		}
 	}
-	free(labels);
-	selection_done(&s);
+	label_list_done(&l);
 }
 
 static void an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing(void **state)
 {
-	struct fixture *f = *state;
-	struct intake in = { .received_ms = START_MS };
-	in.label[SERIES_SERVICE] = slice_str("api");
-	struct intake_profile ip = { .keep = 1, .from_ms = START_MS, .to_ms = START_MS };
-	assert_int_equal(profile_init(&ip.profile, NULL), 0);
-	assert_int_equal(profile_add_type(&ip.profile, slice_str("cpu"), slice_str("samples")), 0);
-	struct staged staged;
-	assert_int_equal(head_prepare(&f->head, &in, &ip, &staged, NULL), 0);
-	head_publish(&f->head, &staged);
-	intake_profile_done(&ip);
-	struct selector selector = { .type = slice_str("cpu"), .to_ms = INTAKE_TIME_MAX_MS };
-	struct selection s;
 	struct error err;
-	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, &err), -EINVAL);
+	struct type_match m = { .asked = slice_str("cpu") };
+	assert_int_equal(type_match_add(&m, slice_str("cpu:nanoseconds"), &err), 0);
+	assert_int_equal(type_match_add(&m, slice_str("wall:nanoseconds"), &err), 0);
+	assert_int_equal(type_match_add(&m, slice_str("cpu:nanoseconds"), &err), 0);
+	assert_true(slice_eq(type_match_get(&m), slice_str("cpu:nanoseconds")));
+	assert_int_equal(type_match_add(&m, slice_str("cpu:samples"), &err), -EINVAL);
 	assert_non_null(strstr(err.text, "cpu:samples"));
-	selector.type = slice_str("wall:nanoseconds");
-	assert_int_equal(selection_init(&s, &f->head, &selector, NULL, &err), 0);
+	m = (struct type_match){ .asked = slice_str("cpu:samples") };
+	assert_int_equal(type_match_add(&m, slice_str("cpu:nanoseconds"), &err), 0);
+	assert_int_equal(type_match_add(&m, slice_str("cpu:samples"), &err), 0);
+	assert_true(slice_eq(type_unit(type_match_get(&m)), slice_str("samples")));
+	struct selector selector = { .type = slice_str("wall:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
+	struct walk w = { .f = *state, .selector = &selector };
 	struct calltree t;
 	struct merge_sums sums;
-	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), false, NULL, &t, &sums), 0);
+	assert_int_equal(merge_all(&w, slice_of(NULL, 0), false, &t, &sums), 0);
 	assert_int_equal(t.total[0], 0);
 	assert_int_equal(sums.n_profiles, 0);
 	calltree_done(&t);
-	selection_done(&s);
 }
 
 struct answer {
@@ -452,22 +609,18 @@ struct answer {
 };
 
 /* Everything, filtered by `focus`. */
-static struct answer focus_on(const struct fixture *f, const struct framelines *lines, const char *focus)
+static struct answer focus_on(struct fixture *f, const struct framelines *lines, const char *focus)
 {
 	struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
 	struct membudget budget = membudget_of(16 << 20);
-	struct filter_failure failure;
-	struct selection s;
 	struct calltree t;
 	struct merge_sums sums;
 	struct answer a = { 0 };
 	_cleanup_(filter_free)
 	struct filter *filter = filter_new();
 	assert_int_equal(filter_add(filter, FILTER_FOCUS, slice_str(focus), NULL), 0);
-	assert_int_equal(selection_init(&s, &f->head, &selector, &budget, NULL), 0);
-	s.framelines = lines;
-	assert_int_equal(selection_filter(&s, filter, &failure), 0);
-	assert_int_equal(merge_tree(&s, slice_of(NULL, 0), true, &budget, &t, &sums), 0);
+	struct walk w = { .f = f, .selector = &selector, .filter = filter, .lines = lines, .budget = &budget };
+	assert_int_equal(merge_all(&w, slice_of(NULL, 0), true, &t, &sums), 0);
 	a.total = t.total[0];
 	for (uint32_t i = 1; i < t.n; i++) {
 		a.of_f1 += slice_eq(calltree_name(&t, i), slice_str("f1")) ? t.total[i] : 0;
@@ -480,12 +633,22 @@ static struct answer focus_on(const struct fixture *f, const struct framelines *
 	}
 	struct timeline_step step;
 	selector.from_ms = START_MS - 1;
-	assert_int_equal(timeline_compute(&s, INTAKE_TIME_MAX_MS, 1, &budget, &step), 0);
+	series_of_all(&w, INTAKE_TIME_MAX_MS, 1, &step);
 	a.series = step.value;
 	calltree_done(&t);
-	selection_done(&s);
 	assert_int_equal(budget.used, 0);
 	return a;
+}
+
+static struct frame_id frame_named(const struct dict *d, const char *name)
+{
+	for (uint32_t i = 1; i < d->frames.n; i++) {
+		char made_up[FRAME_NAME_SIZE];
+		if (slice_eq(dict_frame_name(d, (struct frame_id){ i }, made_up), slice_str(name)))
+			return (struct frame_id){ i };
+	}
+	fail_msg("no frame %s", name);
+	return (struct frame_id){ 0 };
 }
 
 /* What a function inlined into f1 was called is known only now. */
@@ -496,7 +659,9 @@ static void late_names_count_in_trees_filters_and_series(void **state)
 	struct frame_id f1;
 	const struct source_line late[] = { { .name = slice_str("other"), .file = slice_str("late.c"), .line = 3 },
 					    { .name = slice_str("g1"), .file = slice_str("late.c"), .line = 7 } };
-	assert_int_equal(dict_named_frame(&f->head.names.dict, slice_str("f1"), FRAME_USER, &f1), 0);
+	f1 = frame_named(&f->parts[0]->names.dict, "f1");
+	/* Of one part only: lines go by its frames. */
+	f->n_parts = 1;
 	assert_int_equal(framelines_init(&lines, NULL), 0);
 	assert_int_equal(framelines_put(&lines, f1, late, 2), 0);
 	struct answer before = focus_on(f, NULL, "^f1$");
@@ -522,35 +687,53 @@ static void small_budgets_end_in_an_error(void **state)
 	unsigned n_ok = 0;
 	for (size_t max = 0; max < 300000; max += max / 8 + 64) {
 		struct membudget budget = membudget_of(max);
-		struct selection s;
-		int r = selection_init(&s, &f->head, &selector, &budget, NULL);
-		if (r == 0) {
-			struct calltree t;
-			struct merge_sums sums;
-			r = merge_tree(&s, slice_str("thread_name"), false, &budget, &t, &sums);
-			n_ok += r == 0;
-			if (r == 0)
-				calltree_done(&t);
-			selection_done(&s);
-		}
+		struct walk w = { .f = f, .selector = &selector, .budget = &budget };
+		struct calltree t;
+		struct merge_sums sums;
+		int r = merge_all(&w, slice_str("thread_name"), false, &t, &sums);
+		n_ok += r == 0;
+		if (r == 0)
+			calltree_done(&t);
 		assert_true(r == 0 || r == -ENOBUFS);
 		assert_int_equal(budget.used, 0);
 	}
 	assert_true(n_ok > 0);
 }
 
+/* Without this the other tests could pass without a sum being read. */
+static void sums_are_taken_where_they_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
+	struct walk w = { .f = f, .selector = &selector };
+	struct calltree t;
+	struct merge_sums sums;
+	assert_int_equal(merge_all(&w, slice_of(NULL, 0), false, &t, &sums), 0);
+	calltree_done(&t);
+	assert_int_equal(w.stats.resolutions, 1 << RES_DAY);
+	/* From within one step of 5 minutes to within the next but one. */
+	selector.from_ms = START_MS - START_MS % 300000 - 1;
+	selector.to_ms = START_MS - START_MS % 300000 + 301000;
+	w.stats.resolutions = 0;
+	assert_int_equal(merge_all(&w, slice_of(NULL, 0), false, &t, &sums), 0);
+	calltree_done(&t);
+	assert_int_equal(w.stats.resolutions, 1 << RES_5MIN | 1 << RES_RAW);
+}
+
 int main(void)
 {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f, where) cmocka_unit_test_setup_teardown(f, where, tear_down)
+#define CASES(f)       CASE(f, in_memory), CASE(f, half_in_a_block), CASE(f, in_a_block_with_sums)
 	const struct CMUnitTest tests[] = {
-		CASE(trees_equal_a_plain_sum),
-		CASE(groups_equal_a_plain_sum),
-		CASE(series_equal_a_plain_sum),
-		CASE(gaps_are_not_zeros),
-		CASE(listings_cover_everything),
-		CASE(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),
-		CASE(late_names_count_in_trees_filters_and_series),
-		CASE(small_budgets_end_in_an_error),
+		CASES(trees_equal_a_plain_sum),
+		CASES(groups_equal_a_plain_sum),
+		CASES(series_equal_a_plain_sum),
+		CASES(gaps_are_not_zeros),
+		CASES(listings_cover_everything),
+		CASES(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),
+		CASES(late_names_count_in_trees_filters_and_series),
+		CASES(small_budgets_end_in_an_error),
+		CASE(sums_are_taken_where_they_answer, in_a_block_with_sums),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

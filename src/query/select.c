@@ -14,10 +14,20 @@ int series_label_find(struct slice name)
 	return -1;
 }
 
-struct slice label_text(const struct head *h, const struct label *l, char buf[static 24])
+const struct label *label_find(const struct part *p, uint32_t set, struct slice name)
+{
+	uint32_t n;
+	const struct label *labels = profile_label_set(&p->names, (struct labels_id){ set }, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (slice_eq(part_string(p, labels[i].key), name))
+			return &labels[i];
+	return NULL;
+}
+
+struct slice label_text(const struct part *p, const struct label *l, char buf[static 24])
 {
 	if (!l->is_num)
-		return head_string(h, l->str);
+		return part_string(p, l->str);
 	int n = snprintf(buf, 24, "%" PRId64, l->num);
 	return slice_of(buf, (size_t)n);
 }
@@ -29,61 +39,55 @@ static struct slice type_part(struct slice full)
 	return slice_of(full.data, colon ? (size_t)(colon - full.data) : full.size);
 }
 
-static struct slice unit_part(struct slice full)
+struct slice type_unit(struct slice full)
 {
 	struct slice type = type_part(full);
 	return type.size == full.size ? slice_of("", 0)
 				      : slice_of(full.data + type.size + 1, full.size - type.size - 1);
 }
 
-static int resolve_type(struct selection *s, struct error *err)
+int type_match_add(struct type_match *m, struct slice full, struct error *err)
 {
-	const struct head *h = s->head;
-	struct slice asked = s->selector->type;
-	s->type = asked;
-	s->unit = unit_part(asked);
-	struct str_id short_match = { 0 };
-	for (uint32_t i = 0; i < h->series.n; i++) {
-		struct str_id id = h->series.data[i].type;
-		struct slice full = head_string(h, id);
-		if (slice_eq(full, asked)) {
-			short_match = id;
-			break;
-		}
-		if (!slice_eq(type_part(full), asked) || short_match.v == id.v)
-			continue;
-		if (short_match.v)
-			return error_set(err, -EINVAL, "type \"%.*s\" is %.*s as well as %.*s: say which",
-					 SLICE_FMT(asked), SLICE_FMT(head_string(h, short_match)), SLICE_FMT(full));
-		short_match = id;
-	}
-	if (short_match.v) {
-		s->type = head_string(h, short_match);
-		s->unit = unit_part(s->type);
-	}
+	struct slice found = slice_str(m->full);
+	bool is_whole = slice_eq(full, m->asked);
+	if (m->is_whole || full.size >= sizeof(m->full) || slice_eq(full, found) ||
+	    (!is_whole && !slice_eq(type_part(full), m->asked)))
+		return 0;
+	if (found.size && !is_whole)
+		return error_set(err, -EINVAL, "type \"%.*s\" is %.*s as well as %.*s: say which", SLICE_FMT(m->asked),
+				 SLICE_FMT(found), SLICE_FMT(full));
+	memcpy(m->full, full.data, full.size);
+	m->full[full.size] = 0;
+	m->is_whole = is_whole;
 	return 0;
+}
+
+struct slice type_match_get(const struct type_match *m)
+{
+	return m->full[0] ? slice_str(m->full) : m->asked;
 }
 
 static bool series_matches(const struct selection *s, const struct series *series)
 {
 	const struct selector *q = s->selector;
-	if (q->service.size && !slice_eq(head_string(s->head, series->label[SERIES_SERVICE]), q->service))
+	if (q->service.size && !slice_eq(part_string(s->part, series->label[SERIES_SERVICE]), q->service))
 		return false;
 	for (uint32_t i = 0; i < q->n_labels; i++) {
 		int l = series_label_find(q->label[i].name);
-		if (l >= 0 && !slice_eq(head_string(s->head, series->label[l]), q->label[i].value))
+		if (l >= 0 && !slice_eq(part_string(s->part, series->label[l]), q->label[i].value))
 			return false;
 	}
 	return true;
 }
 
-static bool set_has(const struct head *h, uint32_t set, struct str_id key, struct slice value)
+static bool set_has(const struct part *p, uint32_t set, struct slice name, struct slice value)
 {
+	/* A set may have a label twice. */
 	uint32_t n;
-	const struct label *labels = profile_label_set(&h->names, (struct labels_id){ set }, &n);
+	const struct label *labels = profile_label_set(&p->names, (struct labels_id){ set }, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		char number[24];
-		if (labels[i].key.v == key.v && slice_eq(label_text(h, &labels[i], number), value))
+		if (slice_eq(part_string(p, labels[i].key), name) && slice_eq(label_text(p, &labels[i], number), value))
 			return true;
 	}
 	return false;
@@ -96,10 +100,8 @@ static void match_sets(struct selection *s, uint32_t n_sets)
 	for (uint32_t i = 0; i < q->n_labels; i++) {
 		if (series_label_find(q->label[i].name) >= 0)
 			continue;
-		bool known;
-		struct str_id key = strtab_find(&s->head->names.dict.strings, q->label[i].name, &known);
 		for (uint32_t set = 0; set < n_sets; set++)
-			if (s->sets[set] && !(known && set_has(s->head, set, key, q->label[i].value)))
+			if (s->sets[set] && !set_has(s->part, set, q->label[i].name, q->label[i].value))
 				s->sets[set] = 0;
 	}
 }
@@ -114,36 +116,34 @@ static bool has_sample_labels(const struct selector *q)
 
 static int selection_alloc(struct selection *s, uint32_t n_sets)
 {
-	const struct head *h = s->head;
+	const struct part *p = s->part;
 	size_t sets_size = has_sample_labels(s->selector) ? n_sets : 0;
-	size_t size = (size_t)h->series.n + h->hosts.n + sets_size + 3;
+	size_t size = (size_t)p->series.n + p->hosts.n + sets_size + 3;
 	if (!membudget_charge(s->budget, size))
 		return -ENOBUFS;
 	s->charged = size;
-	s->series = calloc((size_t)h->series.n + 1, 1);
-	s->hosts = calloc((size_t)h->hosts.n + 1, 1);
+	s->series = calloc((size_t)p->series.n + 1, 1);
+	s->hosts = calloc((size_t)p->hosts.n + 1, 1);
 	s->sets = sets_size ? calloc(sets_size, 1) : NULL;
 	return s->series && s->hosts && (s->sets || !sets_size) ? 0 : -ENOMEM;
 }
 
-int selection_init(struct selection *ret, const struct head *head, const struct selector *selector,
-		   struct membudget *budget, struct error *err)
+int selection_init(struct selection *ret, const struct part *part, const struct selector *selector,
+		   struct membudget *budget)
 {
 	_cleanup_(selection_done)
-	struct selection s = { .head = head, .selector = selector, .budget = budget };
-	uint32_t n_sets = head->names.labels_off.n - 1;
+	struct selection s = { .part = part, .selector = selector, .budget = budget };
+	uint32_t n_sets = part_n_label_sets(part);
 	int r = selection_alloc(&s, n_sets);
 	if (r < 0)
-		return error_set(err, r, "no memory for the query");
-	r = resolve_type(&s, err);
-	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < head->series.n; i++) {
-		const struct series *series = &head->series.data[i];
+	for (uint32_t i = 0; i < part->series.n; i++) {
+		const struct series *series = &part->series.data[i];
 		if (!series_matches(&s, series))
 			continue;
 		s.hosts[series->host] = 1;
-		s.series[i] = selector->type.size == 0 || slice_eq(head_string(head, series->type), s.type);
+		s.series[i] = selector->type.size == 0 || slice_eq(part_string(part, series->type), selector->type);
+		s.any_series = s.any_series || s.series[i];
 	}
 	if (s.sets)
 		match_sets(&s, n_sets);
@@ -170,7 +170,7 @@ static void *add_column(struct selection *s, size_t n, size_t elem_size, uint8_t
 
 int selection_filter(struct selection *s, const struct filter *f, struct filter_failure *failure)
 {
-	const struct profile *names = &s->head->names;
+	const struct profile *names = &s->part->names;
 	int r = 0;
 	uint32_t n_nodes = dict_n_nodes(&names->dict);
 	if (filter_has_label_terms(f)) {
@@ -200,14 +200,37 @@ void selection_done(struct selection *s)
 	*s = (struct selection){ 0 };
 }
 
-int64_t selection_chunk_total(const struct selection *s, const struct chunk *c)
+int selection_scan(const struct selection *s, int64_t grid_ms, struct scan *ret)
 {
-	if (!s->sets && !s->nodes)
-		return c->total;
-	int64_t total = 0;
-	struct chunk_reader r = chunk_read(c);
-	while (chunk_next(&r))
-		if (selection_has_row(s, &r.row))
-			total = i64_add_saturating(total, r.row.value);
-	return total;
+	struct scan_options options = {
+		.from_ms = s->selector->from_ms,
+		.to_ms = s->selector->to_ms,
+		.grid_ms = grid_ms,
+		.finest = RES_RAW,
+		.coarsest = RES_DAY,
+	};
+	return scan_init(ret, s->part, &options, s->budget);
+}
+
+void selection_scan_done(const struct selection *s, struct scan *scan)
+{
+	if (s->stats)
+		scan_stats_add(s->stats, &scan->stats);
+	scan_done(scan);
+}
+
+int selection_chunk_total(const struct selection *s, struct scan *scan, int64_t *ret)
+{
+	*ret = scan->chunk.total;
+	if (!selection_looks_at_rows(s))
+		return 1;
+	struct rows rows;
+	int r = scan_rows(scan, &rows);
+	if (r <= 0)
+		return r;
+	*ret = 0;
+	for (uint32_t i = 0; i < rows.n; i++)
+		if (selection_has_row(s, &rows, i))
+			*ret = i64_add_saturating(*ret, rows.value[i]);
+	return 1;
 }

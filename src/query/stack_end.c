@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/stack_end.h"
 
+#include "query/select.h"
+
 static const struct {
 	const char *name, *text;
 } reasons[N_STACK_ENDED] = {
@@ -28,29 +30,23 @@ static enum stack_ended end_of_name(struct slice name)
 	return STACK_ENDED_OTHERWISE;
 }
 
-static enum stack_ended end_of_set(const struct head *h, struct str_id key, uint32_t set)
+static enum stack_ended end_of_set(const struct part *p, uint32_t set)
 {
-	uint32_t n;
-	const struct label *labels = profile_label_set(&h->names, (struct labels_id){ set }, &n);
-	for (uint32_t i = 0; i < n; i++)
-		if (labels[i].key.v == key.v)
-			return end_of_name(labels[i].is_num ? slice_str("") : head_string(h, labels[i].str));
-	return STACK_NOT_ENDED;
+	const struct label *label = label_find(p, set, slice_str("stack_end"));
+	if (!label)
+		return STACK_NOT_ENDED;
+	return end_of_name(label->is_num ? slice_str("") : part_string(p, label->str));
 }
 
-int stack_ends_init(struct stack_ends *ret, const struct head *h, struct membudget *budget)
+int stack_ends_init(struct stack_ends *ret, const struct part *p, struct membudget *budget)
 {
-	bool known;
-	struct str_id key = strtab_find(&h->names.dict.strings, slice_str("stack_end"), &known);
 	*ret = (struct stack_ends){ .budget = budget };
-	if (!known)
-		return 0;
-	uint32_t n_sets = h->names.labels_off.n - 1;
+	uint32_t n_sets = part_n_label_sets(p);
 	int r = vec_reserve(budget, &ret->of_set, n_sets);
 	if (r < 0)
 		return r;
 	for (; ret->of_set.n < n_sets; ret->of_set.n++)
-		ret->of_set.data[ret->of_set.n] = (uint8_t)end_of_set(h, key, ret->of_set.n);
+		ret->of_set.data[ret->of_set.n] = (uint8_t)end_of_set(p, ret->of_set.n);
 	return 0;
 }
 

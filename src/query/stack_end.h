@@ -6,7 +6,7 @@
  * whole, or its producer does not say. */
 #pragma once
 
-#include "store/head.h"
+#include "store/part.h"
 
 enum stack_ended {
 	STACK_NOT_ENDED, /* no such label */
@@ -21,17 +21,17 @@ enum stack_ended {
 const char *stack_ended_name(enum stack_ended e);
 const char *stack_ended_text(enum stack_ended e);
 
-/* The end of each label set of a head. */
+/* The end of each label set of a part. */
 struct stack_ends {
-	VEC(uint8_t) of_set; /* enum stack_ended; empty when no sample has the label */
+	VEC(uint8_t) of_set; /* enum stack_ended */
 	struct membudget *budget;
 };
 
 /* -ENOBUFS, -ENOMEM. */
-int stack_ends_init(struct stack_ends *ret, const struct head *h, struct membudget *budget) must_check;
+int stack_ends_init(struct stack_ends *ret, const struct part *p, struct membudget *budget) must_check;
 void stack_ends_done(struct stack_ends *e);
 
 static inline enum stack_ended stack_ends_of(const struct stack_ends *e, uint32_t labels)
 {
-	return e->of_set.n ? (enum stack_ended)e->of_set.data[labels] : STACK_NOT_ENDED;
+	return (enum stack_ended)e->of_set.data[labels];
 }

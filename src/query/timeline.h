@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* timeline.h: a selection's value over time, in equal steps.
+/* timeline.h: a question's value over time, in equal steps.
  *
  *   profile  |--------100--------|
  *   steps  |     |     |     |     |
@@ -19,7 +19,14 @@ struct timeline_step {
 	bool measured;	   /* false: nobody reported, value means nothing */
 };
 
-/* Steps [from + i * step, from + (i + 1) * step) for i < n; `steps` has n
- * elements. -ENOBUFS. */
-int timeline_compute(const struct selection *s, int64_t step_ms, uint32_t n, struct membudget *budget,
-		     struct timeline_step *steps) must_check;
+struct timeline;
+
+/* Steps [from + i * step, from + (i + 1) * step) for i < n. NULL: no memory. */
+struct timeline *timeline_new(int64_t from_ms, int64_t step_ms, uint32_t n, struct membudget *budget);
+void timeline_free(struct timeline **t); /* for _cleanup_ */
+
+/* Adds a part. -ENOBUFS, -ENOMEM. */
+int timeline_add(struct timeline *t, const struct selection *s) must_check;
+
+/* The n steps; they are the timeline's. */
+const struct timeline_step *timeline_finish(struct timeline *t);

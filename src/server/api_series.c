@@ -23,45 +23,36 @@ static void series_job_done(struct series_job *job)
 	filter_free(&job->filter);
 }
 
-struct series_result {
-	struct timeline_step *steps;
-	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
-};
-
-static int read_series(struct query *q, const struct series_job *job, struct series_result *ret, struct error *err)
+static int read_series(struct query *q, const struct series_job *job, struct timeline *t, struct error *err)
 {
-	struct selection s;
-	const struct head *h = query_read_begin(q);
-	int r = query_select(q, h, &job->selector, job->filter, &s, err);
-	if (r == 0) {
-		r = timeline_compute(&s, job->step_ms, job->n, &q->budget, ret->steps);
-		(void)snprintf(ret->type, sizeof(ret->type), "%.*s", SLICE_FMT(s.type));
-		(void)snprintf(ret->unit, sizeof(ret->unit), "%.*s", SLICE_FMT(s.unit));
-		selection_done(&s);
+	int r = query_begin(q, &job->selector, job->filter, err);
+	if (r < 0)
+		return r;
+	struct selection *s;
+	while ((r = query_next(q, &s, err)) == 1) {
+		r = timeline_add(t, s);
+		if (r < 0)
+			break;
 	}
-	query_read_end(q);
+	query_end(q);
 	return r;
 }
 
 static int series_work(struct query *q, struct error *err)
 {
 	const struct series_job *job = q->job;
-	struct series_result t = { 0 };
-	size_t size = ((size_t)job->n + 1) * sizeof(struct timeline_step);
-	if (!membudget_charge(&q->budget, size))
+	_cleanup_(timeline_free)
+	struct timeline *t = timeline_new(job->selector.from_ms, job->step_ms, job->n, &q->budget);
+	if (!t)
 		return -ENOBUFS;
-	_cleanup_(free_ptr)
-	struct timeline_step *steps = malloc(size);
-	if (!steps)
-		return -ENOMEM;
-	t.steps = steps;
-	int r = read_series(q, job, &t, err);
+	int r = read_series(q, job, t, err);
 	if (r < 0)
 		return r;
+	const struct timeline_step *steps = timeline_finish(t);
 	struct jsonw w = { .out = &q->out };
 	jsonw_object(&w, NULL);
-	jsonw_cstr(&w, "type", t.type);
-	jsonw_cstr(&w, "unit", t.unit);
+	jsonw_str(&w, "type", type_match_get(&q->type));
+	jsonw_str(&w, "unit", type_unit(type_match_get(&q->type)));
 	jsonw_i64(&w, "from_ms", job->selector.from_ms);
 	jsonw_i64(&w, "step_ms", job->step_ms);
 	jsonw_array(&w, "values");
@@ -76,6 +67,7 @@ static int series_work(struct query *q, struct error *err)
 	for (uint32_t i = 0; i < job->n; i++)
 		jsonw_f64(&w, NULL, steps[i].n_cpus ? (double)steps[i].n_cpus : NAN);
 	jsonw_end(&w, ']');
+	query_write_stats(q, &w);
 	jsonw_end(&w, '}');
 	return 0;
 }

@@ -27,12 +27,11 @@ struct tree_job {
 	int64_t limit; /* of top */
 };
 
-/* What one look at the head yields; owns all it points to. */
+/* What one look at the store yields; owns all it points to. */
 struct tree_result {
 	struct calltree tree;
 	struct merge_sums sums;
 	struct quality quality;
-	struct source sources[HEAD_MAX_SOURCES];
 	char type[INTAKE_TYPE_MAX * 4], unit[INTAKE_TYPE_MAX];
 };
 
@@ -51,43 +50,64 @@ static void copy_text(char *out, size_t size, struct slice text)
 	(void)snprintf(out, size, "%.*s", (int)(text.size < size ? text.size : size - 1), (const char *)text.data);
 }
 
-/* Under the read lock only what needs the head. */
+/* Each part by `add`. */
+static int walk_parts(struct query *q, struct merge *m, int (*add)(struct merge *m, const struct selection *s),
+		      struct quality *quality, struct error *err)
+{
+	struct selection *s;
+	int r;
+	while ((r = query_next(q, &s, err)) == 1) {
+		if (quality)
+			quality_add(quality, s);
+		r = add(m, s);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static int merge_parts(struct query *q, const struct tree_job *job, struct tree_result *ret, struct error *err)
+{
+	_cleanup_(merge_free)
+	struct merge *m = merge_new(job->by, job->lines, &q->budget);
+	int r = m ? 0 : -ENOBUFS;
+	if (r == 0 && merge_is_ranked(m)) {
+		r = walk_parts(q, m, merge_rank, NULL, err);
+		query_rewind(q);
+	}
+	if (r == 0)
+		r = walk_parts(q, m, merge_add, &ret->quality, err);
+	return r == 0 ? merge_finish(m, &ret->tree, &ret->sums) : r;
+}
+
 static int read_tree(struct query *q, const struct tree_job *job, struct tree_result *ret, struct error *err)
 {
-	struct selection s;
-	const struct head *h = query_read_begin(q);
-	int r = query_select(q, h, &job->selector, job->filter, &s, err);
-	if (r == 0) {
-		r = merge_tree(&s, job->by, job->lines, &q->budget, &ret->tree, &ret->sums);
-		quality_of_windows(&s, &ret->quality);
-		copy_text(ret->type, sizeof(ret->type), s.type);
-		copy_text(ret->unit, sizeof(ret->unit), s.unit);
-		for (uint32_t i = 0; i < h->sources.n; i++)
-			ret->sources[i] = h->sources.data[i];
-		selection_done(&s);
-	}
-	query_read_end(q);
+	int r = query_begin(q, &job->selector, job->filter, err);
+	if (r < 0)
+		return r;
+	r = merge_parts(q, job, ret, err);
+	copy_text(ret->type, sizeof(ret->type), q->selector.type);
+	copy_text(ret->unit, sizeof(ret->unit), type_unit(q->selector.type));
+	query_end(q);
 	if (r == 0)
 		quality_of_names(&ret->tree, &ret->quality);
 	return r;
 }
 
-static const char *source_word(const struct tree_result *t, unsigned i, bool unwind)
+static const char *source_word(const struct source *s, bool unwind)
 {
-	if (!(t->quality.sources >> i & 1))
-		return "";
-	return unwind ? t->sources[i].unwind : t->sources[i].name;
+	return unwind ? s->unwind : s->name;
 }
 
 /* What the selection's sources say, each word once. */
-static void write_source_words(struct jsonw *w, const char *key, const struct tree_result *t, bool unwind)
+static void write_source_words(struct jsonw *w, const char *key, const struct quality *q, bool unwind)
 {
 	jsonw_array(w, key);
-	for (unsigned i = 1; i < HEAD_MAX_SOURCES; i++) {
-		const char *word = source_word(t, i, unwind);
+	for (uint32_t i = 0; i < q->n_sources; i++) {
+		const char *word = source_word(&q->sources[i], unwind);
 		bool is_new = *word;
-		for (unsigned k = 1; is_new && k < i; k++)
-			is_new = strcmp(word, source_word(t, k, unwind)) != 0;
+		for (uint32_t k = 0; is_new && k < i; k++)
+			is_new = strcmp(word, source_word(&q->sources[k], unwind)) != 0;
 		if (is_new)
 			jsonw_cstr(w, NULL, word);
 	}
@@ -135,19 +155,20 @@ static void write_quality(struct jsonw *w, const struct tree_result *t)
 	jsonw_u64(w, "truncated", q->truncated);
 	jsonw_f64(w, "unnamed_share", q->unnamed_share);
 	jsonw_u64(w, "unnamed_frames", q->n_unnamed_frames);
-	write_source_words(w, "sources", t, false);
-	write_source_words(w, "unwind", t, true);
+	write_source_words(w, "sources", q, false);
+	write_source_words(w, "unwind", q, true);
 	write_stack_ends(w, &t->sums);
 	jsonw_end(w, '}');
 }
 
 /* What slabs and JSON both say of the whole. */
-static void write_about(struct jsonw *w, const struct tree_job *job, const struct tree_result *t)
+static void write_about(struct jsonw *w, const struct query *q, const struct tree_job *job, const struct tree_result *t)
 {
 	jsonw_i64(w, "from_ms", job->selector.from_ms);
 	jsonw_i64(w, "to_ms", job->selector.to_ms);
 	jsonw_u64(w, "profiles", t->sums.n_profiles);
 	write_quality(w, t);
+	query_write_stats(q, w);
 }
 
 static int write_slab(struct query *q, const struct tree_job *job, const struct tree_result *t)
@@ -155,7 +176,7 @@ static int write_slab(struct query *q, const struct tree_job *job, const struct 
 	_cleanup_(buf_done)
 	struct buf about = buf_of(64 << 10);
 	struct jsonw w = { .out = &about };
-	write_about(&w, job, t);
+	write_about(&w, q, job, t);
 	if (about.failed)
 		return -ENOMEM;
 	struct slab_meta meta = {
@@ -248,7 +269,7 @@ static int write_json(struct query *q, const struct tree_job *job, const struct 
 	jsonw_i64(&w, "total", t->total[0]);
 	jsonw_u64(&w, "nodes", t->n);
 	jsonw_u64(&w, "pruned_nodes", t->n_pruned);
-	write_about(&w, job, result);
+	write_about(&w, q, job, result);
 	jsonw_array(&w, "functions");
 	for (uint32_t f = 0; f < t->n_funcs; f++)
 		if (new_id[f] != UINT32_MAX)
@@ -309,6 +330,7 @@ static int top_work(struct query *q, struct error *err)
 	jsonw_cstr(&w, "unit", t.unit);
 	jsonw_i64(&w, "total", t.tree.total[0]);
 	write_quality(&w, &t);
+	query_write_stats(q, &w);
 	jsonw_array(&w, "functions");
 	for (uint32_t i = 0; i < n && i < job->limit; i++) {
 		const struct tree_func *f = &t.tree.funcs[rows[i].func];

@@ -34,6 +34,8 @@ static int open_store(struct server *s, struct error *err)
 		.dir = o->data,
 		.memory_limit = o->memory_limit,
 		.head_memory = HEAD_SHARE(o->memory_limit),
+		.tables_memory = TABLES_SHARE(o->memory_limit),
+		.build_memory = BUILD_SHARE(o->memory_limit),
 		/* Nothing else runs yet: replay may use what queries will have. */
 		.decode_memory = WORK_SHARE(o->memory_limit) / n_cpus(),
 		.n_threads = n_cpus(),
@@ -56,6 +58,13 @@ static int open_store(struct server *s, struct error *err)
 		log_warn("skipped damaged places of the log places=%" PRIu64 " bytes=%" PRIu64
 			 ": profiles are missing; the rest is served",
 			 p->log.n_damaged, p->log.damaged_bytes);
+	if (p->blocks.first.text[0])
+		log_warn("blocks cannot be read damaged=%u missing=%u manifest_rebuilt=%d: %s; the rest is served",
+			 p->blocks.n_damaged, p->blocks.n_missing, p->blocks.is_rebuilt, p->blocks.first.text);
+	if (p->n_keys_lost)
+		log_warn("idempotency keys of blocks cannot be read blocks=%u: profiles that are sent again may be "
+			 "stored twice",
+			 p->n_keys_lost);
 	if (p->log.n_unknown || p->n_undecodable)
 		log_warn("skipped records that this version cannot read unknown=%" PRIu64 " undecodable=%" PRIu64,
 			 p->log.n_unknown, p->n_undecodable);

@@ -7,6 +7,7 @@
 #include "dwarf/job.h"
 #include "dwarf/lines.h"
 #include "server/server.h"
+#include "store/view.h"
 
 #include <errno.h>
 
@@ -22,7 +23,7 @@
 
 /* What is known of one build id. */
 struct build {
-	struct str_id id, path; /* of the head's strings */
+	struct str_id id, path; /* in places.strings */
 	uint32_t n_frames;	/* that want lines */
 	uint32_t n_done;	/* of those, looked up */
 	uint32_t n_named;	/* of those, found */
@@ -58,25 +59,30 @@ struct namer {
 	unsigned memory_mib;
 	struct log_gate gate;
 
-	/* Guards `lines`, which only the thread changes. Taken after the store's lock. */
+	/* Guards `lines` and its generation, which only the thread changes. Taken last. */
 	pthread_rwlock_t lines_lock;
 	struct membudget budget;
-	struct framelines lines;
+	struct framelines lines; /* of frames of `places` */
+	uint64_t generation;	 /* of `lines` */
 	_Atomic bool has_lines;
 	_Atomic uint64_t memory_used; /* of the budget, for others to read */
 	_Atomic bool stop, is_poked;
 
-	/* Guards all below. Taken before the store's lock. */
+	/* Guards all below, and part.lines. Taken with a part open, never before one is. */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool is_full;
-	int64_t next_round_ns;
+	int64_t next_round_ns, blocks_due_ns;
 	VEC(struct build) builds;
-	struct u64map build_ids;	/* string id of the head -> build + 1 */
+	struct membudget places_budget;
+	struct dict places;		/* mappings without a path, frames with nothing but an address */
+	struct u64map visited;		/* blocks that were looked at */
+	struct u64map build_ids;	/* string id -> build + 1 */
 	VEC(uint32_t) build_of_mapping; /* build + 1; 0 = none */
 	uint32_t n_frames_seen;
 	uint32_t turn;	     /* the build after the one that had its turn */
 	uint64_t files_seen; /* generation of the debug store */
+	uint32_t builds_seen;
 	uint64_t n_answers, n_jobs, n_cut, n_failed, cpu_ns;
 };
 
@@ -85,44 +91,89 @@ struct namer {
 static bool is_wanted(const struct dict *d, const struct frame *f)
 {
 	return f->kind == FRAME_USER && f->line == 0 && !(f->flags & FRAME_INLINED) &&
-	       d->functions.data[f->function.v].file.v == 0;
+	       d->functions.data[f->function.v].file.v == 0 &&
+	       is_build_id(strtab_cstr(&d->strings, d->mappings.data[f->mapping.v].build_id));
 }
 
-static int add_build(struct namer *n, const struct mapping *m, uint32_t *ret)
+static int add_build(struct namer *n, struct str_id id, struct slice path, uint32_t *ret)
 {
-	uint32_t known = u64map_get(&n->build_ids, m->build_id.v);
+	uint32_t known = u64map_get(&n->build_ids, id.v);
 	*ret = known;
 	if (known || n->builds.n == MAX_BUILDS)
 		return 0;
-	int r = vec_reserve(NULL, &n->builds, 1);
-	uint32_t *id = r < 0 ? NULL : u64map_put(&n->build_ids, m->build_id.v);
-	if (!id)
-		return -ENOMEM;
-	n->builds.data[n->builds.n++] = (struct build){ .id = m->build_id, .path = m->path };
-	*ret = *id = n->builds.n;
+	struct build b = { .id = id };
+	int r = strtab_intern(&n->places.strings, path, &b.path);
+	if (r == 0)
+		r = vec_reserve(NULL, &n->builds, 1);
+	uint32_t *slot = r < 0 ? NULL : u64map_put(&n->build_ids, id.v);
+	if (!slot)
+		return r < 0 ? r : -ENOMEM;
+	n->builds.data[n->builds.n++] = b;
+	*ret = *slot = n->builds.n;
 	return 0;
 }
 
-/* Mappings and frames that have come since. */
-static int see_head(struct namer *n, const struct dict *d)
+/* The mapping as places have it. */
+static int add_mapping(struct namer *n, const struct dict *d, const struct mapping *m, struct mapping_id *ret)
 {
-	while (n->build_of_mapping.n < d->mappings.n) {
-		const struct mapping *m = &d->mappings.data[n->build_of_mapping.n];
-		uint32_t build = 0;
-		int r = vec_reserve(NULL, &n->build_of_mapping, 1);
-		if (r == 0 && is_build_id(strtab_cstr(&d->strings, m->build_id)))
-			r = add_build(n, m, &build);
+	struct mapping row = { .start = m->start, .limit = m->limit, .offset = m->offset };
+	int r = strtab_intern(&n->places.strings, strtab_get(&d->strings, m->build_id), &row.build_id);
+	if (r == 0)
+		r = dict_mapping(&n->places, &row, ret);
+	uint32_t build = 0;
+	if (r == 0 && ret->v >= n->build_of_mapping.n) {
+		r = vec_reserve(NULL, &n->build_of_mapping, 2);
+		if (r == 0)
+			r = add_build(n, row.build_id, strtab_get(&d->strings, m->path), &build);
 		if (r < 0)
 			return r;
+		if (n->build_of_mapping.n == 0)
+			n->build_of_mapping.data[n->build_of_mapping.n++] = 0;
 		n->build_of_mapping.data[n->build_of_mapping.n++] = build;
 	}
+	return r;
+}
+
+/* The place of a wanted frame; *ret = 0: there is no room for more. */
+static int place_of(struct namer *n, const struct dict *d, const struct frame *f, uint32_t *ret)
+{
+	struct frame row = { .address = f->address, .kind = FRAME_USER };
+	struct frame_id id = { 0 };
+	int r = add_mapping(n, d, &d->mappings.data[f->mapping.v], &row.mapping);
+	if (r == 0)
+		r = dict_frame(&n->places, &row, &id);
+	if (r == -ENOBUFS)
+		n->is_full = true;
+	*ret = r < 0 ? 0 : id.v;
+	return r == -ENOBUFS ? 0 : r;
+}
+
+/* Counts the places that have come since. */
+static void count_places(struct namer *n)
+{
+	const struct dict *d = &n->places;
 	for (; n->n_frames_seen < d->frames.n; n->n_frames_seen++) {
-		const struct frame *f = &d->frames.data[n->n_frames_seen];
-		uint32_t build = n->build_of_mapping.data[f->mapping.v];
-		if (build && is_wanted(d, f))
+		uint32_t build = n->build_of_mapping.n
+					 ? n->build_of_mapping.data[d->frames.data[n->n_frames_seen].mapping.v]
+					 : 0;
+		if (build)
 			n->builds.data[build - 1].n_frames++;
 	}
-	return 0;
+}
+
+/* Frames of a part that have come since. */
+static int see_part(struct namer *n, const struct part *p)
+{
+	const struct dict *d = &p->names.dict;
+	int r = 0;
+	for (; r == 0 && p->lines->n_seen < d->frames.n; p->lines->n_seen++) {
+		const struct frame *f = &d->frames.data[p->lines->n_seen];
+		uint32_t place;
+		if (is_wanted(d, f))
+			r = place_of(n, d, f, &place);
+	}
+	count_places(n);
+	return r;
 }
 
 /* Files come and go. A better one starts its build anew. */
@@ -141,16 +192,66 @@ static void see_files(struct namer *n, const struct dict *d)
 	}
 }
 
-static int see(struct namer *n)
+/* One block that was not looked at yet, each in its turn: *ret_took_ns is what that took, 0 = there is none. */
+static int see_block(struct namer *n, struct view *v, int64_t *ret_took_ns)
 {
+	*ret_took_ns = 0;
+	for (uint32_t i = 0; i < view_n_parts(v); i++) {
+		const struct part *p;
+		uint64_t id = view_part_id(v, i);
+		if (!id || u64map_get(&n->visited, id))
+			continue;
+		int64_t start = clock_mono_ns();
+		uint32_t *slot = u64map_put(&n->visited, id);
+		if (!slot)
+			return -ENOMEM;
+		*slot = 1;
+		if (view_open(v, i, &p, NULL) < 0)
+			return 0; /* whoever asks for it is told */
+		(void)pthread_mutex_lock(&n->lock);
+		int r = see_part(n, p);
+		(void)pthread_mutex_unlock(&n->lock);
+		view_close(v, i);
+		*ret_took_ns = clock_mono_ns() - start + 1;
+		return r;
+	}
+	return 0;
+}
+
+/* What is in memory. */
+static int see_heads(struct namer *n, struct view *v)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < view_n_parts(v) && view_part_id(v, i) == 0; i++) {
+		const struct part *p;
+		if (view_open(v, i, &p, NULL) < 0)
+			continue;
+		(void)pthread_mutex_lock(&n->lock);
+		r = see_part(n, p);
+		(void)pthread_mutex_unlock(&n->lock);
+		view_close(v, i);
+	}
+	return r;
+}
+
+/* Without the lock. *ret_took_ns as see_block() has it; NULL: no block is looked at. */
+static int see(struct namer *n, int64_t *ret_took_ns)
+{
+	struct view *v;
+	int r = view_take(n->server->store, &v);
+	if (r < 0)
+		return r;
+	r = see_heads(n, v);
+	if (r == 0 && ret_took_ns)
+		r = see_block(n, v, ret_took_ns);
+	view_free(&v);
+	(void)pthread_mutex_lock(&n->lock);
 	uint64_t files = debugstore_generation(n->server->debugstore);
-	uint32_t n_builds = n->builds.n;
-	const struct head *h = store_read_begin(n->server->store);
-	int r = see_head(n, &h->names.dict);
-	if (r == 0 && (files != n->files_seen || n_builds != n->builds.n))
-		see_files(n, &h->names.dict);
-	store_read_end(n->server->store);
+	if (files != n->files_seen || n->builds_seen != n->builds.n)
+		see_files(n, &n->places);
 	n->files_seen = files;
+	n->builds_seen = n->builds.n;
+	(void)pthread_mutex_unlock(&n->lock);
 	return r;
 }
 
@@ -176,7 +277,7 @@ static struct build *next_build(struct namer *n)
 /* When there is something to do, if nobody pokes; INT64_MAX: not by itself. */
 static int64_t next_due(const struct namer *n)
 {
-	int64_t due = INT64_MAX;
+	int64_t due = n->blocks_due_ns;
 	for (uint32_t i = 0; i < n->builds.n && !n->is_full; i++)
 		if (has_work(&n->builds.data[i]) && n->builds.data[i].not_before_ns < due)
 			due = n->builds.data[i].not_before_ns;
@@ -216,6 +317,7 @@ static void forget(struct namer *n, const struct dict *d, uint32_t build)
 	for (uint32_t i = 1; i < n->n_frames_seen; i++)
 		if (n->build_of_mapping.data[d->frames.data[i].mapping.v] == build)
 			framelines_forget(&n->lines, (struct frame_id){ i });
+	n->generation++;
 	(void)pthread_rwlock_unlock(&n->lines_lock);
 }
 
@@ -223,14 +325,14 @@ static void forget(struct namer *n, const struct dict *d, uint32_t build)
 static void collect(struct namer *n, struct build *b, const struct elf *elf, struct batch *batch)
 {
 	uint32_t build = (uint32_t)(b - n->builds.data) + 1;
-	const struct dict *d = &store_read_begin(n->server->store)->names.dict;
+	const struct dict *d = &n->places;
 	if (b->is_anew)
 		forget(n, d, build);
 	b->is_anew = false;
 	for (uint32_t i = 1; i < n->n_frames_seen && batch->n < BATCH; i++) {
 		const struct frame *f = &d->frames.data[i];
 		const struct mapping *m = &d->mappings.data[f->mapping.v];
-		if (n->build_of_mapping.data[f->mapping.v] != build || !is_wanted(d, f) ||
+		if (n->build_of_mapping.data[f->mapping.v] != build ||
 		    framelines_chain(&n->lines, i) != FRAMELINES_UNKNOWN)
 			continue;
 		struct place *place = &batch->places[batch->n++];
@@ -240,7 +342,6 @@ static void collect(struct namer *n, struct build *b, const struct elf *elf, str
 		else
 			place->address = NOWHERE;
 	}
-	store_read_end(n->server->store);
 	qsort(batch->places, batch->n, sizeof(*batch->places), compare_place);
 	for (uint32_t i = 0; i < batch->n_addrs; i++)
 		batch->addrs[i] = batch->places[i].address;
@@ -250,9 +351,7 @@ static void collect(struct namer *n, struct build *b, const struct elf *elf, str
 static int open_file(struct namer *n, const struct build *b, struct elf *ret)
 {
 	char id[ELF_BUILD_ID_HEX];
-	const struct head *h = store_read_begin(n->server->store);
-	(void)snprintf(id, sizeof(id), "%s", strtab_cstr(&h->names.dict.strings, b->id));
-	store_read_end(n->server->store);
+	(void)snprintf(id, sizeof(id), "%s", strtab_cstr(&n->places.strings, b->id));
 	_cleanup_(close_fd)
 	int fd = debugstore_fd(n->server->debugstore, id);
 	return fd < 0 || elf_init(ret, fd, NULL) < 0 ? -ENOENT : take_fd(fd);
@@ -297,6 +396,7 @@ static int publish(struct namer *n, struct batch *b)
 		(void)pthread_rwlock_wrlock(&n->lines_lock);
 		for (uint32_t end = i + CHUNK; r == 0 && i < b->n && i < end; i++)
 			r = publish_place(n, b, i);
+		n->generation++;
 		(void)pthread_rwlock_unlock(&n->lines_lock);
 	}
 	if (b->n_named) {
@@ -410,11 +510,13 @@ static void *namer_thread(void *arg)
 	struct namer *n = arg;
 	(void)pthread_mutex_lock(&n->lock);
 	while (wait_for_work(n)) {
-		/* Without files there is nothing to look for. */
-		if (debugstore_generation(n->server->debugstore) == 0)
-			continue;
-		if (see(n) < 0)
+		int64_t took_ns = 0;
+		(void)pthread_mutex_unlock(&n->lock);
+		if (see(n, &took_ns) < 0)
 			log_warn_every(&n->gate, 60, "debug files are not read: out of memory");
+		(void)pthread_mutex_lock(&n->lock);
+		/* The next block after a rest. */
+		n->blocks_due_ns = took_ns ? clock_mono_ns() + took_ns * JOB_REST : INT64_MAX;
 		for (struct build *b; !n->stop && (b = next_build(n));)
 			name_build(n, b);
 	}
@@ -448,6 +550,8 @@ void namer_free(struct namer **namer)
 	vec_done(NULL, &n->builds);
 	vec_done(NULL, &n->build_of_mapping);
 	u64map_done(&n->build_ids);
+	u64map_done(&n->visited);
+	dict_done(&n->places);
 	(void)pthread_rwlock_destroy(&n->lines_lock);
 	(void)pthread_cond_destroy(&n->wake);
 	(void)pthread_mutex_destroy(&n->lock);
@@ -462,12 +566,17 @@ int namer_start(struct server *s, struct namer **ret, struct error *err)
 	if (!n)
 		return error_set(err, -ENOMEM, "out of memory");
 	n->server = s;
-	n->budget = membudget_of(NAMES_SHARE(s->options->memory_limit));
+	n->budget = membudget_of(NAMES_SHARE(s->options->memory_limit) / 2);
+	n->places_budget = membudget_of(NAMES_SHARE(s->options->memory_limit) / 2);
+	n->blocks_due_ns = INT64_MAX;
 	u64map_init(&n->build_ids, NULL);
+	u64map_init(&n->visited, NULL);
 	uint64_t half_mib = s->options->memory_limit >> 21;
 	n->memory_mib = half_mib < MIN_MEMORY ? MIN_MEMORY : (unsigned)half_mib;
 	n->is_poked = true;
 	int r = init_locks(n);
+	if (r == 0)
+		r = dict_init(&n->places, &n->places_budget);
 	if (r < 0)
 		return error_set(err, r, "no memory for names");
 	r = sibling_path("wick-dwarf", n->program, err);
@@ -509,12 +618,49 @@ void namer_poke(struct namer *n)
 		unlock(n);
 }
 
-const struct framelines *namer_read_begin(struct namer *n)
+/* The column of the part, if it is not what is known now. With both locks. */
+static int make_column(struct namer *n, const struct part *p)
+{
+	const struct dict *d = &p->names.dict;
+	struct part_lines *l = p->lines;
+	if (l->generation == n->generation && l->n == d->frames.n)
+		return 0;
+	uint32_t *chain = realloc(l->chain, (size_t)d->frames.n * sizeof(*chain));
+	if (!chain)
+		return -ENOMEM;
+	l->chain = chain;
+	l->n = d->frames.n;
+	l->generation = n->generation;
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < l->n; i++) {
+		uint32_t place = 0;
+		if (is_wanted(d, &d->frames.data[i]))
+			r = place_of(n, d, &d->frames.data[i], &place);
+		chain[i] = place ? framelines_chain(&n->lines, place) : FRAMELINES_UNKNOWN;
+	}
+	if (r < 0)
+		l->n = 0;
+	count_places(n);
+	return r;
+}
+
+const struct framelines *namer_read_begin(struct namer *n, const struct part *p, struct framelines *storage)
 {
 	if (!n->has_lines)
 		return NULL;
+	(void)pthread_mutex_lock(&n->lock);
 	(void)pthread_rwlock_rdlock(&n->lines_lock);
-	return &n->lines;
+	int r = make_column(n, p);
+	(void)pthread_mutex_unlock(&n->lock);
+	if (r < 0) {
+		/* Without memory the names that were stored have to do. */
+		(void)pthread_rwlock_unlock(&n->lines_lock);
+		return NULL;
+	}
+	*storage = n->lines;
+	storage->chain.data = p->lines->chain;
+	storage->chain.n = storage->chain.cap = p->lines->n;
+	return storage;
 }
 
 void namer_read_end(struct namer *n, const struct framelines *lines)
@@ -533,22 +679,21 @@ static int compare_build(const void *a, const void *b)
 
 int namer_list(struct namer *n, uint32_t max, struct namer_build **ret, uint32_t *ret_n)
 {
+	int r = see(n, NULL);
 	(void)pthread_mutex_lock(&n->lock);
-	int r = see(n);
 	uint32_t n_rows = 0;
 	struct namer_build *rows = r < 0 ? NULL : calloc((size_t)n->builds.n + 1, sizeof(*rows));
-	const struct head *h = store_read_begin(n->server->store);
+	const struct strtab *strings = &n->places.strings;
 	for (uint32_t i = 0; rows && i < n->builds.n; i++) {
 		const struct build *b = &n->builds.data[i];
 		struct namer_build *row = &rows[n_rows];
 		if (b->n_frames == 0 || b->has_file)
 			continue;
 		row->n_frames = b->n_frames;
-		(void)snprintf(row->build_id, sizeof(row->build_id), "%.*s", SLICE_FMT(head_string(h, b->id)));
-		(void)snprintf(row->path, sizeof(row->path), "%.*s", SLICE_FMT(head_string(h, b->path)));
+		(void)snprintf(row->build_id, sizeof(row->build_id), "%.*s", SLICE_FMT(strtab_get(strings, b->id)));
+		(void)snprintf(row->path, sizeof(row->path), "%.*s", SLICE_FMT(strtab_get(strings, b->path)));
 		n_rows++;
 	}
-	store_read_end(n->server->store);
 	unlock(n);
 	if (!rows)
 		return -ENOMEM;
@@ -560,17 +705,18 @@ int namer_list(struct namer *n, uint32_t max, struct namer_build **ret, uint32_t
 
 void namer_get_stats(struct namer *n, struct namer_stats *ret)
 {
-	(void)pthread_mutex_lock(&n->lock);
 	/* Without memory, what was counted before has to do. */
-	(void)!see(n);
+	(void)!see(n, NULL);
+	(void)pthread_mutex_lock(&n->lock);
 	*ret = (struct namer_stats){
 		.n_answers = n->n_answers,
 		.n_jobs = n->n_jobs,
 		.n_cut = n->n_cut,
 		.n_failed = n->n_failed,
 		.cpu_ns = n->cpu_ns,
-		.memory_limit = n->budget.max,
+		.memory_limit = n->budget.max + n->places_budget.max,
 		.is_full = n->is_full,
+		.memory_used = n->places_budget.used,
 	};
 	for (uint32_t i = 0; i < n->builds.n; i++) {
 		const struct build *b = &n->builds.data[i];
@@ -579,5 +725,5 @@ void namer_get_stats(struct namer *n, struct namer_stats *ret)
 		ret->n_pending += has_work(b) && !n->is_full ? b->n_frames - b->n_done : 0;
 	}
 	unlock(n);
-	ret->memory_used = n->memory_used;
+	ret->memory_used += n->memory_used;
 }

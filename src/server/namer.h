@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* namer.h: names for what is stored, from debug files, in the background.
  *
- *   frames of the head --by build id--> pending, until the file of that build is there
+ *   frames of all parts --build id, address--> places --by build--> pending, until the file of that build is there
  *      batch of addresses -> wick-dwarf -> framelines -> every query from then on
  *
- * One thread, one process beside it at a time. What came of a frame stands in a
- * column by its number (model/framelines.h): the store is not touched, queries
- * look nothing up, and without debug files they do what they always did. A
- * batch is given CPU time and memory; a build whose addresses were looked up
+ * A place is an address in a build, wherever it is stored; its number stands
+ * for it in model/framelines.h. Stored data is not touched: for a part that is
+ * in memory, what is known of its frames stands in a column beside them
+ * (part.lines), made when a query first needs it and again when more is known.
+ *
+ * One thread, one process beside it at a time. Without debug files queries do
+ * what they always did. A batch is given CPU time and memory; a build whose addresses were looked up
  * waits ten times as long as that took before its next ones are, so that
  * naming costs a tenth of a CPU however large the files are. */
 #pragma once
@@ -15,6 +18,7 @@
 #include "base/error.h"
 #include "model/framelines.h"
 #include "object/elf.h"
+#include "store/part.h"
 
 struct server;
 struct namer;
@@ -45,9 +49,9 @@ void namer_free(struct namer **n); /* for _cleanup_ */
 /* Profiles or files have come. From any thread, cheap. */
 void namer_poke(struct namer *n);
 
-/* The lines of the head's frames, which do not change until namer_read_end().
- * NULL: there are none, and nothing to end. Take it after store_read_begin(). */
-const struct framelines *namer_read_begin(struct namer *n);
+/* The lines of the part's frames, which do not change until namer_read_end(), put
+ * into `storage`. NULL: there are none, and nothing to end. The part is open. */
+const struct framelines *namer_read_begin(struct namer *n, const struct part *p, struct framelines *storage);
 void namer_read_end(struct namer *n, const struct framelines *lines);
 
 /* Builds whose file is missing, by falling number of frames, at most `max`.

@@ -1,55 +1,152 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/query_run.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 
-#define BASE_SIZE     ((size_t)16 << 20)
-#define SIZE_PER_NODE 256 /* sums, tree nodes, sorting */
-#define WAIT_MS	      15000
+#define BASE_SIZE	   ((size_t)16 << 20)
+#define SIZE_PER_NODE	   256 /* sums, tree nodes, sorting */
+#define WAIT_MS		   15000
+#define MAX_EXPECTED_NODES 200000 /* a query over more gets more memory when it needs it */
 
 static size_t expected_size(struct server *s)
 {
-	const struct head *h = store_read_begin(s->store);
-	size_t n = dict_n_nodes(&h->names.dict);
-	store_read_end(s->store);
-	/* Inlined functions are nodes, too. */
-	const struct framelines *lines = namer_read_begin(s->namer);
-	if (lines)
-		n *= 2;
-	namer_read_end(s->namer, lines);
-	return BASE_SIZE + n * SIZE_PER_NODE;
+	struct view *v;
+	if (view_take(s->store, &v) < 0)
+		return BASE_SIZE;
+	uint64_t n = view_n_nodes(v, INT64_MIN, INT64_MAX);
+	view_free(&v);
+	return BASE_SIZE + (size_t)(n < MAX_EXPECTED_NODES ? n : MAX_EXPECTED_NODES) * SIZE_PER_NODE;
 }
 
-const struct head *query_read_begin(struct query *q)
+/* ---- part by part ---- */
+
+static int see_type(void *arg, struct slice type)
 {
-	const struct head *h = store_read_begin(q->server->store);
-	q->lines = namer_read_begin(q->server->namer);
-	return h;
+	struct query *q = arg;
+	return type_match_add(&q->type, type, NULL);
 }
 
-void query_read_end(struct query *q)
+static int resolve_type(struct query *q, struct error *err)
 {
-	namer_read_end(q->server->namer, q->lines);
-	store_read_end(q->server->store);
+	q->type.asked = q->selector.type;
+	if (q->type.asked.size == 0)
+		return 0;
+	int r = view_types(q->view, q->selector.from_ms, q->selector.to_ms, see_type, q);
+	if (r == -EINVAL)
+		return error_set(err, r, "type \"%.*s\" is %s as well as others: say which", SLICE_FMT(q->type.asked),
+				 q->type.full);
+	q->selector.type = type_match_get(&q->type);
+	return r;
 }
 
-int query_select(struct query *q, const struct head *h, const struct selector *selector, const struct filter *filter,
-		 struct selection *ret, struct error *err)
+int query_begin(struct query *q, const struct selector *selector, const struct filter *filter, struct error *err)
+{
+	q->selector = *selector;
+	q->filter = filter;
+	q->next = 0;
+	q->is_open = false;
+	q->type = (struct type_match){ 0 };
+	q->start_ns = clock_mono_ns();
+	int r = view_take(q->server->store, &q->view);
+	if (r < 0)
+		return error_set(err, r, "out of memory");
+	r = resolve_type(q, err);
+	if (r < 0)
+		query_end(q);
+	return r;
+}
+
+static void close_part(struct query *q)
+{
+	if (!q->is_open)
+		return;
+	selection_done(&q->selection);
+	namer_read_end(q->server->namer, q->lines_held);
+	view_close(q->view, q->next - 1);
+	q->is_open = false;
+}
+
+void query_end(struct query *q)
+{
+	close_part(q);
+	view_free(&q->view);
+}
+
+void query_rewind(struct query *q)
+{
+	close_part(q);
+	q->next = 0;
+	q->n_blocks = 0;
+}
+
+/* A selection of the part that view_open() gave. */
+static int select_part(struct query *q, const struct part *p, struct error *err)
 {
 	struct filter_failure failure;
-	int r = selection_init(ret, h, selector, &q->budget, err);
+	int r = selection_init(&q->selection, p, &q->selector, &q->budget);
 	if (r < 0)
-		return r;
-	ret->framelines = q->lines;
-	r = selection_filter(ret, filter, &failure);
+		return error_set(err, r, "no memory for the query");
+	q->selection.stats = &q->stats;
+	q->lines_held = namer_read_begin(q->server->namer, p, &q->lines);
+	q->selection.framelines = q->lines_held;
+	q->is_open = true;
+	r = selection_filter(&q->selection, q->filter, &failure);
 	if (r == -E2BIG) {
 		q->field = filter_kind_name(failure.kind);
 		(void)error_set(err, r, "%s: %s", q->field, failure.why.text);
 	}
-	if (r < 0)
-		selection_done(ret);
 	return r;
 }
+
+int query_next(struct query *q, struct selection **ret, struct error *err)
+{
+	close_part(q);
+	while (q->next < view_n_parts(q->view)) {
+		uint32_t i = q->next++;
+		const struct part *p;
+		if (!view_may_have(q->view, i, q->selector.from_ms, q->selector.to_ms))
+			continue;
+		int r = view_open(q->view, i, &p, err);
+		if (r == -EBADMSG || r == -EIO || r == -ENOENT) {
+			q->n_damaged_blocks++;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		q->n_blocks += p->pages != NULL;
+		r = select_part(q, p, err);
+		if (!q->is_open)
+			view_close(q->view, i);
+		if (r < 0)
+			return r;
+		*ret = &q->selection;
+		return 1;
+	}
+	return 0;
+}
+
+void query_write_stats(const struct query *q, struct jsonw *w)
+{
+	jsonw_object(w, "stats");
+	jsonw_u64(w, "blocks", q->n_blocks);
+	jsonw_u64(w, "damaged_blocks", q->n_damaged_blocks);
+	jsonw_u64(w, "damaged_pages", q->stats.n_damaged);
+	jsonw_u64(w, "chunks", q->stats.n_chunks);
+	jsonw_u64(w, "rows", q->stats.n_rows);
+	jsonw_u64(w, "bytes_read", q->stats.n_bytes);
+	jsonw_array(w, "resolutions");
+	for (int r = 0; r < N_RESOLUTIONS; r++)
+		if (q->stats.resolutions >> r & 1)
+			jsonw_cstr(w, NULL, resolution_name((enum resolution)r));
+	jsonw_end(w, ']');
+	jsonw_bool(w, "exact", !q->stats.is_inexact && q->stats.n_damaged == 0 && q->n_damaged_blocks == 0);
+	jsonw_f64(w, "seconds", (double)(clock_mono_ns() - q->start_ns) / 1e9);
+	jsonw_end(w, '}');
+}
+
+/* ---- memory, answers ---- */
 
 static void answer_failure(struct server *s, struct http_request *rq, int r, const char *field, const struct error *err)
 {

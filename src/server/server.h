@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server.h: what the handlers of wick-server share.
  *
- *   --memory-limit  | head 15/32 | names 1/32 | work 10/32 | bodies 2/32 | answers 2/32 | rest 2/32 |
+ *   --memory-limit  | heads 6/32 | tables 5/32 | build 4/32 | names 1/32 | work 10/32 | bodies 2/32 | answers 2/32 |
+ *                   | rest 2/32 |
  *
- * head: what is stored. names: what debug files say of it (namer.h). work: decoding and queries (workmem.h). bodies:
+ * heads: what is in memory only. tables: of blocks. build: of the block being written. names: what debug files
+ * say of frames (namer.h). work: decoding and queries (workmem.h). bodies:
  * request bodies being received or waiting for the disk. answers: what
  * clients have not read yet. rest: buffers of connections, stacks, the
  * program itself. */
@@ -21,7 +23,9 @@
 
 #define BODY_MAX ((size_t)64 << 20)
 
-#define HEAD_SHARE(limit)    ((limit) / 32 * 15)
+#define HEAD_SHARE(limit)    ((limit) / 32 * 6)
+#define TABLES_SHARE(limit)  ((limit) / 32 * 5)
+#define BUILD_SHARE(limit)   ((limit) / 32 * 4)
 #define NAMES_SHARE(limit)   ((limit) / 32)
 #define WORK_SHARE(limit)    ((limit) / 16 * 5)
 #define BODIES_SHARE(limit)  ((limit) / 16)

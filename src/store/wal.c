@@ -16,7 +16,10 @@
 
 struct segment {
 	uint32_t number;
+	bool has_unknown; /* records of a later version */
 	uint64_t salt;
+	uint64_t size;	   /* of a closed one */
+	uint64_t last_seq; /* 0: it holds no record */
 };
 
 struct wal {
@@ -84,7 +87,7 @@ static int list_segments(struct wal *w, struct error *err)
 	return r;
 }
 
-int wal_open(const char *dir, uint64_t segment_size, struct wal **ret, struct error *err)
+int wal_open(const char *dir, uint64_t segment_size, uint64_t last_seq, struct wal **ret, struct error *err)
 {
 	if (strlen(dir) >= PATH_MAX - 64)
 		return error_set(err, -ENAMETOOLONG, "%s: the path is too long", dir);
@@ -96,7 +99,7 @@ int wal_open(const char *dir, uint64_t segment_size, struct wal **ret, struct er
 		return -ENOMEM;
 	(void)snprintf(w->dir, sizeof(w->dir), "%s", dir);
 	w->fd = -1;
-	w->next_seq = 1;
+	w->next_seq = last_seq + 1;
 	w->segment_size = segment_size;
 	w->head = buf_of(WAL_HEADER_SIZE + WAL_META_MAX);
 	w->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -147,7 +150,7 @@ static int reader_start(struct wal *w, struct error *err)
 /* What stands behind the last good record of the last segment was never
  * acknowledged and is cut. If the rest is whole and not yet full, the segment
  * goes on being written. */
-static int adopt_last(struct wal *w, int fd, struct error *err)
+static int adopt_last(struct wal *w, struct segment *s, int fd, struct error *err)
 {
 	const struct wal_reader *reader = &w->reader;
 	bool has_header = reader->size >= WAL_SEGMENT_HEADER_SIZE;
@@ -157,6 +160,7 @@ static int adopt_last(struct wal *w, int fd, struct error *err)
 		close_fd(&fd);
 		return r;
 	}
+	s->size = end;
 	if (!has_header || reader->n_damaged || end >= w->segment_size) {
 		w->closed_bytes += end;
 		close_fd(&fd);
@@ -171,20 +175,23 @@ static int adopt_last(struct wal *w, int fd, struct error *err)
 static int reader_finish(struct wal *w, struct error *err)
 {
 	struct wal_reader *reader = &w->reader;
+	struct segment *segment = &w->segments.data[w->reading];
 	bool last = w->reading + 1 == w->segments.n;
 	w->report.n_segments++;
 	w->report.n_damaged += reader->n_damaged;
 	w->report.damaged_bytes += reader->damaged_bytes;
 	w->report.n_unknown += reader->n_unknown;
+	segment->has_unknown = reader->n_unknown > 0;
 	int fd = take_fd(reader->fd), r = 0;
 	if (last) {
 		w->report.torn_bytes += reader->tail_bytes;
-		r = adopt_last(w, fd, err);
+		r = adopt_last(w, segment, fd, err);
 	} else {
 		if (reader->tail_bytes) {
 			w->report.n_damaged++;
 			w->report.damaged_bytes += reader->tail_bytes;
 		}
+		segment->size = reader->size;
 		w->closed_bytes += reader->size;
 		close_fd(&fd);
 	}
@@ -209,6 +216,8 @@ int wal_next(struct wal *w, struct wal_record *ret, struct error *err)
 			w->report.n_bytes += ret->body.size;
 			if (ret->seq >= w->next_seq)
 				w->next_seq = ret->seq + 1;
+			if (ret->seq > w->segments.data[w->reading].last_seq)
+				w->segments.data[w->reading].last_seq = ret->seq;
 			return 1;
 		}
 		r = reader_finish(w, err);
@@ -269,10 +278,14 @@ static int segment_open_next(struct wal *w, struct error *err)
 		return error_set(err, -EIO, "no random numbers: %m");
 	char name[64];
 	segment_name(&s, name);
-	int r = segment_create(w, &s, name);
+	int r = vec_reserve(NULL, &w->segments, 1);
+	if (r == 0)
+		r = segment_create(w, &s, name);
 	if (r < 0)
 		return error_set(err, r, "%s/%s: cannot create: %s", w->dir, name, strerror(-r));
 	w->next_number++;
+	w->segments.data[w->segments.n++] = s;
+	w->reading = w->segments.n;
 	w->salt = s.salt;
 	w->synced = w->end = WAL_SEGMENT_HEADER_SIZE;
 	return 0;
@@ -283,7 +296,51 @@ static void segment_retire(struct wal *w, uint64_t size)
 	close_fd(&w->fd);
 	w->fd = -1;
 	w->closed_bytes += size;
+	w->segments.data[w->segments.n - 1].size = size;
 	w->synced = w->end = 0;
+}
+
+void wal_rotate(struct wal *w)
+{
+	assert(w->synced == w->end);
+	if (w->fd >= 0 && w->end > WAL_SEGMENT_HEADER_SIZE)
+		segment_retire(w, w->end);
+}
+
+static bool is_needed(const struct segment *s, uint64_t last_seq, const uint64_t *kept, uint32_t n_kept, uint64_t after)
+{
+	bool needed = s->last_seq > last_seq || s->has_unknown;
+	for (uint32_t i = 0; !needed && i < n_kept; i++)
+		needed = kept[i] > after && kept[i] <= s->last_seq;
+	return needed;
+}
+
+int wal_drop(struct wal *w, uint64_t last_seq, const uint64_t *kept, uint32_t n_kept, struct error *err)
+{
+	uint32_t out = 0, n = w->segments.n, n_closed = w->fd >= 0 ? n - 1 : n;
+	uint64_t after = 0; /* last record of the segments before */
+	int r = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct segment s = w->segments.data[i];
+		char name[64];
+		segment_name(&s, name);
+		bool needed = i >= n_closed || is_needed(&s, last_seq, kept, n_kept, after);
+		if (s.last_seq > after)
+			after = s.last_seq;
+		if (!needed && unlinkat(w->dir_fd, name, 0) < 0 && errno != ENOENT) {
+			r = error_set(err, -errno, "%s/%s: cannot be removed: %m", w->dir, name);
+			needed = true;
+		}
+		if (needed)
+			w->segments.data[out++] = s;
+		else
+			w->closed_bytes -= s.size;
+	}
+	w->segments.n = w->reading = out;
+	/* Without this they may be there again after a power cut, to be skipped then. */
+	if (out != n && fsync(w->dir_fd) < 0 && r == 0)
+		r = error_set(err, -errno, "%s: cannot sync: %m", w->dir);
+	return r;
 }
 
 int wal_probe(struct wal *w, struct error *err)
@@ -316,7 +373,7 @@ int wal_append(struct wal *w, struct wal_record *record, struct error *err)
 		r = write_at(w->fd, zeros, wal_padding(size), at + size);
 	if (r < 0)
 		return error_set(err, r, "%s: cannot write: %s", w->dir, strerror(-r));
-	w->next_seq++;
+	w->segments.data[w->segments.n - 1].last_seq = w->next_seq++;
 	return 0;
 }
 

@@ -25,8 +25,9 @@ struct wal_report {
 };
 
 /* Lists the segments of `dir`, which is created when absent. A batch that
- * starts behind `segment_size` opens the next segment. */
-int wal_open(const char *dir, uint64_t segment_size, struct wal **ret, struct error *err) must_check;
+ * starts behind `segment_size` opens the next segment. Records get numbers
+ * behind `last_seq` and those found. */
+int wal_open(const char *dir, uint64_t segment_size, uint64_t last_seq, struct wal **ret, struct error *err) must_check;
 void wal_free(struct wal **w);
 
 /* 1 and the next record, oldest first (valid until the next call); 0 at the
@@ -41,6 +42,12 @@ int wal_append(struct wal *w, struct wal_record *r, struct error *err) must_chec
 int wal_sync(struct wal *w, struct error *err) must_check;
 /* Cuts the batch off. */
 void wal_rollback(struct wal *w);
+
+/* The next batch opens a segment. No batch is under way. */
+void wal_rotate(struct wal *w);
+/* Removes closed segments whose records are all at most `last_seq` and none of
+ * `kept`. What cannot be removed stays, and is the error. */
+int wal_drop(struct wal *w, uint64_t last_seq, const uint64_t *kept, uint32_t n_kept, struct error *err) must_check;
 
 /* Could a record be written now? Opens a segment when there is none. */
 int wal_probe(struct wal *w, struct error *err) must_check;

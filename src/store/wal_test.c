@@ -82,7 +82,7 @@ static struct wal *open_wal(const struct folder *f, uint64_t segment_size)
 {
 	struct wal *w = NULL;
 	struct error err = { "" };
-	if (wal_open(f->path, segment_size, &w, &err) < 0)
+	if (wal_open(f->path, segment_size, 0, &w, &err) < 0)
 		fail_msg("%s", err.text);
 	return w;
 }

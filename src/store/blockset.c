@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/blockset.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+/* Of tables in memory, for a block of so many nodes ...; more is refused when it is loaded. */
+#define TABLES_BASE ((size_t)64 << 10)
+#define LINES_SIZE  sizeof(uint32_t) /* part_lines, of a frame */
+
+struct blockset {
+	char dir[PATH_MAX - 64];
+	int dir_fd;
+	size_t cache_max;
+
+	/* Guards all below, and the own part of each block. */
+	pthread_mutex_t lock;
+	pthread_cond_t unused;	  /* a loaded block has no user any more, or has been loaded */
+	struct manifest manifest; /* `blocks` lists damaged ones, too */
+	VEC(struct block *) blocks;
+	size_t cache_used;
+	uint64_t clock, n_loads, n_hits;
+	uint32_t n_damaged;
+};
+
+void block_file_name(const struct block_id *id, char out[static BLOCK_ID_HEX + 4])
+{
+	block_id_format(id, out);
+	memcpy(out + BLOCK_ID_HEX - 1, ".blk", 5);
+}
+
+static void temporary_name(const struct block_id *id, char out[static BLOCK_ID_HEX + 8])
+{
+	block_id_format(id, out);
+	memcpy(out + BLOCK_ID_HEX - 1, ".tmp", 5);
+}
+
+/* ---- one block ---- */
+
+static struct block *block_new(const struct block_meta *m)
+{
+	struct block *b = calloc(1, sizeof(*b));
+	char *types = malloc(m->types_size + (size_t)1);
+	if (!b || !types) {
+		free(b);
+		free(types);
+		return NULL;
+	}
+	memcpy(types, m->types, m->types_size);
+	*b = (struct block){
+		.id = m->id,
+		.size = m->size,
+		.from_ms = m->from_ms,
+		.to_ms = m->to_ms,
+		.starts_from_ms = m->starts_from_ms,
+		.starts_to_ms = m->starts_to_ms,
+		.arrived_from_ms = m->arrived_from_ms,
+		.arrived_to_ms = m->arrived_to_ms,
+		.last_seq = m->last_seq,
+		.n_profiles = m->n_profiles,
+		.n_nodes = m->n_nodes,
+		.n_series = m->n_series,
+		.n_observations = m->n_observations,
+		.level = m->level,
+		.resolutions = m->resolutions,
+		.types = types,
+		.types_size = m->types_size,
+		.n_refs = 1,
+	};
+	return b;
+}
+
+static void unload(struct blockset *s, struct block *b)
+{
+	assert(b->n_users == 0);
+	if (!b->loaded)
+		return;
+	block_part_done(b->loaded);
+	free(b->loaded);
+	b->loaded = NULL;
+	s->cache_used -= b->budget.max;
+}
+
+/* With the lock. */
+static void unref(struct blockset *s, struct block *b)
+{
+	if (--b->n_refs > 0)
+		return;
+	unload(s, b);
+	if (b->is_gone) {
+		char name[BLOCK_ID_HEX + 4];
+		block_file_name(&b->id, name);
+		/* One that stays is an orphan, removed at the next start. */
+		(void)unlinkat(s->dir_fd, name, 0);
+	}
+	free(b->types);
+	free(b);
+}
+
+/* ---- opening ---- */
+
+static void note(struct blockset_report *report, const struct error *err)
+{
+	if (!report->first.text[0])
+		report->first = *err;
+}
+
+static int add_block(struct blockset *s, const struct block_meta *m)
+{
+	struct block *b = block_new(m);
+	int r = b ? vec_reserve(NULL, &s->blocks, 1) : -ENOMEM;
+	if (r == 0) {
+		s->blocks.data[s->blocks.n++] = b;
+	} else if (b) {
+		free(b->types);
+		free(b);
+	}
+	return r;
+}
+
+static int open_listed(struct blockset *s, const struct block_id *id, struct blockset_report *report, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 4];
+	struct block_file f;
+	struct error why = { "" };
+	block_file_name(id, name);
+	int r = block_file_open(&f, s->dir_fd, name, &why);
+	if (r == 0 && !block_id_eq(&f.meta.id, id))
+		r = error_set(&why, -EBADMSG, "%s: the block says it is another one", name);
+	if (r == 0)
+		r = add_block(s, &f.meta);
+	if (f.fd >= 0)
+		block_file_close(&f);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (r == -EPROTONOSUPPORT) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	report->n_missing += r == -ENOENT;
+	report->n_damaged += r != -ENOENT;
+	note(report, &why);
+	return 0;
+}
+
+static bool is_listed(const struct blockset *s, const struct block_id *id)
+{
+	for (uint32_t i = 0; i < s->manifest.blocks.n; i++)
+		if (block_id_eq(&s->manifest.blocks.data[i], id))
+			return true;
+	return false;
+}
+
+/* The id of "<id>.blk"; false: another file. *ret_tmp: a temporary one of ours. */
+static bool parse_name(const char *name, struct block_id *ret, bool *ret_tmp)
+{
+	size_t n = strlen(name);
+	*ret_tmp = n > 4 && strcmp(name + n - 4, ".tmp") == 0;
+	return n == BLOCK_ID_HEX + 3 && strcmp(name + n - 4, ".blk") == 0 &&
+	       block_id_parse(slice_of(name, BLOCK_ID_HEX - 1), ret);
+}
+
+static DIR *open_dir(struct blockset *s)
+{
+	int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		close_fd(&fd);
+	return d;
+}
+
+/* Files that no manifest ever named. */
+static int remove_orphans(struct blockset *s, struct blockset_report *report, struct error *err)
+{
+	DIR *d = open_dir(s);
+	if (!d)
+		return error_set(err, -errno, "%s: %m", s->dir);
+	for (const struct dirent *e; (e = readdir(d));) {
+		struct block_id id;
+		bool is_tmp;
+		if (parse_name(e->d_name, &id, &is_tmp) ? is_listed(s, &id) : !is_tmp)
+			continue;
+		if (unlinkat(s->dir_fd, e->d_name, 0) == 0)
+			report->n_orphans++;
+	}
+	(void)closedir(d);
+	return 0;
+}
+
+static int compare_replaced(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct block_id));
+}
+
+/* All whole blocks but those that another one replaces. */
+static int rebuild(struct blockset *s, struct blockset_report *report, struct error *err)
+{
+	VEC(struct block_id) replaced = { 0 };
+	DIR *d = open_dir(s);
+	if (!d)
+		return error_set(err, -errno, "%s: %m", s->dir);
+	int r = 0;
+	for (const struct dirent *e; r == 0 && (e = readdir(d));) {
+		struct block_id id;
+		struct block_file f;
+		bool is_tmp;
+		struct error why = { "" };
+		if (!parse_name(e->d_name, &id, &is_tmp))
+			continue;
+		if (block_file_open(&f, s->dir_fd, e->d_name, &why) < 0) {
+			report->n_damaged++;
+			note(report, &why);
+			continue;
+		}
+		if (f.meta.last_seq > s->manifest.last_seq)
+			s->manifest.last_seq = f.meta.last_seq;
+		r = vec_reserve(NULL, &s->manifest.blocks, 1);
+		if (r == 0)
+			r = vec_reserve(NULL, &replaced, f.meta.n_replaces);
+		if (r == 0) {
+			s->manifest.blocks.data[s->manifest.blocks.n++] = f.meta.id;
+			for (uint32_t i = 0; i < f.meta.n_replaces; i++)
+				replaced.data[replaced.n++] = f.meta.replaces[i];
+		}
+		block_file_close(&f);
+	}
+	(void)closedir(d);
+	if (replaced.n)
+		qsort(replaced.data, replaced.n, sizeof(struct block_id), compare_replaced);
+	uint32_t out = 0;
+	for (uint32_t i = 0; i < s->manifest.blocks.n; i++) {
+		struct block_id id = s->manifest.blocks.data[i];
+		if (!replaced.n || !bsearch(&id, replaced.data, replaced.n, sizeof(id), compare_replaced))
+			s->manifest.blocks.data[out++] = id;
+	}
+	s->manifest.blocks.n = out;
+	vec_done(NULL, &replaced);
+	report->is_rebuilt = true;
+	return r;
+}
+
+static int new_identity(struct blockset *s, struct error *err)
+{
+	if (block_id_random(&s->manifest.store) < 0 ||
+	    getrandom(&s->manifest.key_seed, sizeof(s->manifest.key_seed), 0) != (ssize_t)sizeof(uint64_t))
+		return error_set(err, -EIO, "no random numbers: %m");
+	return manifest_write(s->dir_fd, &s->manifest, err);
+}
+
+/* Whether there is any block at all. */
+static bool has_blocks(struct blockset *s)
+{
+	DIR *d = open_dir(s);
+	bool any = false;
+	for (const struct dirent *e; d && !any && (e = readdir(d));) {
+		struct block_id id;
+		bool is_tmp;
+		any = parse_name(e->d_name, &id, &is_tmp);
+	}
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
+static int open_all(struct blockset *s, struct blockset_report *report, struct error *err)
+{
+	struct error why = { "" };
+	int r = manifest_read(s->dir_fd, &s->manifest, &why);
+	if (r == -EPROTONOSUPPORT || (r < 0 && r != -ENOENT && r != -EBADMSG)) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	if (r < 0) {
+		bool is_new = r == -ENOENT && !has_blocks(s);
+		if (!is_new)
+			note(report, &why);
+		r = is_new ? 0 : rebuild(s, report, err);
+		if (r == 0)
+			r = new_identity(s, err);
+	}
+	for (uint32_t i = 0; r == 0 && i < s->manifest.blocks.n; i++)
+		r = open_listed(s, &s->manifest.blocks.data[i], report, err);
+	s->n_damaged = report->n_damaged + report->n_missing;
+	return r == 0 ? remove_orphans(s, report, err) : r;
+}
+
+int blockset_open(const char *dir, size_t cache_max, struct blockset **ret, struct blockset_report *report,
+		  struct error *err)
+{
+	*report = (struct blockset_report){ 0 };
+	if (strlen(dir) >= PATH_MAX - 64)
+		return error_set(err, -ENAMETOOLONG, "%s: the path is too long", dir);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "%s: %m", dir);
+	_cleanup_(blockset_close)
+	struct blockset *s = calloc(1, sizeof(*s));
+	if (!s)
+		return error_set(err, -ENOMEM, "no memory for the blocks");
+	(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
+	s->cache_max = cache_max;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_cond_init(&s->unused, NULL);
+	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0)
+		return error_set(err, -errno, "%s: %m", dir);
+	int r = open_all(s, report, err);
+	if (r < 0) {
+		error_prefix(err, "%s", dir);
+		return r;
+	}
+	*ret = take_ptr(s);
+	return 0;
+}
+
+void blockset_close(struct blockset **set)
+{
+	struct blockset *s = *set;
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->blocks.n; i++)
+		unref(s, s->blocks.data[i]);
+	vec_done(NULL, &s->blocks);
+	manifest_done(&s->manifest);
+	close_fd(&s->dir_fd);
+	(void)pthread_cond_destroy(&s->unused);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+	*set = NULL;
+}
+
+uint64_t blockset_last_seq(const struct blockset *s)
+{
+	return s->manifest.last_seq;
+}
+
+uint64_t blockset_key_seed(const struct blockset *s)
+{
+	return s->manifest.key_seed;
+}
+
+const uint64_t *blockset_kept(const struct blockset *s, uint32_t *ret_n)
+{
+	*ret_n = s->manifest.kept.n;
+	return s->manifest.kept.data;
+}
+
+int blockset_dir(const struct blockset *s)
+{
+	return s->dir_fd;
+}
+
+/* ---- publishing ---- */
+
+int blockset_create(struct blockset *s, const struct block_id *id, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 8];
+	temporary_name(id, name);
+	int fd = openat(s->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? error_set(err, -errno, "%s/%s: %m", s->dir, name) : fd;
+}
+
+void blockset_discard(struct blockset *s, const struct block_id *id)
+{
+	char name[BLOCK_ID_HEX + 8];
+	temporary_name(id, name);
+	(void)unlinkat(s->dir_fd, name, 0);
+	block_file_name(id, name);
+	(void)unlinkat(s->dir_fd, name, 0);
+}
+
+static int name_files(struct blockset *s, const struct blockset_change *c, struct error *err)
+{
+	for (uint32_t i = 0; i < c->n_added; i++) {
+		char from[BLOCK_ID_HEX + 8], to[BLOCK_ID_HEX + 4];
+		temporary_name(&c->added[i].id, from);
+		block_file_name(&c->added[i].id, to);
+		if (renameat(s->dir_fd, from, s->dir_fd, to) < 0)
+			return error_set(err, -errno, "%s/%s: cannot be renamed: %m", s->dir, from);
+	}
+	if (c->n_added && fsync(s->dir_fd) < 0)
+		return error_set(err, -errno, "%s: cannot sync: %m", s->dir);
+	return 0;
+}
+
+static bool is_removed(const struct blockset_change *c, const struct block_id *id)
+{
+	for (uint32_t i = 0; i < c->n_removed; i++)
+		if (block_id_eq(&c->removed[i]->id, id))
+			return true;
+	return false;
+}
+
+static int next_manifest(const struct blockset *s, const struct blockset_change *c, struct manifest *ret)
+{
+	const struct manifest *old = &s->manifest;
+	*ret = (struct manifest){ .store = old->store, .key_seed = old->key_seed, .last_seq = old->last_seq };
+	const uint64_t *kept = c->last_seq ? c->kept : old->kept.data;
+	uint32_t n_kept = c->last_seq ? c->n_kept : old->kept.n;
+	int r = vec_reserve(NULL, &ret->blocks, old->blocks.n + c->n_added);
+	if (r == 0)
+		r = vec_reserve(NULL, &ret->kept, n_kept);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < old->blocks.n; i++)
+		if (!is_removed(c, &old->blocks.data[i]))
+			ret->blocks.data[ret->blocks.n++] = old->blocks.data[i];
+	for (uint32_t i = 0; i < c->n_added; i++)
+		ret->blocks.data[ret->blocks.n++] = c->added[i].id;
+	for (uint32_t i = 0; i < n_kept; i++)
+		ret->kept.data[ret->kept.n++] = kept[i];
+	if (c->last_seq > ret->last_seq)
+		ret->last_seq = c->last_seq;
+	return ret->blocks.n > MANIFEST_MAX_BLOCKS ? -EDQUOT : 0;
+}
+
+/* The list becomes what the manifest says. */
+static void swap_list(struct blockset *s, const struct blockset_change *c, struct block **added)
+{
+	uint32_t out = 0;
+	for (uint32_t i = 0; i < s->blocks.n; i++) {
+		struct block *b = s->blocks.data[i];
+		if (!is_removed(c, &b->id)) {
+			s->blocks.data[out++] = b;
+			continue;
+		}
+		b->is_gone = true;
+		unref(s, b);
+	}
+	s->blocks.n = out;
+	for (uint32_t i = 0; i < c->n_added; i++)
+		s->blocks.data[s->blocks.n++] = added[i];
+}
+
+static int new_blocks(struct blockset *s, const struct blockset_change *c, struct block **ret)
+{
+	for (uint32_t i = 0; i < c->n_added; i++) {
+		ret[i] = block_new(&c->added[i]);
+		if (!ret[i])
+			return -ENOMEM;
+	}
+	(void)pthread_mutex_lock(&s->lock);
+	int r = vec_reserve(NULL, &s->blocks, c->n_added);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static void free_new(struct block **added, uint32_t n)
+{
+	for (uint32_t i = 0; added && i < n; i++) {
+		if (added[i])
+			free(added[i]->types);
+		free(added[i]);
+	}
+	free(added);
+}
+
+int blockset_publish(struct blockset *s, const struct blockset_change *c, struct blockset_pending *ret,
+		     struct error *err)
+{
+	_cleanup_(manifest_done)
+	struct manifest next = { 0 };
+	struct block **added = calloc((size_t)c->n_added + 1, sizeof(*added));
+	int r = added ? new_blocks(s, c, added) : -ENOMEM;
+	if (r == 0)
+		r = next_manifest(s, c, &next);
+	if (r == -EDQUOT)
+		(void)error_set(err, r, "%d blocks are the limit", MANIFEST_MAX_BLOCKS);
+	else if (r < 0)
+		(void)error_set(err, r, "no memory for the list of blocks");
+	if (r == 0)
+		r = name_files(s, c, err);
+	if (r == 0)
+		r = manifest_write(s->dir_fd, &next, err);
+	if (r < 0) {
+		free_new(added, c->n_added);
+		return r;
+	}
+	*ret = (struct blockset_pending){ c, added, next };
+	next = (struct manifest){ 0 };
+	return 0;
+}
+
+void blockset_swap(struct blockset *s, struct blockset_pending *p)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	manifest_done(&s->manifest);
+	s->manifest = p->manifest;
+	swap_list(s, p->change, p->added);
+	(void)pthread_mutex_unlock(&s->lock);
+	free(p->added);
+}
+
+/* ---- reading ---- */
+
+int blockset_list(struct blockset *s, struct block ***ret, uint32_t *ret_n)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	struct block **list = malloc(((size_t)s->blocks.n + 1) * sizeof(struct block *));
+	uint32_t n = list ? s->blocks.n : 0;
+	for (uint32_t i = 0; i < n; i++) {
+		list[i] = s->blocks.data[i];
+		list[i]->n_refs++;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	*ret = list;
+	*ret_n = n;
+	return list ? 0 : -ENOMEM;
+}
+
+void blockset_release(struct blockset *s, struct block **blocks, uint32_t n)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < n; i++)
+		unref(s, blocks[i]);
+	(void)pthread_mutex_unlock(&s->lock);
+	free(blocks);
+}
+
+/* The block that was not used for longest, of those that nobody uses. */
+static struct block *oldest_unused(struct blockset *s)
+{
+	struct block *oldest = NULL;
+	for (uint32_t i = 0; i < s->blocks.n; i++) {
+		struct block *b = s->blocks.data[i];
+		if (b->loaded && b->n_users == 0 && (!oldest || b->used_at < oldest->used_at))
+			oldest = b;
+	}
+	return oldest;
+}
+
+/* Makes room for `size` bytes of tables. With the lock, which is given up while others use what there is. */
+static void reserve_cache(struct blockset *s, size_t size)
+{
+	while (s->cache_used + size > s->cache_max) {
+		struct block *b = oldest_unused(s);
+		if (b)
+			unload(s, b);
+		else if (s->cache_used == 0)
+			break;
+		else
+			(void)pthread_cond_wait(&s->unused, &s->lock);
+	}
+	s->cache_used += size;
+}
+
+/* What its tables take in memory, by what its sections say. */
+static size_t tables_size(const struct block_file *f)
+{
+	const struct block_row *r = f->section;
+	return TABLES_BASE + r[SECTION_STRINGS].size + (size_t)r[SECTION_STRINGS].n * (1 + sizeof(uint32_t)) +
+	       (size_t)r[SECTION_NODES].n * 2 * sizeof(uint32_t) +
+	       (size_t)r[SECTION_FRAMES].n * (sizeof(struct frame) + LINES_SIZE) +
+	       (size_t)r[SECTION_MAPPINGS].n * sizeof(struct mapping) +
+	       (size_t)r[SECTION_FUNCTIONS].n * sizeof(struct function) + r[SECTION_LABEL_SETS].size * 8 +
+	       (size_t)r[SECTION_LABEL_SETS].n * sizeof(uint32_t) + r[SECTION_HOSTS].size * 8 +
+	       (size_t)r[SECTION_LOSSES].n * sizeof(struct losses) +
+	       (size_t)r[SECTION_SERIES].n * (sizeof(struct series) + sizeof(struct series_pages)) +
+	       (size_t)r[SECTION_PAGES].n * sizeof(struct page);
+}
+
+/* The bytes of a section stand beside the table made of it. */
+static size_t largest_section(const struct block_file *f)
+{
+	size_t largest = 0;
+	for (int i = 1; i < N_SECTIONS; i++)
+		if (f->section[i].size + f->section[i].stored_size > largest)
+			largest = f->section[i].size + f->section[i].stored_size;
+	return largest;
+}
+
+static int plan(struct blockset *s, const struct block *b, size_t *ret, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 4];
+	struct block_file f;
+	block_file_name(&b->id, name);
+	int r = block_file_open(&f, s->dir_fd, name, err);
+	if (r < 0)
+		return r;
+	/* Growing arrays are half as large again at most. */
+	size_t size = tables_size(&f) / 2 * 3 + largest_section(&f);
+	block_file_close(&f);
+	if (size > s->cache_max)
+		return error_set(err, -ENOBUFS,
+				 "%s: its tables need %zu MiB, and all blocks have %zu MiB of --memory-limit", name,
+				 size >> 20, s->cache_max >> 20);
+	*ret = size;
+	return 0;
+}
+
+static int load(struct blockset *s, struct block *b, struct block_part **ret, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 4];
+	struct block_part *part = calloc(1, sizeof(*part));
+	if (!part)
+		return -ENOMEM;
+	block_file_name(&b->id, name);
+	int r = block_part_load(part, s->dir_fd, name, &b->budget, err);
+	if (r < 0)
+		free(part);
+	else
+		*ret = part;
+	return r;
+}
+
+/* Reads the tables; the lock is given up meanwhile. */
+static int load_now(struct blockset *s, struct block *b, struct error *err)
+{
+	size_t size = 0;
+	struct block_part *part = NULL;
+	b->is_loading = true;
+	(void)pthread_mutex_unlock(&s->lock);
+	int r = plan(s, b, &size, err);
+	(void)pthread_mutex_lock(&s->lock);
+	if (r == 0) {
+		reserve_cache(s, size);
+		b->budget = membudget_of(size);
+		(void)pthread_mutex_unlock(&s->lock);
+		r = load(s, b, &part, err);
+		(void)pthread_mutex_lock(&s->lock);
+		if (r == 0) {
+			/* What loading needed on the way is free again. */
+			b->budget.max = b->budget.used + part->part.names.dict.frames.n * LINES_SIZE;
+			s->cache_used -= size - b->budget.max;
+			b->loaded = part;
+		} else {
+			s->cache_used -= size;
+		}
+		s->n_loads++;
+	}
+	b->is_loading = false;
+	(void)pthread_cond_broadcast(&s->unused);
+	return r;
+}
+
+int blockset_load(struct blockset *s, struct block *b, const struct part **ret, struct error *err)
+{
+	int r = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	while (b->is_loading)
+		(void)pthread_cond_wait(&s->unused, &s->lock);
+	if (b->loaded)
+		s->n_hits++;
+	else
+		r = load_now(s, b, err);
+	if (r == 0) {
+		b->n_users++;
+		b->used_at = ++s->clock;
+		*ret = &b->loaded->part;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+void blockset_unload(struct blockset *s, struct block *b)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	if (--b->n_users == 0)
+		(void)pthread_cond_broadcast(&s->unused);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+uint32_t blockset_read_keys(struct blockset *s, int64_t since_ms, int (*add)(void *arg, const struct key_row *row),
+			    void *arg)
+{
+	struct membudget budget = membudget_of(s->cache_max);
+	uint32_t n_failed = 0;
+	for (uint32_t i = 0; i < s->blocks.n; i++) {
+		const struct block *b = s->blocks.data[i];
+		char name[BLOCK_ID_HEX + 4];
+		struct block_file f;
+		if (b->arrived_to_ms < since_ms)
+			continue;
+		block_file_name(&b->id, name);
+		int r = block_file_open(&f, s->dir_fd, name, NULL);
+		if (r == 0)
+			r = block_read_keys(&f, add, arg, &budget, NULL);
+		block_file_close(&f);
+		n_failed += r < 0;
+	}
+	return n_failed;
+}
+
+void blockset_get_stats(struct blockset *s, struct blockset_stats *ret)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	*ret = (struct blockset_stats){
+		.n_blocks = s->blocks.n,
+		.n_damaged = s->n_damaged,
+		.cache_used = s->cache_used,
+		.cache_max = s->cache_max,
+		.n_loads = s->n_loads,
+		.n_hits = s->n_hits,
+	};
+	for (uint32_t i = 0; i < s->blocks.n; i++) {
+		const struct block *b = s->blocks.data[i];
+		ret->bytes += b->size;
+		ret->n_profiles += b->n_profiles;
+		if (i == 0 || b->from_ms < ret->oldest_ms)
+			ret->oldest_ms = b->from_ms;
+		if (i == 0 || b->to_ms > ret->newest_ms)
+			ret->newest_ms = b->to_ms;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+}
