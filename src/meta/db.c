@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #define STATEMENTS_MAX 32
 
@@ -324,9 +325,17 @@ static void remove_all(const char *path)
 	}
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int db_backup(struct db *db, const char *path, struct error *err)
 {
 	char temporary[PATH_MAX];
+	if (is_same_file(db->path, path))
+		return error_set(err, -EINVAL, "%s: is what is to be backed up: name another file", path);
 	int n = snprintf(temporary, sizeof(temporary), "%s.tmp-XXXXXX", path);
 	if (n < 0 || (size_t)n >= sizeof(temporary))
 		return error_set(err, -ENAMETOOLONG, "%s: name too long", path);

@@ -32,7 +32,8 @@ int db_open(const char *path, const char *const *scripts, unsigned n_scripts, st
 void db_free(struct db **db); /* for _cleanup_ */
 
 /* Writes a copy that needs no other file; `path` is replaced once that is whole,
- * sound and on disk. SIGKILL may leave `path`.tmp-XXXXXX. */
+ * sound and on disk. -EINVAL: it is the file itself. SIGKILL may leave
+ * `path`.tmp-XXXXXX. */
 int db_backup(struct db *db, const char *path, struct error *err) must_check;
 
 struct db_query {

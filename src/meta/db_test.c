@@ -594,6 +594,9 @@ static void failed_backups_replace_nothing(void **state)
 	struct db *db = open_with(path, large, 1);
 	assert_int_equal(db_backup(db, in_scratch("absent/backup.db"), &err), -ENOENT);
 	assert_non_null(strstr(err.text, "absent/backup.db: No such file or directory"));
+	assert_int_equal(symlink(path, in_scratch("link.db")), 0);
+	assert_int_equal(db_backup(db, in_scratch("link.db"), &err), -EINVAL);
+	assert_non_null(strstr(err.text, "link.db: is what is to be backed up: name another file"));
 	assert_int_equal(db_backup(db, copy, NULL), 0);
 	_cleanup_(buf_done)
 	struct buf good = content_of(copy);
