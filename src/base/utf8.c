@@ -23,6 +23,24 @@ size_t utf8_sequence(const uint8_t *s, size_t size)
 	return n;
 }
 
+size_t utf8_valid_size(const uint8_t *s, size_t size)
+{
+	size_t at = 0;
+	for (size_t n; (n = utf8_sequence(s + at, size - at)); at += n)
+		;
+	return at;
+}
+
+size_t utf8_count(const uint8_t *s, size_t size)
+{
+	size_t count = 0;
+	for (size_t at = 0; at < size; count++) {
+		size_t n = utf8_sequence(s + at, size - at);
+		at += n ? n : 1;
+	}
+	return count;
+}
+
 bool utf8_is_character(uint64_t c)
 {
 	return c < 0x110000 && (c < 0xd800 || c > 0xdfff);

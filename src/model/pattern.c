@@ -12,6 +12,7 @@
 
 struct pattern {
 	pcre2_code *code;
+	bool is_whole;
 };
 
 /* Names stand in messages without what could move a terminal's cursor. */
@@ -23,18 +24,7 @@ static void printable(struct slice text, char out[static 96])
 	(void)memcpy(out + n, text.size > n ? "..." : "", text.size > n ? 4 : 1);
 }
 
-/* 1-based; PCRE2 counts bytes. */
-static size_t character_at(struct slice text, size_t offset)
-{
-	size_t n = 1;
-	for (size_t i = 0; i < offset && i < text.size; n++) {
-		size_t size = utf8_sequence(text.data + i, text.size - i);
-		i += size ? size : 1;
-	}
-	return n;
-}
-
-int pattern_new(struct slice text, struct pattern **ret, struct error *err)
+static int compile(struct slice text, bool is_whole, struct pattern **ret, struct error *err)
 {
 	if (text.size > PATTERN_SIZE_MAX)
 		return error_set(err, -E2BIG, "the pattern has %zu bytes: the limit is %d", text.size,
@@ -42,22 +32,37 @@ int pattern_new(struct slice text, struct pattern **ret, struct error *err)
 	/* \C would cut characters in two; matching broken UTF-8 forbids it anyway. */
 	uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE |
 			   PCRE2_NEVER_BACKSLASH_C;
+	if (is_whole)
+		options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL;
 	int code;
 	size_t offset;
 	_cleanup_(pattern_free)
 	struct pattern *p = calloc(1, sizeof(*p));
 	if (!p)
 		return error_set(err, -ENOMEM, "out of memory");
-	p->code = pcre2_compile(text.size ? text.data : (const uint8_t *)"", text.size, options, &code, &offset, NULL);
+	const uint8_t *data = text.size ? text.data : (const uint8_t *)"";
+	p->is_whole = is_whole;
+	p->code = pcre2_compile(data, text.size, options, &code, &offset, NULL);
 	if (!p->code) {
 		char why[160] = "not a regular expression";
 		(void)pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof(why));
 		if (code == PCRE2_ERROR_HEAP_FAILED)
 			return error_set(err, -ENOMEM, "out of memory");
-		return error_set(err, -EINVAL, "at character %zu: %s", character_at(text, offset), why);
+		/* PCRE2 counts bytes, from 0. */
+		return error_set(err, -EINVAL, "at character %zu: %s", utf8_count(data, offset) + 1, why);
 	}
 	*ret = take_ptr(p);
 	return 0;
+}
+
+int pattern_new(struct slice text, struct pattern **ret, struct error *err)
+{
+	return compile(text, false, ret, err);
+}
+
+int pattern_new_whole(struct slice text, struct pattern **ret, struct error *err)
+{
+	return compile(text, true, ret, err);
 }
 
 void pattern_free(struct pattern **p)
@@ -108,7 +113,8 @@ int pattern_match(const struct pattern *p, struct slice text, struct pattern_wor
 		(void)pcre2_set_match_limit(w->limits, limit);
 		int r = pcre2_match(p->code, text.data, text.size, 0, 0, w->match, w->limits);
 		if (r >= 0)
-			return 1;
+			/* PCRE2 takes each run of whole characters for a text with ends of its own. */
+			return !p->is_whole || utf8_valid_size(text.data, text.size) == text.size;
 		if (r == PCRE2_ERROR_NOMATCH)
 			return 0;
 		if (r == PCRE2_ERROR_NOMEMORY)

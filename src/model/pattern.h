@@ -26,6 +26,9 @@ struct pattern;
 /* -EINVAL: "at character 5: missing closing parenthesis"; -E2BIG: longer than
  * PATTERN_SIZE_MAX; -ENOMEM. */
 int pattern_new(struct slice text, struct pattern **ret, struct error *err) must_check;
+/* As pattern_new(), of a pattern as PromQL reads it: it must match all of a
+ * text, and `.` is any character. It matches no text with broken characters. */
+int pattern_new_whole(struct slice text, struct pattern **ret, struct error *err) must_check;
 void pattern_free(struct pattern **p); /* for _cleanup_ */
 
 /* What matching has cost, for one piece of work in one thread. Holds the

@@ -100,6 +100,49 @@ static void bad_patterns_are_explained(void **state)
 	assert_string_equal(err.text, "the pattern has 1025 bytes: the limit is 1024");
 }
 
+/* A selector for one value must not choose others that merely hold it. */
+static void whole_patterns_match_all_of_a_text(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pattern, *text;
+		int matches;
+	} rows[] = {
+		{ "a|ab", "ab", 1 },
+		{ "a|b", "ab", 0 },
+		{ "web-.*", "web-1", 1 },
+		{ "web", "web-1", 0 },
+		{ "1", "web-1", 0 },
+		{ "", "", 1 },
+		{ "", "a", 0 },
+		{ "\\Qa.b", "a.b", 1 },
+		{ "(?x) a # )", "a", 1 },
+		{ "(?m)a$", "a\nb", 0 },
+		{ "a.b", "a\nb", 1 },
+		{ "a\\Kb", "ab", 1 },
+		{ "abc", "abc\xff", 0 },
+		{ "abc",
+		  "\xff\xfe"
+		  "abc",
+		  0 },
+		{ ".*", "\xff", 0 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pattern *p = NULL;
+		struct pattern_work work;
+		assert_int_equal(pattern_new_whole(slice_str(rows[i].pattern), &p, NULL), 0);
+		assert_int_equal(pattern_work_init(&work), 0);
+		if (pattern_match(p, slice_str(rows[i].text), &work, NULL) != rows[i].matches)
+			fail_msg("%s on %s: not %d", rows[i].pattern, rows[i].text, rows[i].matches);
+		pattern_work_done(&work);
+		pattern_free(&p);
+	}
+	struct pattern *none = NULL;
+	struct error err;
+	assert_int_equal(pattern_new_whole(slice_str("a)|(b"), &none, &err), -EINVAL);
+	assert_string_equal(err.text, "at character 2: unmatched closing parenthesis");
+}
+
 /* Patterns that backtrack without end are refused, never taken for "no". */
 static void hostile_patterns_end_in_an_error(void **state)
 {
@@ -141,6 +184,7 @@ int main(void)
 		cmocka_unit_test(means_what_it_means_in_re2),
 		cmocka_unit_test(broken_names_match_by_what_is_whole),
 		cmocka_unit_test(bad_patterns_are_explained),
+		cmocka_unit_test(whole_patterns_match_all_of_a_text),
 		cmocka_unit_test(hostile_patterns_end_in_an_error),
 		cmocka_unit_test(work_adds_up),
 	};

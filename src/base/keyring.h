@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyring.h: the keys that data at rest is sealed with; docs/encryption.md is
+ * the file's format and how keys are replaced.
+ *
+ *   # comment
+ *   2026-b 8f1c...    the first key seals what is written
+ *   2026-a 03d7...    all keys open what is read
+ *
+ * Keys lie in memory that is locked (where RLIMIT_MEMLOCK lets us), left out of
+ * core dumps and wiped. No message holds any part of one. A keyring is
+ * read-only: threads may share it. */
+#pragma once
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#define KEY_SIZE	  32
+#define KEY_ID_MAX	  32
+#define KEYRING_MAX	  64
+#define KEYRING_TEXT_SIZE 16384 /* bytes of a key file */
+
+struct master_key {
+	char id[KEY_ID_MAX + 1];
+	uint8_t bytes[KEY_SIZE];
+};
+
+struct keyring;
+
+/* -EACCES: others than its owner may use the file; -EBADMSG: "KEYS: line 3:
+ * ..."; -E2BIG: too large, too many keys; -ENOENT ... */
+int keyring_read_file(const char *path, struct keyring **ret, struct error *err) must_check;
+
+/* The same text in an environment variable, which is wiped and unset, so that
+ * neither /proc nor children show it: call it before there are threads.
+ * -ENOENT: it is not set. */
+int keyring_read_environment(const char *name, struct keyring **ret, struct error *err) must_check;
+
+/* The same text; the caller wipes it. */
+int keyring_parse(struct slice text, struct keyring **ret, struct error *err) must_check;
+void keyring_free(struct keyring **k); /* for _cleanup_ */
+
+/* The key to write with. */
+const struct master_key *keyring_writer(const struct keyring *k);
+
+/* -ENOKEY: no key has this id, the error names it. *ret lives as `k` does. */
+int keyring_find(const struct keyring *k, struct slice id, const struct master_key **ret, struct error *err) must_check;
