@@ -256,7 +256,7 @@ static int each_part(struct walk *w, int (*add)(void *arg, const struct selectio
 	for (unsigned i = 0; r == 0 && i < w->f->n_parts; i++) {
 		struct selection s;
 		struct filter_failure failure;
-		r = selection_init(&s, w->f->parts[i], w->selector, w->budget);
+		r = selection_init(&s, w->f->parts[i], w->selector, w->budget, NULL);
 		if (r < 0)
 			break;
 		s.stats = &w->stats;
@@ -651,6 +651,48 @@ static struct frame_id frame_named(const struct dict *d, const char *name)
 	return (struct frame_id){ 0 };
 }
 
+/* Every way to say it in PromQL's words, against the plain list. */
+static void matchers_choose_what_they_say(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *text;
+		int service, not_service, host, thread, not_thread; /* -1 = any */
+	} cases[] = {
+		{ "{service=\"db\"}", 1, -1, -1, -1, -1 },
+		{ "{service!=\"db\"}", -1, 1, -1, -1, -1 },
+		{ "{service=~\"d.\",host=~\".*1\"}", 1, -1, 1, -1, -1 },
+		{ "{service=~\"d\"}", -2, -1, -1, -1, -1 },
+		{ "{thread_name=\"gc\"}", -1, -1, -1, 3, -1 },
+		{ "{thread_name!~\"g.\"}", -1, -1, -1, -1, 3 },
+		{ "{thread_name=\"\"}", -1, -1, -1, 0, -1 },
+		{ "{pid=\"102\",host!=\"h0\"}", -1, -1, 1, 2, -1 },
+		{ "{region=\"\"}", -1, -1, -1, -1, -1 },
+		{ "{region!=\"\"}", -2, -1, -1, -1, -1 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
+		assert_int_equal(matchers_parse(slice_str(cases[i].text), &selector.matchers, NULL), 0);
+		int64_t expected = 0;
+		for (unsigned k = 0; k < f->n; k++) {
+			const struct sample *x = &f->samples[k];
+			bool is_wanted = (cases[i].service == -1 || cases[i].service == x->service) &&
+					 cases[i].not_service != x->service &&
+					 (cases[i].host < 0 || cases[i].host == x->host) &&
+					 (cases[i].thread < 0 || cases[i].thread == x->thread) &&
+					 cases[i].not_thread != x->thread;
+			expected += is_wanted ? x->value : 0;
+		}
+		struct walk w = { .f = f, .selector = &selector };
+		struct calltree t;
+		struct merge_sums sums;
+		assert_int_equal(merge_all(&w, slice_of(NULL, 0), false, &t, &sums), 0);
+		assert_int_equal(t.total[0], expected);
+		calltree_done(&t);
+		selector_done(&selector);
+	}
+}
+
 /* What a function inlined into f1 was called is known only now. */
 static void late_names_count_in_trees_filters_and_series(void **state)
 {
@@ -731,6 +773,7 @@ int main(void)
 		CASES(gaps_are_not_zeros),
 		CASES(listings_cover_everything),
 		CASES(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),
+		CASES(matchers_choose_what_they_say),
 		CASES(late_names_count_in_trees_filters_and_series),
 		CASES(small_budgets_end_in_an_error),
 		CASE(sums_are_taken_where_they_answer, in_a_block_with_sums),

@@ -106,13 +106,84 @@ static void match_sets(struct selection *s, uint32_t n_sets)
 	}
 }
 
+/* ---- matchers ---- */
+
+/* The value of a label of a set as matchers see it: absent is "". */
+static struct slice set_value(const struct part *p, uint32_t set, struct slice name, char number[static 24])
+{
+	const struct label *label = label_find(p, set, name);
+	return label ? label_text(p, label, number) : slice_of(NULL, 0);
+}
+
+static int test_sets(struct selection *s, const struct matcher *m, uint32_t n_sets, struct pattern_work *w,
+		     struct error *err)
+{
+	for (uint32_t set = 0; set < n_sets; set++) {
+		char number[24];
+		if (!s->sets[set])
+			continue;
+		int r = matcher_test(m, set_value(s->part, set, m->name, number), w, err);
+		if (r < 0)
+			return r;
+		s->sets[set] = (uint8_t)r;
+	}
+	return 0;
+}
+
+/* Series stand by their labels mostly: the value is often that of the one before. */
+static int test_series(const struct selection *s, const struct matcher *m, int label, uint8_t *wanted,
+		       struct pattern_work *w, struct error *err)
+{
+	uint32_t last = UINT32_MAX;
+	int r = 0;
+	for (uint32_t i = 0; i < s->part->series.n; i++) {
+		struct str_id value = s->part->series.data[i].label[label];
+		if (!wanted[i])
+			continue;
+		if (value.v != last)
+			r = matcher_test(m, part_string(s->part, value), w, err);
+		if (r < 0)
+			return r;
+		last = value.v;
+		wanted[i] = (uint8_t)r;
+	}
+	return 0;
+}
+
+/* Narrows `series` and s->sets. */
+static int match(struct selection *s, uint8_t *series, uint32_t n_sets, struct error *err)
+{
+	const struct matchers *m = s->selector->matchers;
+	struct pattern_work work;
+	int r = m ? pattern_work_init(&work) : 0;
+	if (!m || r < 0)
+		return r;
+	for (uint32_t i = 0; r == 0 && i < m->n; i++) {
+		int label = series_label_find(m->matcher[i].name);
+		r = label >= 0 ? test_series(s, &m->matcher[i], label, series, &work, err)
+			       : test_sets(s, &m->matcher[i], n_sets, &work, err);
+	}
+	pattern_work_done(&work);
+	return r;
+}
+
 static bool has_sample_labels(const struct selector *q)
 {
 	for (uint32_t i = 0; i < q->n_labels; i++)
 		if (series_label_find(q->label[i].name) < 0)
 			return true;
+	for (uint32_t i = 0; q->matchers && i < q->matchers->n; i++)
+		if (series_label_find(q->matchers->matcher[i].name) < 0)
+			return true;
 	return false;
 }
+
+void selector_done(struct selector *s)
+{
+	matchers_free(&s->matchers);
+}
+
+/* ---- selections ---- */
 
 static int selection_alloc(struct selection *s, uint32_t n_sets)
 {
@@ -128,8 +199,22 @@ static int selection_alloc(struct selection *s, uint32_t n_sets)
 	return s->series && s->hosts && (s->sets || !sets_size) ? 0 : -ENOMEM;
 }
 
+/* Series that are chosen by labels; of those, the ones of the type are wanted. */
+static void choose_series(struct selection *s)
+{
+	const struct part *p = s->part;
+	struct slice type = s->selector->type;
+	for (uint32_t i = 0; i < p->series.n; i++) {
+		if (!s->series[i])
+			continue;
+		s->hosts[p->series.data[i].host] = 1;
+		s->series[i] = type.size == 0 || slice_eq(part_string(p, p->series.data[i].type), type);
+		s->any_series = s->any_series || s->series[i];
+	}
+}
+
 int selection_init(struct selection *ret, const struct part *part, const struct selector *selector,
-		   struct membudget *budget)
+		   struct membudget *budget, struct error *err)
 {
 	_cleanup_(selection_done)
 	struct selection s = { .part = part, .selector = selector, .budget = budget };
@@ -137,16 +222,14 @@ int selection_init(struct selection *ret, const struct part *part, const struct 
 	int r = selection_alloc(&s, n_sets);
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < part->series.n; i++) {
-		const struct series *series = &part->series.data[i];
-		if (!series_matches(&s, series))
-			continue;
-		s.hosts[series->host] = 1;
-		s.series[i] = selector->type.size == 0 || slice_eq(part_string(part, series->type), selector->type);
-		s.any_series = s.any_series || s.series[i];
-	}
+	for (uint32_t i = 0; i < part->series.n; i++)
+		s.series[i] = series_matches(&s, &part->series.data[i]);
 	if (s.sets)
 		match_sets(&s, n_sets);
+	r = match(&s, s.series, n_sets, err);
+	if (r < 0)
+		return r;
+	choose_series(&s);
 	*ret = s;
 	s = (struct selection){ 0 };
 	return 0;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "model/filter.h"
+#include "query/matcher.h"
 #include "store/scan.h"
 
 #define SELECTOR_MAX_LABELS 16
@@ -37,8 +38,11 @@ struct selector {
 		struct slice name, value;
 	} label[SELECTOR_MAX_LABELS];
 	uint32_t n_labels;
+	struct matchers *matchers; /* hold, too; owned; NULL = none */
 	int64_t from_ms, to_ms;
 };
+
+void selector_done(struct selector *s);
 
 struct selection {
 	const struct part *part;
@@ -56,9 +60,10 @@ struct selection {
 	struct scan_stats *stats; /* of all scans; NULL = not wanted */
 };
 
-/* What does not exist selects nothing. -ENOBUFS, -ENOMEM. `selector` outlives `ret`. */
+/* What does not exist selects nothing. -E2BIG: a pattern needs too much work, `err`
+ * says which text; -ENOBUFS, -ENOMEM. `selector` outlives `ret`. */
 int selection_init(struct selection *ret, const struct part *part, const struct selector *selector,
-		   struct membudget *budget) must_check;
+		   struct membudget *budget, struct error *err) must_check;
 /* Narrows the selection (docs/query.md). -E2BIG: a pattern needs too much
  * work, see `failure`; -ENOBUFS, -ENOMEM. `f` NULL = no terms. */
 int selection_filter(struct selection *s, const struct filter *f, struct filter_failure *failure) must_check;

@@ -216,7 +216,8 @@ static int labels_work(struct query *q, struct error *err)
 void api_labels(struct http_request *rq, void *ctx)
 {
 	static const char *const known[] = { PARAM_SELECTION, NULL };
-	struct selector selector;
+	_cleanup_(selector_done)
+	struct selector selector = { 0 };
 	if (param_check(rq, known) && param_selector(rq, &selector))
 		query_run(ctx, rq, labels_work, &selector, "application/json");
 }

@@ -20,6 +20,7 @@ struct series_job {
 
 static void series_job_done(struct series_job *job)
 {
+	selector_done(&job->selector);
 	filter_free(&job->filter);
 }
 

@@ -37,6 +37,7 @@ struct tree_result {
 
 static void tree_job_done(struct tree_job *job)
 {
+	selector_done(&job->selector);
 	filter_free(&job->filter);
 }
 

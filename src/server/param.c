@@ -228,11 +228,36 @@ bool param_filter(struct http_request *rq, struct filter **ret)
 	return true;
 }
 
+/* The matchers of `query`, and its type. */
+static bool get_matchers(struct http_request *rq, struct selector *ret)
+{
+	struct slice text;
+	struct error err;
+	if (!param_text(rq, "query", MATCHERS_SIZE_MAX, &text))
+		return false;
+	if (text.size == 0)
+		return true;
+	if (matchers_parse(text, &ret->matchers, &err) < 0) {
+		http_answer_error(rq, 400, "bad_request", "query", -1, "query: %s", err.text);
+		return false;
+	}
+	struct slice type = ret->matchers->type;
+	if (type.size && ret->type.size && !slice_eq(type, ret->type)) {
+		http_answer_error(rq, 400, "bad_request", "query", -1, "query asks for type %.*s, and type for %.*s",
+				  SLICE_FMT(type), SLICE_FMT(ret->type));
+		return false;
+	}
+	if (type.size)
+		ret->type = type;
+	return true;
+}
+
 bool param_selector(struct http_request *rq, struct selector *ret)
 {
 	*ret = (struct selector){ 0 };
 	if (!param_text(rq, "service", INTAKE_LABEL_MAX, &ret->service) ||
-	    !param_text(rq, "type", INTAKE_TYPE_MAX, &ret->type) || !get_labels(rq, ret) || !param_range(rq, ret))
+	    !param_text(rq, "type", INTAKE_TYPE_MAX, &ret->type) || !get_labels(rq, ret) || !get_matchers(rq, ret) ||
+	    !param_range(rq, ret))
 		return false;
 	if (ret->type.size == 0)
 		ret->type = slice_str("cpu:nanoseconds");

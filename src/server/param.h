@@ -22,7 +22,8 @@ bool param_text(struct http_request *rq, const char *name, size_t max, struct sl
 bool param_int(struct http_request *rq, const char *name, int64_t min, int64_t max, int64_t otherwise, int64_t *ret);
 /* One of `words` (NULL at the end), the first when absent. */
 bool param_word(struct http_request *rq, const char *name, const char *const *words, int *ret);
-/* service, type, label, from, to: the selection parameters. */
+/* service, type, label, query, from, to: the selection parameters. `ret` needs
+ * selector_done() in any case. */
 bool param_selector(struct http_request *rq, struct selector *ret);
 /* focus, ignore ... (model/filter.def), each repeatable. *ret is NULL when
  * there is none, else the caller's to free; also when false is returned. */
@@ -31,5 +32,5 @@ bool param_filter(struct http_request *rq, struct filter **ret);
 bool param_range(struct http_request *rq, struct selector *ret);
 
 /* Names for param_check(). */
-#define PARAM_SELECTION "service", "type", "label", "from", "to"
+#define PARAM_SELECTION "service", "type", "label", "query", "from", "to"
 #define PARAM_FILTER	"focus", "ignore", "hide", "show", "show_from", "tag", "tag_ignore"

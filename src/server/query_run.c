@@ -85,7 +85,12 @@ void query_rewind(struct query *q)
 static int select_part(struct query *q, const struct part *p, struct error *err)
 {
 	struct filter_failure failure;
-	int r = selection_init(&q->selection, p, &q->selector, &q->budget);
+	int r = selection_init(&q->selection, p, &q->selector, &q->budget, err);
+	if (r == -E2BIG) {
+		q->field = "query";
+		error_prefix(err, "query");
+		return r;
+	}
 	if (r < 0)
 		return error_set(err, r, "no memory for the query");
 	q->selection.stats = &q->stats;

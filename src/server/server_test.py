@@ -471,6 +471,24 @@ def a_torn_end_is_cut_and_a_damaged_middle_costs_one_profile():
 # ---- limits --------------------------------------------------------------------
 
 @case
+def selectors_in_the_words_of_promql_choose_series_and_samples():
+    with Folder() as data, Server(data) as s:
+        for service, host, n in (("api", "web-1", 1), ("api", "web-2", 2), ("db", "web-1", 4)):
+            assert s.ingest(pprof({("main", service): n}), service=service, host=host)[0] == 200
+        for query, total in (('{service="api"}', 3), ('cpu{service!="api"}', 4), ('{host=~"web-.*"}', 7),
+                             ('cpu:nanoseconds{service=~"a.*",host!~".*-2"}', 1), ('{service=~"a"}', 0), ('{}', 7)):
+            answer = s.get("top", query=query)
+            assert answer["total"] == total, (query, answer["total"])
+            assert answer["stats"]["exact"] and answer["stats"]["resolutions"] in (["raw"], []), answer["stats"]
+        for query, word in (('{service="api"', "}"), ('{service=~"("}', "parenthes"), ('{service}', "expected")):
+            status, body, _ = s.ask("GET", "/api/v1/top?query=" + urllib.parse.quote(query))
+            answer = json.loads(body)
+            assert status == 400 and answer["field"] == "query" and word in answer["detail"], answer
+        status, body, _ = s.ask("GET", "/api/v1/top?type=wall&query=" + urllib.parse.quote('cpu{}'))
+        assert status == 400 and "wall" in json.loads(body)["detail"]
+
+
+@case
 def what_memory_has_no_room_for_goes_to_blocks_and_nothing_is_lost():
     n = 400
     with Folder() as data:
