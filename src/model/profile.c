@@ -35,6 +35,7 @@ void profile_done(struct profile *p)
 	vec_done(p->budget, &p->labels);
 	for (uint32_t t = 0; t < PROFILE_MAX_TYPES; t++)
 		vec_done(p->budget, &p->value[t]);
+	vec_done(p->budget, &p->sample_time_ns);
 	vec_done(p->budget, &p->label);
 	vec_done(p->budget, &p->labels_off);
 	u64map_done(&p->labels_ids);
@@ -141,14 +142,37 @@ int profile_labels(struct profile *p, struct label *set, uint32_t n, struct labe
 
 int profile_add_sample(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values)
 {
+	return profile_add_sample_at(p, node, labels, values, 0);
+}
+
+/* Room for the time of one more row; the first time makes the column. */
+static int reserve_time(struct profile *p)
+{
+	uint32_t n = p->node.n;
+	int r = vec_reserve(p->budget, &p->sample_time_ns, n - p->sample_time_ns.n + 1);
+	if (r < 0 || p->sample_time_ns.n == n)
+		return r;
+	memset(p->sample_time_ns.data, 0, n * sizeof(int64_t));
+	p->sample_time_ns.n = n;
+	return 0;
+}
+
+int profile_add_sample_at(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values,
+			  int64_t time_ns)
+{
 	assert(node.v < dict_n_nodes(&p->dict) && labels.v + 1 < p->labels_off.n);
+	bool has_times = time_ns || p->sample_time_ns.n;
 	int r = vec_reserve(p->budget, &p->node, 1);
 	if (r == 0)
 		r = vec_reserve(p->budget, &p->labels, 1);
 	for (uint32_t t = 0; r == 0 && t < p->n_types; t++)
 		r = vec_reserve(p->budget, &p->value[t], 1);
+	if (r == 0 && has_times)
+		r = reserve_time(p);
 	if (r < 0)
 		return r;
+	if (has_times)
+		p->sample_time_ns.data[p->sample_time_ns.n++] = time_ns;
 	for (uint32_t t = 0; t < p->n_types; t++)
 		p->value[t].data[p->value[t].n++] = values[t];
 	p->labels.data[p->labels.n++] = labels;
@@ -225,6 +249,7 @@ int profile_compact(struct profile *p)
 	p->node.n = p->labels.n = n_kept;
 	for (uint32_t t = 0; t < p->n_types; t++)
 		p->value[t].n = n_kept;
+	vec_done(p->budget, &p->sample_time_ns);
 	return 0;
 }
 
@@ -381,7 +406,8 @@ int profile_merge(struct profile *dst, const struct profile *src, struct error *
 		int64_t values[PROFILE_MAX_TYPES];
 		for (uint32_t t = 0; t < dst->n_types; t++)
 			values[t] = src->value[from[t]].data[i];
-		r = profile_add_sample(dst, nodes[src->node.data[i].v], labels[src->labels.data[i].v], values);
+		r = profile_add_sample_at(dst, nodes[src->node.data[i].v], labels[src->labels.data[i].v], values,
+					  profile_sample_time(src, i));
 	}
 	if (r < 0)
 		return error_set(err, r, "out of memory while merging profiles");

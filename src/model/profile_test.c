@@ -124,6 +124,41 @@ static void merge_adds_up(void **state)
 	profile_done(&both);
 }
 
+/* Without times nothing is paid for them; with one, each row has its own. */
+static void times_stay_with_their_samples(void **state)
+{
+	(void)state;
+	struct membudget budget = membudget_of(1 << 20);
+	struct profile p, both;
+	struct error err;
+	fill(&p, &budget);
+	struct node_id a = stack(&p, "a");
+	struct labels_id one = thread(&p, 1);
+	assert_int_equal(profile_add_sample_at(&p, a, one, (int64_t[]){ 1, 10 }, 0), 0);
+	assert_false(profile_has_times(&p));
+	assert_int_equal(profile_add_sample_at(&p, a, one, (int64_t[]){ 1, 10 }, 700), 0);
+	assert_int_equal(profile_add_sample(&p, a, one, (int64_t[]){ 1, 10 }), 0);
+	assert_int_equal(p.sample_time_ns.n, profile_n_samples(&p));
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(profile_sample_time(&p, i), i == 1 ? 700 : 0);
+
+	/* A sum of one with and one without. */
+	fill(&both, &budget);
+	assert_int_equal(profile_add_sample(&both, stack(&both, "c"), (struct labels_id){ 0 }, (int64_t[]){ 1, 1 }), 0);
+	assert_int_equal(profile_merge(&both, &p, &err), 0);
+	assert_int_equal(both.sample_time_ns.n, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(profile_sample_time(&both, i), i == 2 ? 700 : 0);
+
+	assert_int_equal(profile_compact(&both), 0);
+	assert_int_equal(profile_n_samples(&both), 2);
+	assert_false(profile_has_times(&both));
+	assert_int_equal(sum(&both, 0), 4);
+	profile_done(&p);
+	profile_done(&both);
+	assert_int_equal(budget.used, 0);
+}
+
 static void types_are_found_by_name(void **state)
 {
 	(void)state;
@@ -203,7 +238,8 @@ static void every_budget_fails_cleanly(void **state)
 			if (r == 0)
 				r = dict_node(&p.dict, node, frame, &node);
 			if (r == 0)
-				r = profile_add_sample(&p, node, (struct labels_id){ 0 }, (int64_t[]){ 1 });
+				r = profile_add_sample_at(&p, node, (struct labels_id){ 0 }, (int64_t[]){ 1 },
+							  i > 50 ? i : 0);
 		}
 		assert_true(r == 0 || r == -ENOBUFS);
 		profile_done(&p);
@@ -250,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_rows_are_one),
 		cmocka_unit_test(merge_adds_up),
+		cmocka_unit_test(times_stay_with_their_samples),
 		cmocka_unit_test(types_are_found_by_name),
 		cmocka_unit_test(nameless_frames_say_where),
 		cmocka_unit_test(window_lines_survive),
