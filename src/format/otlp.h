@@ -10,8 +10,12 @@
  * scope, profile and sample are labels, the inner one counting where both
  * have a key; a link is the labels "trace_id" and "span_id".
  *
- * Lost on the way in: the times of single samples (a sample without values
- * counts them), ids of profiles, original payloads, dropped counts, all
+ * Times: with p->wants_times each is a row of its own, with the value that
+ * stands at its place, 1 where there are no values, or its equal share of
+ * values that are not as many as times. Otherwise a sample's observations are
+ * summed.
+ *
+ * Lost on the way in: ids of profiles, original payloads, dropped counts, all
  * periods but the first. docs/formats.md has the tables. */
 #pragma once
 
@@ -39,8 +43,17 @@ int otlp_salvage(struct slice plain, const struct format_limits *limits, struct 
 bool otlp_looks_like(struct slice bytes);
 
 /* Appends the profile in the layout since v1.10, one OTLP profile per value
- * type, uncompressed. Same profile, same bytes. -E2BIG past out->max, -ENOMEM. */
+ * type, uncompressed; rows with times that have stack and labels in common are
+ * one sample. Same profile, same bytes. -E2BIG past out->max, -ENOMEM. */
 int otlp_encode(const struct profile *p, struct buf *out) must_check;
 
-/* The same through gzip_compress(). */
+/* The same of a resource with these attributes, but those without a value. */
+struct otlp_text {
+	const char *key;
+	struct slice value;
+};
+int otlp_encode_resource(const struct profile *p, const struct otlp_text *attributes, uint32_t n,
+			 struct buf *out) must_check;
+
+/* The same as otlp_encode() through gzip_compress(). */
 int otlp_encode_gz(const struct profile *p, struct buf *out) must_check;

@@ -32,6 +32,7 @@ static void decoder_done(struct otlp_decoder *d)
 	u64map_done(&d->ranges);
 	u64map_done(&d->known_ids);
 	u64map_done(&d->far_rows);
+	u64map_done(&d->timed_rows);
 	buf_done(&d->text);
 }
 
@@ -267,6 +268,7 @@ static int decode(struct otlp_decoder *d)
 	u64map_init(&d->ranges, budget);
 	u64map_init(&d->known_ids, budget);
 	u64map_init(&d->far_rows, budget);
+	u64map_init(&d->timed_rows, budget);
 	int r = find_dictionary(d);
 	if (r < 0)
 		return r;

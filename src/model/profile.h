@@ -42,6 +42,9 @@ struct profile {
 	VEC(int64_t) value[PROFILE_MAX_TYPES]; /* n as node.n for the first n_types */
 	/* Unix time of each sample, 0 = it has none; n as node.n, or 0 when none has. */
 	VEC(int64_t) sample_time_ns;
+	/* Set after profile_init() by who wants them: decoders then give each observation
+	 * a row of its own, of which there may be many more than stacks. */
+	bool wants_times;
 
 	VEC(struct label) label;  /* all sets, one behind the other */
 	VEC(uint32_t) labels_off; /* set i: label[off[i] .. off[i+1]) */
