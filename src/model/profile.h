@@ -104,6 +104,14 @@ static inline int64_t profile_sample_time(const struct profile *p, uint32_t row)
  * (node, labels). */
 int profile_compact(struct profile *p) must_check;
 
+/* Takes labels out of all sets: drop[i] says it of p->label[i]. Sets that
+ * differed in nothing else become one. */
+int profile_drop_labels(struct profile *p, const bool *drop) must_check;
+
+/* What describes a profile, but times and comments, and of the types those of
+ * the mask (bit t = type t), goes to one that has no type yet. */
+int profile_copy_header(struct profile *dst, const struct profile *src, uint32_t types) must_check;
+
 /* Adds the samples of `src`, and their times, to `dst`. Both must have the same types by name
  * and unit, in any order (or dst has none yet): -EINVAL with both lists
  * otherwise. What describes a profile (period, default type, doc_url ...) is
