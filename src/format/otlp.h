@@ -39,6 +39,28 @@ int otlp_decode(struct slice bytes, const struct format_limits *limits, struct p
 int otlp_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		 struct error *err) must_check;
 
+/* A request of several profiles, for whoever wants them apart again. Where they
+ * cover different times, each sample has the number label OTLP_RANGE_LABEL: which
+ * of `ranges` its profile covers. */
+#define OTLP_RANGE_LABEL "wick.range"
+#define OTLP_RANGES_MAX	 1024
+
+struct otlp_range {
+	int64_t time_ns, duration_ns; /* 0 = not said */
+};
+
+struct otlp_request {
+	VEC(struct otlp_range) ranges;
+	struct labels_id labels; /* what all samples of its first profile have; it may have none */
+};
+
+void otlp_request_done(struct otlp_request *r);
+
+/* otlp_salvage() of a whole request that tells of it. -E2BIG past
+ * OTLP_RANGES_MAX. `ret` is done by the caller, on failure, too. */
+int otlp_decode_request(struct slice plain, const struct format_limits *limits, struct profile *p,
+			struct otlp_request *ret, struct error *err) must_check;
+
 /* Whether a protobuf message is this and not a pprof profile. */
 bool otlp_looks_like(struct slice bytes);
 

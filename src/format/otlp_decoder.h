@@ -13,6 +13,7 @@
 #pragma once
 
 #include "format/limits.h"
+#include "format/otlp.h"
 #include "format/otlp_wire.h"
 #include "format/pathcache.h"
 #include "format/protobuf.h"
@@ -132,7 +133,10 @@ struct otlp_decoder {
 	const struct format_limits *limits;
 	struct profile *p;
 	struct error *err;
-	struct salvage *salvage; /* NULL: the request is whole */
+	struct salvage *salvage;      /* NULL: the request is whole */
+	struct otlp_request *request; /* NULL: nobody asks */
+	struct u64map range_ids;      /* by hash -> index of request->ranges + 1 */
+	VEC(uint32_t) range_of;	      /* by profile */
 	struct otlp_lost lost;
 	enum otlp_layout layout;
 
