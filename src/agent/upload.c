@@ -223,8 +223,9 @@ bool upload_step(struct upload *u, struct error *err)
 		if (!u->is_sending) {
 			if (!u->oldest || clock_mono_ns() < u->retry_ns)
 				return true;
-			r = http_client_post(u->client, u->oldest->target, "application/octet-stream",
-					     slice_of(u->oldest->data, u->oldest->size), err);
+			const struct http_content pprof = { "application/octet-stream", "",
+							    slice_of(u->oldest->data, u->oldest->size) };
+			r = http_client_post(u->client, u->oldest->target, &pprof, err);
 			u->is_sending = r == 0;
 		}
 		if (r == 0)
