@@ -99,6 +99,7 @@ static int begin_sampling(struct agent *a, struct error *err)
 		.window_ms = o->window_s * 1000,
 		.own_service = "wick-agent",
 		.always_own = true,
+		.sample_times = true,
 	};
 	int r = recorder_open(&recorder, (struct recorder_sink){ put_series, put_window, a }, &a->recorder, err);
 	if (r < 0)
@@ -175,18 +176,31 @@ static void tell_kernel_problem(struct agent *a)
 	}
 }
 
+static struct spool_stats spooled(const struct agent *a)
+{
+	return a->spool ? spool_stats(a->spool) : (struct spool_stats){ 0 };
+}
+
 static void tell_upload(struct agent *a, bool ok, const struct error *err)
 {
 	struct upload_stats stats = upload_stats(a->upload);
+	struct spool_stats spool = spooled(a);
 	if (!ok) {
-		log_warn_every(&a->upload_gate, 60, "upload failed: %s queued=%u queued_bytes=%zu", err->text,
-			       stats.n_queued, stats.queued_bytes);
+		log_warn_every(&a->upload_gate, 60,
+			       "upload failed: %s queued=%u queued_bytes=%zu spooled=%u spooled_bytes=%" PRIu64
+			       " dropped=%" PRIu64,
+			       err->text, stats.n_queued, stats.queued_bytes, spool.n_files, spool.bytes,
+			       stats.n_dropped);
 		a->server_is_away = true;
-	} else if (a->server_is_away && stats.n_queued == 0) {
-		log_info("upload works again sent=%" PRIu64, stats.n_sent);
+	} else if (a->server_is_away && !stats.is_away && stats.n_queued == 0) {
+		log_info("upload works again sent=%" PRIu64 " spooled=%u dropped=%" PRIu64, stats.n_sent, spool.n_files,
+			 stats.n_dropped);
 		a->server_is_away = false;
 		a->upload_gate = (struct log_gate){ 0 };
 	}
+	if (upload_spool_problem(a->upload)[0])
+		log_warn_every(&a->spool_gate, 60, "spool: %s: profiles stay in memory",
+			       upload_spool_problem(a->upload));
 }
 
 static void step_upload(struct agent *a)
@@ -248,6 +262,25 @@ int agent_step(struct agent *a, const struct pollfd fds[static AGENT_FDS], struc
 	return r;
 }
 
+/* Without a spool a server that is away for long costs profiles. */
+static void open_spool(struct agent *a)
+{
+	struct error err;
+	const struct agent_options *o = a->options;
+	if (!o->spool[0]) {
+		log_info("no spool: while the server is away profiles are kept in memory only");
+		return;
+	}
+	if (spool_open(o->spool, o->spool_limit, &a->spool, &err) < 0) {
+		log_warn("no spool: %s; while the server is away profiles are kept in memory only", err.text);
+		return;
+	}
+	struct spool_stats stats = spool_stats(a->spool);
+	if (stats.n_files || stats.n_dropped || stats.n_torn)
+		log_info("spool left by an earlier run files=%u bytes=%" PRIu64 " dropped=%" PRIu64 " torn=%" PRIu64,
+			 stats.n_files, stats.bytes, stats.n_dropped, stats.n_torn);
+}
+
 /* Without a socket it can be worked with all the same. */
 static void open_control(struct agent *a)
 {
@@ -262,10 +295,12 @@ int agent_start(struct agent *a, const struct agent_options *o, struct error *er
 	struct upload_labels labels = { .host = o->host, .region = o->region, .zone = o->zone };
 	struct governor_budget budget = { .cpu = o->cpu_budget / 100, .memory = o->memory, .rate_hz = o->rate_hz };
 	a->options = o;
-	int r = upload_new(o->server, &labels, QUEUE_MAX_BYTES, &a->upload, err);
+	open_spool(a);
+	int r = upload_new(o->server, &labels, QUEUE_MAX_BYTES, a->spool, &a->upload, err);
 	if (r < 0)
 		return r;
 	a->shipper.upload = a->upload;
+	a->shipper.labels = labels;
 	governor_init(&a->governor, &budget);
 	/* Loading programs, reading the kernel's symbols, the first unwind tables. */
 	a->budget_ns = clock_mono_ns() + WARM_UP_NS;
@@ -295,9 +330,12 @@ int agent_stop(struct agent *a, struct error *err)
 		if (p.fd >= 0)
 			(void)poll(&p, 1, (int)left_ms);
 	}
+	upload_spill(a->upload);
 	struct upload_stats stats = upload_stats(a->upload);
 	if (stats.n_queued)
 		log_warn("not sent: profiles=%u", stats.n_queued);
+	if (spooled(a).n_files)
+		log_info("kept for the next run: spooled=%u folder=%s", spooled(a).n_files, spool_folder(a->spool));
 	struct cost now = agent_cost(a);
 	tell_cost(&a->cost_at_start, &now);
 	return r;
@@ -308,4 +346,5 @@ void agent_done(struct agent *a)
 	control_free(&a->control);
 	recorder_free(&a->recorder);
 	upload_free(&a->upload);
+	spool_free(&a->spool);
 }

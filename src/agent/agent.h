@@ -3,6 +3,7 @@
  *
  *   stop file, signals -> sampling or not
  *   sampling:  recorder -> shipper -> upload queue -> server
+ *                                         '-> spool -'   while it is away
  *   budget:    cost, once a second -> governor -> recorder
  *   control:   local socket -> status
  *
@@ -22,6 +23,7 @@ struct agent {
 	const struct agent_options *options;
 	struct recorder *recorder; /* NULL while stopped */
 	struct upload *upload;
+	struct spool *spool; /* NULL: none */
 	struct shipper shipper;
 	struct control *control; /* may be NULL */
 	struct stopfile stop;
@@ -30,7 +32,7 @@ struct agent {
 	struct recorder_stats before; /* of recorders that are gone */
 	struct cost cost_at_start, cost_at_line, cost_at_window;
 	int64_t budget_ns, stop_ns; /* when each is due */
-	struct log_gate upload_gate, budget_gate;
+	struct log_gate upload_gate, budget_gate, spool_gate;
 	bool kernel_problem_told, server_is_away;
 
 	char last_change[128];	/* of the governor; "" = none */

@@ -155,25 +155,24 @@ static int begin_connect(struct http_client *c, struct error *err)
 	return 0;
 }
 
-int http_client_post(struct http_client *c, const char *target, const char *content_type, struct slice body,
-		     struct error *err)
+int http_client_post(struct http_client *c, const char *target, const struct http_content *body, struct error *err)
 {
-	return http_client_start(c, "POST", target, content_type, body, NULL, err);
+	return http_client_start(c, "POST", target, body, NULL, err);
 }
 
-int http_client_start(struct http_client *c, const char *method, const char *target, const char *content_type,
-		      struct slice body, struct buf *ret_body, struct error *err)
+int http_client_start(struct http_client *c, const char *method, const char *target, const struct http_content *body,
+		      struct buf *ret_body, struct error *err)
 {
 	c->head.n = 0;
 	buf_printf(&c->head,
 		   "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: wick/" WICK_VERSION
-		   "\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-		   method, target, c->authority, content_type, body.size);
+		   "\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n",
+		   method, target, c->authority, body->type, body->headers, body->bytes.size);
 	if (c->head.failed) {
 		c->head.failed = false;
 		return error_set(err, -E2BIG, "the request's target is too long");
 	}
-	c->body = body;
+	c->body = body->bytes;
 	c->n_sent = 0;
 	c->answered_early = false;
 	c->deadline_ns = clock_mono_ns() + (int64_t)c->timeout_ms * 1000000;

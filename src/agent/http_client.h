@@ -28,15 +28,21 @@ struct http_reply {
 int http_client_new(const char *url, unsigned timeout_ms, struct http_client **ret, struct error *err) must_check;
 void http_client_free(struct http_client **c); /* for _cleanup_ */
 
-/* Starts a request; `body` and `target` ("/path?query") stay valid until it
+/* What describes a body: its type, and further lines that end in "\r\n", or "". */
+struct http_content {
+	const char *type, *headers;
+	struct slice bytes;
+};
+
+/* Starts a request; body->bytes and `target` ("/path?query") stay valid until it
  * has ended. */
-int http_client_post(struct http_client *c, const char *target, const char *content_type, struct slice body,
+int http_client_post(struct http_client *c, const char *target, const struct http_content *body,
 		     struct error *err) must_check;
 
 /* The same by any method ("GET": an empty body); the answer's whole body is
  * added to `ret_body` unless that is NULL, and may have ret_body->max bytes. */
-int http_client_start(struct http_client *c, const char *method, const char *target, const char *content_type,
-		      struct slice body, struct buf *ret_body, struct error *err) must_check;
+int http_client_start(struct http_client *c, const char *method, const char *target, const struct http_content *body,
+		      struct buf *ret_body, struct error *err) must_check;
 
 /* fd and poll(2) events to wait for; -1 when there is no request. */
 int http_client_fd(const struct http_client *c, short *ret_events);

@@ -25,7 +25,8 @@ static int finish(struct http_client *c, struct http_reply *reply, struct error 
 
 static int post(struct http_client *c, struct slice body, struct http_reply *reply, struct error *err)
 {
-	int r = http_client_post(c, "/x?y=1", "text/plain", body, err);
+	const struct http_content b = { "text/plain", "X-Test: a\r\n", body };
+	int r = http_client_post(c, "/x?y=1", &b, err);
 	return r < 0 ? r : finish(c, reply, err);
 }
 
@@ -59,6 +60,7 @@ static void test_keep_alive(void **state)
 	test_server_join(&s);
 	assert_int_equal(s.n_connections, 1);
 	assert_non_null(strstr(s.last_head, "POST /x?y=1 HTTP/1.1\r\n"));
+	assert_non_null(strstr(s.last_head, "\r\nX-Test: a\r\n"));
 	assert_string_equal(s.last_body, "second");
 }
 
@@ -95,15 +97,16 @@ static void test_the_whole_answer(void **state)
 	struct error err;
 	_cleanup_(buf_done)
 	struct buf body = buf_of(8);
+	const struct http_content nothing = { "text/plain", "", slice_str("") };
 	test_server_start(&s, script, 2);
 	_cleanup_(http_client_free)
 	struct http_client *c = client(s.url, 5000);
-	assert_int_equal(http_client_start(c, "GET", "/list", "text/plain", slice_str(""), &body, &err), 0);
+	assert_int_equal(http_client_start(c, "GET", "/list", &nothing, &body, &err), 0);
 	assert_int_equal(finish(c, &reply, &err), 0);
 	assert_true(slice_eq(slice_of(body.data, body.n), slice_str("a\tb\nc12")));
 	/* One byte more than there is room for. */
 	body.n = 0;
-	assert_int_equal(http_client_start(c, "GET", "/list", "text/plain", slice_str(""), &body, &err), 0);
+	assert_int_equal(http_client_start(c, "GET", "/list", &nothing, &body, &err), 0);
 	assert_int_equal(finish(c, &reply, &err), -E2BIG);
 	test_server_join(&s);
 	assert_non_null(strstr(s.last_head, "GET /list HTTP/1.1\r\n"));

@@ -233,7 +233,7 @@ void intake_sample(struct window *w, struct process_table *processes, struct pro
 	if (r == 0)
 		r = window_thread(w, p, s->tid, s->comm, &thread);
 	if (r == 0)
-		r = window_add_weight(w, thread, node, walk.end, s->weight);
+		r = window_add_weight(w, thread, node, walk.end, s->weight, walk.time_ns);
 	if (r == -ENOENT)
 		w->info.lost[LOSS_stack_missing]++;
 	else if (r < 0)

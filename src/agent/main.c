@@ -76,6 +76,8 @@ int main(int argc, char **argv)
 			(void)printf("wick-agent %s\n", WICK_VERSION);
 		return 0;
 	}
+	/* A limit on file sizes is an error of write(), not the end. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	struct agent a = { 0 };
 	int signals = open_signals(&err), r = signals;
 	if (r >= 0)

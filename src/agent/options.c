@@ -3,6 +3,7 @@
 
 #include "agent/control.h"
 #include "agent/recording.h"
+#include "agent/spool.h"
 #include "agent/stopfile.h"
 #include "base/settings.h"
 
@@ -122,6 +123,10 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_unwind(setting, value, &o->frame_pointers, err);
 	case OPTION_STOP_FILE:
 		return set_path(setting, value, o->stop_file, err);
+	case OPTION_SPOOL:
+		return set_path(setting, strcmp(value, "none") == 0 ? "" : value, o->spool, err);
+	case OPTION_SPOOL_LIMIT:
+		return set_size(setting, value, SPOOL_LIMIT_MIN, &o->spool_limit, err);
 	case OPTION_SOCKET:
 		return set_path(setting, strcmp(value, "none") == 0 ? "" : value, o->socket, err);
 	case OPTION_HELP:
@@ -136,6 +141,17 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 	return -EINVAL;
 }
 
+/* Where systemd says, else root's own; nobody else has a place that is sure to stay. */
+static void default_spool(char ret[static AGENT_PATH_SIZE])
+{
+	const char *state = getenv("STATE_DIRECTORY");
+	ret[0] = 0;
+	if (state && state[0] == '/' && !strchr(state, ':'))
+		(void)snprintf(ret, AGENT_PATH_SIZE, "%s/spool", state);
+	else if (geteuid() == 0)
+		(void)snprintf(ret, AGENT_PATH_SIZE, "/var/lib/wick/spool");
+}
+
 int agent_options_parse(struct agent_options *o, int argc, char **argv, struct error *err)
 {
 	*o = (struct agent_options){
@@ -145,7 +161,9 @@ int agent_options_parse(struct agent_options *o, int argc, char **argv, struct e
 		.cpu_budget = 1,
 		.memory = (uint64_t)10 << 20,
 		.kernel_memory = (uint64_t)32 << 20,
+		.spool_limit = (uint64_t)64 << 20,
 	};
+	default_spool(o->spool);
 	stopfile_default_path(o->stop_file, sizeof(o->stop_file));
 	control_default_path(o->socket, sizeof(o->socket));
 	/* A name of 256 bytes or more: POSIX allows 255. */

@@ -17,7 +17,8 @@ struct agent_options {
 	double cpu_budget;		/* percent of one core */
 	uint64_t memory, kernel_memory; /* bytes */
 	bool frame_pointers;
-	char stop_file[AGENT_PATH_SIZE], socket[AGENT_PATH_SIZE]; /* "" = none */
+	char stop_file[AGENT_PATH_SIZE], socket[AGENT_PATH_SIZE], spool[AGENT_PATH_SIZE]; /* "" = none */
+	uint64_t spool_limit;								  /* bytes */
 	char host[LABEL_VALUE_SIZE], region[LABEL_VALUE_SIZE], zone[LABEL_VALUE_SIZE];
 	bool help, version;
 };

@@ -19,6 +19,8 @@
 #define MAX_BINARIES	  4096
 #define MAX_OPEN_BINARIES 256
 #define NAME_CACHE_SIZE	  ((size_t)1536 << 10)
+/* 6 bytes each on their way: 0.7 MB a minute of a large machine. */
+#define MOMENTS_PER_S 2000u
 
 struct recorder {
 	struct recorder_options options;
@@ -102,6 +104,8 @@ static int begin_window(struct recorder *r, uint32_t number)
 	/* The first one is short: somebody waits for the page to show something. */
 	uint32_t ms = number == 1 && r->options.window_ms > FIRST_WINDOW_MS ? FIRST_WINDOW_MS : r->options.window_ms;
 	r->window_end_ns = w->start_mono_ns + ms * MS;
+	if (r->options.sample_times)
+		window_keep_moments(w, MOMENTS_PER_S * ms / 1000);
 	return e;
 }
 
@@ -242,6 +246,7 @@ static void seal(struct recorder *r, struct window *w)
 		r->stats.n_incomplete++;
 	if (coverage_add(&r->coverage, w) < 0)
 		r->stats.n_incomplete++;
+	window_sort_moments(w);
 	emit(r, w);
 	if (r->sink.window)
 		r->sink.window(r->sink.arg, w);

@@ -23,6 +23,7 @@ struct recorder_options {
 	bool always_own;	  /* a profile of own_service even when there is no sample */
 	const char *only_service; /* NULL = all */
 	bool label_service;
+	bool sample_times; /* profiles say when each sample was */
 	bool eager_tables; /* unwind tables of all a process maps, whatever that costs */
 };
 

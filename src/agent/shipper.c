@@ -1,13 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/shipper.h"
 
-#include "format/pprof.h"
+#include "format/inflate.h"
+#include "format/otlp.h"
 
 #include <errno.h>
 
 #define PROFILE_MAX_SIZE ((size_t)64 << 20)
 #define BODY_MAX_SIZE	 ((size_t)4 << 20)
 #define MS		 1000000
+#define ZSTD_LEVEL	 3
+#define OWN_SERVICE	 "wick-agent"
+
+/* As the request that it is sent as. */
+static int encode_request(const struct shipper *s, const struct profile *p, struct slice service,
+			  struct slice container, struct buf *out)
+{
+	const struct otlp_text resource[] = {
+		{ "service.name", service },
+		{ "container.name", container },
+		{ "host.name", slice_str(s->labels.host) },
+		{ "cloud.region", slice_str(s->labels.region) },
+		{ "cloud.availability_zone", slice_str(s->labels.zone) },
+	};
+	_cleanup_(buf_done)
+	struct buf plain = buf_of(PROFILE_MAX_SIZE);
+	int r = otlp_encode_resource(p, resource, ARRAY_SIZE(resource), &plain);
+	return r < 0 ? r : zstd_compress(slice_of(plain.data, plain.n), ZSTD_LEVEL, out);
+}
 
 static int encode(struct shipper *s, const struct window *w, uint32_t series, const struct window_info *info,
 		  struct buf *out)
@@ -24,7 +44,10 @@ static int encode(struct shipper *s, const struct window *w, uint32_t series, co
 	r = recorder_profile(s->recorder, w, series, &p);
 	if (r == 0)
 		r = comment.failed ? -ENOMEM : profile_add_comment(&p, slice_of(comment.data, comment.n));
-	return r < 0 ? r : pprof_encode_gz(&p, out);
+	const struct window_series *row = &w->series.data[series];
+	return r < 0 ? r
+		     : encode_request(s, &p, strtab_get(&w->strings, row->service),
+				      strtab_get(&w->strings, row->container), out);
 }
 
 int shipper_series(struct shipper *s, const struct window *w, uint32_t series, const struct window_info *info)
@@ -71,7 +94,8 @@ static int add_cost(struct profile *p, const char *leaf, uint64_t ns)
 	return r < 0 ? r : profile_add_sample(p, node, labels, &value);
 }
 
-static int encode_cost(const struct window *w, const struct cost *from, const struct cost *to, struct buf *out)
+static int encode_cost(const struct shipper *s, const struct window *w, const struct cost *from, const struct cost *to,
+		       struct buf *out)
 {
 	_cleanup_(profile_done)
 	struct profile p;
@@ -88,17 +112,17 @@ static int encode_cost(const struct window *w, const struct cost *from, const st
 		r = add_cost(&p, "[building unwind tables]", tables);
 	if (r == 0)
 		r = add_cost(&p, "[naming, encoding, sending]", user > tables ? user - tables : 0);
-	return r < 0 ? r : pprof_encode_gz(&p, out);
+	return r < 0 ? r : encode_request(s, &p, slice_str(OWN_SERVICE), slice_str(""), out);
 }
 
 void shipper_cost(struct shipper *s, const struct window *w, const struct cost *from, const struct cost *to)
 {
 	_cleanup_(buf_done)
 	struct buf out = buf_of(BODY_MAX_SIZE);
-	if (encode_cost(w, from, to, &out) < 0)
+	if (encode_cost(s, w, from, to, &out) < 0)
 		return;
 	struct upload_series u = {
-		.service = slice_str("wick-agent"),
+		.service = slice_str(OWN_SERVICE),
 		.container = slice_str(""),
 		.type = "agent_cpu:nanoseconds",
 		.window = w->number,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shipper.h: sealed series as gzip'd pprof in the upload queue.
+/* shipper.h: sealed series as zstd'd OTLP in the upload queue.
  *
  * The profile and its encoder live for one series at a time, under a budget
  * of their own, and are gone when it is queued. */
@@ -12,6 +12,7 @@
 struct shipper {
 	struct recorder *recorder; /* NULL while none is open */
 	struct upload *upload;
+	struct upload_labels labels;
 	uint64_t n_samples_lost; /* of upload_stats, up to here reported */
 };
 

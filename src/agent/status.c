@@ -107,6 +107,23 @@ static void put_tables(struct jsonw *w, const struct unwinder_stats *u)
 	jsonw_end(w, '}');
 }
 
+static void put_spool(struct jsonw *w, const struct agent *a)
+{
+	struct spool_stats s = spool_stats(a->spool);
+	jsonw_object(w, "spool");
+	jsonw_cstr(w, "folder", spool_folder(a->spool));
+	jsonw_u64(w, "files", s.n_files);
+	jsonw_u64(w, "bytes", s.bytes);
+	jsonw_u64(w, "limit_bytes", spool_limit(a->spool));
+	jsonw_u64(w, "written", s.n_written);
+	jsonw_u64(w, "dropped", s.n_dropped);
+	jsonw_u64(w, "torn", s.n_torn);
+	jsonw_u64(w, "failed", s.n_failed);
+	jsonw_u64(w, "samples_lost", s.n_samples_lost);
+	jsonw_cstr(w, "problem", upload_spool_problem(a->upload));
+	jsonw_end(w, '}');
+}
+
 static void put_upload(struct jsonw *w, const struct agent *a)
 {
 	struct upload_stats u = upload_stats(a->upload);
@@ -117,6 +134,9 @@ static void put_upload(struct jsonw *w, const struct agent *a)
 	jsonw_u64(w, "refused", u.n_refused);
 	jsonw_u64(w, "dropped", u.n_dropped);
 	jsonw_u64(w, "queued", u.n_queued);
+	jsonw_cstr(w, "protocol", u.sends_pprof ? "pprof" : "otlp");
+	if (a->spool)
+		put_spool(w, a);
 	jsonw_end(w, '}');
 }
 

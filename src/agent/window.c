@@ -69,6 +69,57 @@ void window_done(struct window *w)
 	vec_done(&w->budget, &w->processes);
 	vec_done(&w->budget, &w->threads);
 	vec_done(&w->budget, &w->samples);
+	vec_done(&w->budget, &w->moments);
+}
+
+void window_keep_moments(struct window *w, uint32_t max)
+{
+	size_t room = w->budget.max / 4 / sizeof(struct window_moment);
+	w->moments_max = room < max ? (uint32_t)room : max;
+}
+
+/* All over the window alike. */
+static void thin_out_moments(struct window *w)
+{
+	w->moments.n /= 2;
+	for (uint32_t i = 0; i < w->moments.n; i++)
+		w->moments.data[i] = w->moments.data[2 * i];
+	w->moments_shift++;
+}
+
+/* Without room for it a sample has no time, which is no loss. */
+static void add_moment(struct window *w, uint32_t sample, uint64_t weight, int64_t mono_ns)
+{
+	int64_t us = (mono_ns - w->start_mono_ns) / 1000;
+	if (w->moments_max == 0 || w->moments_seen++ & ((UINT32_C(1) << w->moments_shift) - 1))
+		return;
+	if (w->moments.n == w->moments_max)
+		thin_out_moments(w);
+	if (weight > UINT32_MAX || us > UINT32_MAX || vec_reserve(&w->budget, &w->moments, 1) < 0)
+		return;
+	w->moments.data[w->moments.n++] = (struct window_moment){ sample, us > 0 ? (uint32_t)us : 0, (uint32_t)weight };
+}
+
+/* Counting sort: there are as many keys as samples. */
+void window_sort_moments(struct window *w)
+{
+	uint32_t n = w->moments.n;
+	_cleanup_(free_ptr)
+	uint32_t *place = calloc((size_t)w->samples.n + 1, sizeof(*place));
+	_cleanup_(free_ptr)
+	struct window_moment *sorted = malloc(((size_t)n + 1) * sizeof(*sorted));
+	if (!place || !sorted) {
+		w->moments.n = 0;
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		place[w->moments.data[i].sample + 1]++;
+	for (uint32_t i = 0; i < w->samples.n; i++)
+		place[i + 1] += place[i];
+	for (uint32_t i = 0; i < n; i++)
+		sorted[place[w->moments.data[i].sample]++] = w->moments.data[i];
+	if (n)
+		memcpy(w->moments.data, sorted, n * sizeof(*sorted));
 }
 
 /* True with the row's index when there is one. Otherwise *ret_slot is where
@@ -194,7 +245,8 @@ int window_thread(struct window *w, const struct process *p, uint32_t tid, const
 	return INTERN(w, ROW_THREAD, (uint64_t)process << 32 | tid, mix(name[0]) ^ name[1], &w->threads, ret, t);
 }
 
-int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight)
+int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight,
+		      int64_t mono_ns)
 {
 	uint32_t id = 0;
 	int r = INTERN(w, ROW_SAMPLE, thread | (uint64_t)end << 32, node, &w->samples, &id,
@@ -204,6 +256,7 @@ int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum sta
 	struct window_series *s = &w->series.data[w->processes.data[w->threads.data[thread].process].series];
 	w->samples.data[id].weight += weight;
 	w->samples.data[id].n++;
+	add_moment(w, id, weight, mono_ns);
 	s->weight += weight;
 	s->n_samples++;
 	w->info.n_samples++;

@@ -9,6 +9,7 @@
  *   series    { service, container }              one profile each
  *   processes { pid, series }, threads { process, tid, name }
  *   samples   { thread, node, why it ends } -> weight, count
+ *   moments   { sample, when, weight }   where they are wanted and have room
  *
  * All rows are interned; id 0 of nodes is the root, of places and objects
  * "none". Everything dies with the window; what it needs of processes and
@@ -70,6 +71,13 @@ struct window_sample {
 	uint64_t weight;
 };
 
+/* One observation of a sample. */
+struct window_moment {
+	uint32_t sample;
+	uint32_t offset_us; /* after start_mono_ns */
+	uint32_t weight;    /* its part of the sample's */
+};
+
 struct window_stack {
 	uint32_t off, n; /* in addresses */
 	uint32_t end;	 /* enum stack_end */
@@ -79,6 +87,9 @@ struct window {
 	uint32_t number;
 	int64_t start_ns, end_ns; /* CLOCK_REALTIME at the start; and so much later as it took */
 	int64_t start_mono_ns;
+	uint32_t moments_max;	/* 0: nobody wants them */
+	uint32_t moments_shift; /* one of 2^shift samples has its moment kept */
+	uint32_t moments_seen;
 	struct window_info info;
 
 	struct strtab strings;
@@ -92,6 +103,7 @@ struct window {
 	VEC(struct window_process) processes;
 	VEC(struct window_thread) threads;
 	VEC(struct window_sample) samples;
+	VEC(struct window_moment) moments;
 	struct membudget budget;
 };
 
@@ -111,7 +123,15 @@ int window_place(struct window *w, uint32_t object, uint64_t addr, enum frame_ho
 int window_node(struct window *w, uint32_t parent, uint32_t place, uint32_t *ret) must_check;
 int window_thread(struct window *w, const struct process *p, uint32_t tid, const char *comm, uint32_t *ret) must_check;
 int window_series(struct window *w, const char *service, const char *container, uint32_t *ret) must_check;
-int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight) must_check;
+int window_add_weight(struct window *w, uint32_t thread, uint32_t node, enum stack_end end, uint64_t weight,
+		      int64_t mono_ns) must_check;
+
+/* From now on samples keep when they were: at most `max`, and what a quarter of
+ * max_size holds. Of more, every second one keeps it, then every fourth ...; the
+ * others keep their weight. */
+void window_keep_moments(struct window *w, uint32_t max);
+/* Moments by sample, for each in the order they came. */
+void window_sort_moments(struct window *w);
 
 /* Remembers under two numbers which node a stack became. 0 = not known. */
 uint32_t window_recall(const struct window *w, uint64_t a, uint64_t b);

@@ -200,15 +200,28 @@ static int write_labels(struct writer *wr, const struct window_sample *s, struct
 	return r;
 }
 
-static int write_sample(struct writer *wr, const struct window_sample *s)
+static int64_t value_of(const struct writer *wr, uint64_t weight)
+{
+	return (int64_t)((double)weight * wr->o->scale + 0.5);
+}
+
+/* The moments of a sample, and what has none. */
+static int write_sample(struct writer *wr, const struct window_sample *s, const struct window_moment *m, uint32_t n)
 {
 	struct node_id node;
 	struct labels_id labels;
-	int64_t value = (int64_t)((double)s->weight * wr->o->scale + 0.5);
+	uint64_t left = s->weight;
 	int r = write_node(wr, s->node, &node);
 	if (r == 0)
 		r = write_labels(wr, s, &labels);
-	return r < 0 ? r : profile_add_sample(wr->p, node, labels, &value);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		int64_t value = value_of(wr, m[i].weight);
+		left -= m[i].weight;
+		r = profile_add_sample_at(wr->p, node, labels, &value,
+					  wr->w->start_ns + m[i].offset_us * INT64_C(1000));
+	}
+	int64_t rest = value_of(wr, left);
+	return r < 0 || (left == 0 && n > 0) ? r : profile_add_sample(wr->p, node, labels, &rest);
 }
 
 int window_profile(const struct window *w, uint32_t series, const struct window_profile_options *o, struct profile *p)
@@ -225,10 +238,12 @@ int window_profile(const struct window *w, uint32_t series, const struct window_
 	if (!frames || !nodes || !labels)
 		return -ENOMEM;
 	struct writer wr = { .w = w, .o = o, .p = p, .frames = frames, .nodes = nodes, .labels = labels };
-	for (uint32_t i = 0; i < w->samples.n && r == 0; i++) {
+	for (uint32_t i = 0, at = 0, n; i < w->samples.n && r == 0; i++, at += n) {
 		const struct window_sample *s = &w->samples.data[i];
+		for (n = 0; at + n < w->moments.n && w->moments.data[at + n].sample == i; n++)
+			;
 		if (w->processes.data[w->threads.data[s->thread].process].series == series)
-			r = write_sample(&wr, s);
+			r = write_sample(&wr, s, w->moments.data + at, n);
 	}
 	return r;
 }

@@ -333,6 +333,53 @@ static void test_cycles_become_time(void **state)
 	profile_done(&p);
 }
 
+/* Each sample keeps when it was, as far as there is room, and none its weight. */
+static void test_moments(void **state)
+{
+	for (uint32_t room = 0; room <= 5; room++) {
+		struct fixture *f = *state;
+		if (room > 0) {
+			assert_int_equal(teardown(state), 0);
+			assert_int_equal(setup(state), 0);
+			f = *state;
+		}
+		window_keep_moments(&f->w, room);
+		f->w.start_ns = INT64_C(1700000000000000000);
+		f->w.start_mono_ns = 5000000;
+		const uint64_t leaf[] = { address(known_leaf) }, caller[] = { address(known_caller) };
+		add_stack(f, 1, leaf, 1);
+		add_stack(f, 2, caller, 1);
+		static const int64_t us[] = { 1500, 2500, 3500, -7, 4500 };
+		for (uint32_t i = 0; i < 5; i++) {
+			struct record_sample s = own_sample(i == 1 ? 2 : 1, 0);
+			s.weight = 100 + i;
+			int64_t now = clock_mono_ns();
+			struct process *p = process_get(f->processes, &s, now);
+			assert_non_null(p);
+			s.time_ns = (uint64_t)(f->w.start_mono_ns + us[i] * 1000);
+			p->valid_from_ns = 0;
+			intake_sample(&f->w, f->processes, p, &s, NULL, now);
+		}
+		window_sort_moments(&f->w);
+		struct profile p;
+		profile_of(f, &p);
+		int64_t sum = 0;
+		uint32_t n_timed = 0;
+		for (uint32_t i = 0; i < profile_n_samples(&p); i++) {
+			int64_t value = p.value[0].data[i], time = profile_sample_time(&p, i);
+			sum += value;
+			n_timed += time != 0;
+			if (time)
+				assert_int_equal(time - f->w.start_ns,
+						 (us[value - 100] > 0 ? us[value - 100] : 0) * 1000);
+		}
+		assert_int_equal(sum, 510);
+		static const uint32_t want[] = { 0, 1, 2, 3, 3, 5 };
+		assert_int_equal(n_timed, want[room]);
+		profile_done(&p);
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -348,6 +395,7 @@ int main(void)
 		CASE(test_a_full_window_counts_and_stays_whole),
 		CASE(test_series_are_apart),
 		CASE(test_cycles_become_time),
+		CASE(test_moments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

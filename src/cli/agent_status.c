@@ -100,6 +100,22 @@ static void put_tables(const json_t *s)
 		     count(s, "tables.postponed"), count(s, "tables.no_room"));
 }
 
+static void put_spool(const json_t *s)
+{
+	if (!at(s, "upload.spool")) {
+		(void)printf("spool      none\n");
+		return;
+	}
+	(void)printf("spool      %" PRIu64 " profiles, %.1f MiB of %.0f, in %s\n", count(s, "upload.spool.files"),
+		     mib(s, "upload.spool.bytes"), mib(s, "upload.spool.limit_bytes"), text(s, "upload.spool.folder"));
+	(void)printf("           %" PRIu64 " written, %" PRIu64 " dropped, %" PRIu64 " torn, %" PRIu64
+		     " not written; %" PRIu64 " samples lost\n",
+		     count(s, "upload.spool.written"), count(s, "upload.spool.dropped"), count(s, "upload.spool.torn"),
+		     count(s, "upload.spool.failed"), count(s, "upload.spool.samples_lost"));
+	if (text(s, "upload.spool.problem")[0])
+		(void)printf("           %s\n", text(s, "upload.spool.problem"));
+}
+
 void agent_status(const json_t *s)
 {
 	put_sampling(s);
@@ -110,6 +126,7 @@ void agent_status(const json_t *s)
 		     " dropped, %" PRIu64 " refused\n",
 		     count(s, "upload.sent"), count(s, "upload.queued"), count(s, "upload.failed"),
 		     count(s, "upload.dropped"), count(s, "upload.refused"));
+	put_spool(s);
 }
 
 static uint64_t sum(const json_t *j)

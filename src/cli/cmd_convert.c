@@ -138,6 +138,7 @@ static int convert(struct convert_options *c, const char *in, const char *path, 
 	int r = output_init(&out, path, c->to, c->force, OUTPUT_ANY, err);
 	if (r == 0)
 		r = check_format(c, &out, err);
+	c->read.wants_times = out.format == OUTPUT_OTLP || out.format == OUTPUT_OTLP_GZ;
 	if (r == 0)
 		r = profile_load(in, &c->read, &p, err);
 	if (r < 0)

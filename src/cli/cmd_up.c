@@ -205,6 +205,9 @@ static int run_up(int argc, char **argv)
 	server_argv[n_server++] = ready_fd;
 	agent_argv[n_agent++] = "--server";
 	agent_argv[n_agent++] = url;
+	/* They come and go together, and what another agent has left is for its server. */
+	agent_argv[n_agent++] = "--spool";
+	agent_argv[n_agent++] = "none";
 
 	sigset_t set;
 	(void)sigemptyset(&set);

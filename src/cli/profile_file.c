@@ -75,6 +75,7 @@ int profile_load(const char *path, struct read_options *o, struct profile *p, st
 	r = profile_init(p, &o->budget);
 	if (r < 0)
 		return error_set(err, r, "%s: out of memory", path);
+	p->wants_times = o->wants_times;
 	r = decode(path, &file, o, p, err);
 	if (r < 0) {
 		error_prefix(err, "%s", path);

@@ -18,6 +18,7 @@
 struct read_options {
 	struct format_limits limits;
 	struct membudget budget; /* of all inputs together */
+	bool wants_times;	 /* of single samples: for outputs that hold them */
 	bool salvage;		 /* keep the good part of half a file */
 	bool no_symbols;	 /* name no frames from this machine's files */
 	struct dwarf_options dwarf;

@@ -22,7 +22,8 @@ int server_ask(struct http_client *c, const char *method, const char *target, st
 	struct http_reply reply = { 0 };
 	ret_body->n = 0;
 	*ret_status = 0;
-	int r = http_client_start(c, method, target, "application/octet-stream", body, ret_body, err);
+	const struct http_content content = { "application/octet-stream", "", body };
+	int r = http_client_start(c, method, target, &content, ret_body, err);
 	if (r < 0)
 		return r;
 	while ((r = http_client_step(c, &reply, err)) == -EAGAIN) {

@@ -225,3 +225,21 @@ int gzip_compress(struct slice bytes, int level, struct buf *out)
 	out->n += n;
 	return 0;
 }
+
+int zstd_compress(struct slice bytes, int level, struct buf *out)
+{
+	size_t bound = ZSTD_compressBound(bytes.size), left = out->max - out->n;
+	size_t size = bound < left ? bound : left;
+	uint8_t *room = buf_room(out, size);
+	if (!room)
+		return -ENOMEM;
+	size_t n = ZSTD_compress(room, size, bytes.data, bytes.size, level);
+	if (ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall) {
+		out->failed = true;
+		return -E2BIG;
+	}
+	if (ZSTD_isError(n))
+		return -ENOMEM; /* there is no other reason */
+	out->n += n;
+	return 0;
+}

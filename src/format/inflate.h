@@ -31,3 +31,6 @@ size_t inflate_allowed(const struct format_limits *limits, size_t n_in);
 /* Appends one gzip member, without name or time: same bytes in, same bytes
  * out. Levels 1-12; 6 when in doubt. -E2BIG past out->max, -ENOMEM. */
 int gzip_compress(struct slice bytes, int level, struct buf *out) must_check;
+
+/* The same as one zstd frame. Levels 1-19; what it works with is freed again. */
+int zstd_compress(struct slice bytes, int level, struct buf *out) must_check;

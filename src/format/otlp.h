@@ -10,8 +10,12 @@
  * scope, profile and sample are labels, the inner one counting where both
  * have a key; a link is the labels "trace_id" and "span_id".
  *
- * Lost on the way in: the times of single samples (a sample without values
- * counts them), ids of profiles, original payloads, dropped counts, all
+ * Times: with p->wants_times each is a row of its own, with the value that
+ * stands at its place, 1 where there are no values, or its equal share of
+ * values that are not as many as times. Otherwise a sample's observations are
+ * summed.
+ *
+ * Lost on the way in: ids of profiles, original payloads, dropped counts, all
  * periods but the first. docs/formats.md has the tables. */
 #pragma once
 
@@ -35,12 +39,43 @@ int otlp_decode(struct slice bytes, const struct format_limits *limits, struct p
 int otlp_salvage(struct slice plain, const struct format_limits *limits, struct salvage *salvage, struct profile *p,
 		 struct error *err) must_check;
 
+/* A request of several profiles, for whoever wants them apart again. Where they
+ * cover different times, each sample has the number label OTLP_RANGE_LABEL: which
+ * of `ranges` its profile covers. */
+#define OTLP_RANGE_LABEL "wick.range"
+#define OTLP_RANGES_MAX	 1024
+
+struct otlp_range {
+	int64_t time_ns, duration_ns; /* 0 = not said */
+};
+
+struct otlp_request {
+	VEC(struct otlp_range) ranges;
+	struct labels_id labels; /* what all samples of its first profile have; it may have none */
+};
+
+void otlp_request_done(struct otlp_request *r);
+
+/* otlp_salvage() of a whole request that tells of it. -E2BIG past
+ * OTLP_RANGES_MAX. `ret` is done by the caller, on failure, too. */
+int otlp_decode_request(struct slice plain, const struct format_limits *limits, struct profile *p,
+			struct otlp_request *ret, struct error *err) must_check;
+
 /* Whether a protobuf message is this and not a pprof profile. */
 bool otlp_looks_like(struct slice bytes);
 
 /* Appends the profile in the layout since v1.10, one OTLP profile per value
- * type, uncompressed. Same profile, same bytes. -E2BIG past out->max, -ENOMEM. */
+ * type, uncompressed; rows with times that have stack and labels in common are
+ * one sample. Same profile, same bytes. -E2BIG past out->max, -ENOMEM. */
 int otlp_encode(const struct profile *p, struct buf *out) must_check;
 
-/* The same through gzip_compress(). */
+/* The same of a resource with these attributes, but those without a value. */
+struct otlp_text {
+	const char *key;
+	struct slice value;
+};
+int otlp_encode_resource(const struct profile *p, const struct otlp_text *attributes, uint32_t n,
+			 struct buf *out) must_check;
+
+/* The same as otlp_encode() through gzip_compress(). */
 int otlp_encode_gz(const struct profile *p, struct buf *out) must_check;

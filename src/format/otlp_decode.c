@@ -24,6 +24,8 @@ static void decoder_done(struct otlp_decoder *d)
 	vec_done(budget, &d->stack);
 	vec_done(budget, &d->location_indices);
 	vec_done(budget, &d->samples);
+	vec_done(budget, &d->range_of);
+	u64map_done(&d->range_ids);
 	vec_done(budget, &d->known);
 	vec_done(budget, &d->first_row);
 	vec_done(budget, &d->rows);
@@ -32,6 +34,7 @@ static void decoder_done(struct otlp_decoder *d)
 	u64map_done(&d->ranges);
 	u64map_done(&d->known_ids);
 	u64map_done(&d->far_rows);
+	u64map_done(&d->timed_rows);
 	buf_done(&d->text);
 }
 
@@ -266,7 +269,9 @@ static int decode(struct otlp_decoder *d)
 	u64map_init(&d->long_chains, budget);
 	u64map_init(&d->ranges, budget);
 	u64map_init(&d->known_ids, budget);
+	u64map_init(&d->range_ids, budget);
 	u64map_init(&d->far_rows, budget);
+	u64map_init(&d->timed_rows, budget);
 	int r = find_dictionary(d);
 	if (r < 0)
 		return r;
@@ -296,6 +301,20 @@ int otlp_salvage(struct slice plain, const struct format_limits *limits, struct 
 	if (r == 0 && d.salvage)
 		otlp_end_salvage(&d);
 	return r;
+}
+
+void otlp_request_done(struct otlp_request *r)
+{
+	vec_done(NULL, &r->ranges);
+}
+
+int otlp_decode_request(struct slice plain, const struct format_limits *limits, struct profile *p,
+			struct otlp_request *ret, struct error *err)
+{
+	_cleanup_(decoder_done)
+	struct otlp_decoder d = { .bytes = plain, .limits = limits, .p = p, .request = ret, .err = err };
+	*ret = (struct otlp_request){ 0 };
+	return decode(&d);
 }
 
 int otlp_decode(struct slice bytes, const struct format_limits *limits, struct profile *p, struct error *err)

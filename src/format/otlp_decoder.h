@@ -13,6 +13,7 @@
 #pragma once
 
 #include "format/limits.h"
+#include "format/otlp.h"
 #include "format/otlp_wire.h"
 #include "format/pathcache.h"
 #include "format/protobuf.h"
@@ -113,10 +114,10 @@ struct otlp_stack {
 	bool is_long;			/* the rest has a long chain: not read */
 };
 
-/* A row of the profile, and the next one of its node + 1, or 0. */
+/* A row of the profile without a time, and the next one of its node + 1, or 0. */
 struct otlp_row {
 	struct labels_id labels;
-	uint32_t next;
+	uint32_t row, next;
 };
 
 /* Samples taken together. */
@@ -132,7 +133,10 @@ struct otlp_decoder {
 	const struct format_limits *limits;
 	struct profile *p;
 	struct error *err;
-	struct salvage *salvage; /* NULL: the request is whole */
+	struct salvage *salvage;      /* NULL: the request is whole */
+	struct otlp_request *request; /* NULL: nobody asks */
+	struct u64map range_ids;      /* by hash -> index of request->ranges + 1 */
+	VEC(uint32_t) range_of;	      /* by profile */
 	struct otlp_lost lost;
 	enum otlp_layout layout;
 
@@ -161,7 +165,8 @@ struct otlp_decoder {
 	struct u64map known_ids; /* by hash */
 	VEC(uint32_t) first_row; /* by node; see otlp_sample.c */
 	VEC(struct otlp_row) rows;
-	struct u64map far_rows; /* node << 32 | labels -> row + 1 */
+	struct u64map far_rows;	  /* node << 32 | labels -> index of `rows` + 1 */
+	struct u64map timed_rows; /* by hash of node, labels and time -> row of the profile + 1 */
 
 	uint32_t n_profiles, n_samples, n_timed;
 	int64_t end_ns;

@@ -9,6 +9,7 @@
 #include "format/otlp.h"
 
 #include "format/inflate.h"
+#include "format/otlp_group.h"
 #include "format/otlp_names.h"
 #include "format/otlp_wire.h"
 #include "format/protobuf.h"
@@ -40,10 +41,12 @@ struct encoder {
 	VEC(struct chain) chains;
 	VEC(uint32_t) locations; /* chains */
 	VEC(struct func_id) functions;
-	VEC(uint32_t) stacks;				    /* nodes */
-	VEC(struct label) attributes;			    /* with ids of e->strings */
-	VEC(uint32_t) label_rows;			    /* n, then n rows of the attribute table */
+	VEC(uint32_t) stacks;	      /* nodes */
+	VEC(struct label) attributes; /* with ids of e->strings */
+	VEC(uint32_t) label_rows;     /* n, then n rows of the attribute table */
+	struct otlp_groups groups;
 	struct buf dictionary, scope, body, inner, indices; /* messages before their sizes are known */
+	struct buf values, times;			    /* of the sample at hand */
 	int error;
 };
 
@@ -68,6 +71,9 @@ static void encoder_done(struct encoder *e)
 	buf_done(&e->body);
 	buf_done(&e->inner);
 	buf_done(&e->indices);
+	buf_done(&e->values);
+	buf_done(&e->times);
+	otlp_groups_done(&e->groups);
 }
 
 /* Appends to one of the encoder's vectors; failure is sticky. */
@@ -325,9 +331,37 @@ static const uint32_t *label_rows(struct encoder *e, struct labels_id id)
 	return e->error < 0 ? NULL : e->label_rows.data + e->labels_off[id.v] - 1;
 }
 
+static void put_fixed64(struct buf *out, uint64_t v)
+{
+	uint8_t bytes[8];
+	for (unsigned i = 0; i < 8; i++)
+		bytes[i] = (uint8_t)(v >> 8 * i);
+	buf_add(out, bytes, sizeof(bytes));
+}
+
+/* Of rows with several values, those of the first type are all written: that
+ * keeps their order. False: there is none of this type. */
+static bool collect_values(struct encoder *e, uint32_t type, uint32_t row)
+{
+	const struct profile *p = e->p;
+	e->values.n = e->times.n = 0;
+	do {
+		int64_t value = p->value[type].data[row], time = profile_sample_time(p, row);
+		if (type > 0 && value == 0)
+			continue;
+		pb_put_varint(&e->values, (uint64_t)value);
+		if (time)
+			put_fixed64(&e->times, (uint64_t)time);
+	} while (otlp_group_next(&e->groups, &row));
+	return e->values.n > 0;
+}
+
+/* A row, or all that differ from it only in their times. */
 static void put_sample(struct encoder *e, uint32_t type, uint32_t row)
 {
 	const struct profile *p = e->p;
+	if (!collect_values(e, type, row))
+		return;
 	const uint32_t *rows = label_rows(e, p->labels.data[row]);
 	e->indices.n = 0;
 	for (uint32_t i = 1; rows && i <= rows[0]; i++)
@@ -335,9 +369,9 @@ static void put_sample(struct encoder *e, uint32_t type, uint32_t row)
 	e->inner.n = 0;
 	pb_put_uint(&e->inner, OTLP_SAMPLE_STACK, stack_row(e, p->node.data[row].v));
 	put_indices(e, &e->inner, OTLP_SAMPLE_ATTRIBUTES);
-	e->indices.n = 0;
-	pb_put_varint(&e->indices, (uint64_t)p->value[type].data[row]);
-	put_indices(e, &e->inner, OTLP_SAMPLE_VALUES);
+	pb_put_bytes(&e->inner, OTLP_SAMPLE_VALUES, written(&e->values));
+	if (e->times.n)
+		pb_put_bytes(&e->inner, OTLP_SAMPLE_TIMES, written(&e->times));
 	pb_put_bytes(&e->body, OTLP_PROFILE_SAMPLES, written(&e->inner));
 }
 
@@ -381,17 +415,6 @@ static void put_facts(struct encoder *e)
 	put_indices(e, &e->body, OTLP_PROFILE_ATTRIBUTES);
 }
 
-static void put_time(struct encoder *e, uint64_t time_ns)
-{
-	uint8_t bytes[8];
-	for (unsigned i = 0; i < 8; i++)
-		bytes[i] = (uint8_t)(time_ns >> 8 * i);
-	pb_put_key(&e->body, OTLP_PROFILE_TIME, PB_64);
-	buf_add(&e->body, bytes, sizeof(bytes));
-}
-
-/* Of rows with several values, those of the first type are all written: that
- * keeps their order. */
 static void put_profile(struct encoder *e, uint32_t type)
 {
 	const struct profile *p = e->p;
@@ -399,9 +422,10 @@ static void put_profile(struct encoder *e, uint32_t type)
 	if (type < p->n_types)
 		put_value_type(e, OTLP_PROFILE_SAMPLE_TYPE, &p->types[type]);
 	for (uint32_t i = 0; type < p->n_types && i < profile_n_samples(p) && e->error == 0; i++)
-		if (type == 0 || p->value[type].data[i])
+		if (otlp_group_starts(&e->groups, i))
 			put_sample(e, type, i);
-	put_time(e, (uint64_t)p->time_ns);
+	pb_put_key(&e->body, OTLP_PROFILE_TIME, PB_64);
+	put_fixed64(&e->body, (uint64_t)p->time_ns);
 	pb_put_uint(&e->body, OTLP_PROFILE_DURATION, (uint64_t)p->duration_ns);
 	if (type == type_of_period(p)) {
 		if (p->period_type.type.v || p->period_type.unit.v)
@@ -497,12 +521,14 @@ static void put_dictionary(struct encoder *e)
 static int encoder_init(struct encoder *e)
 {
 	const struct profile *p = e->p;
-	struct buf *bufs[] = { &e->dictionary, &e->scope, &e->body, &e->inner, &e->indices };
+	struct buf *bufs[] = { &e->dictionary, &e->scope, &e->body, &e->inner, &e->indices, &e->values, &e->times };
 	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
 		*bufs[i] = buf_of(SIZE_MAX / 2);
 	u64map_init(&e->chain_ids, NULL);
 	u64map_init(&e->attribute_ids, NULL);
 	int r = strtab_init(&e->strings, NULL);
+	if (r == 0)
+		r = otlp_groups_init(&e->groups, p);
 	if (r < 0)
 		return r;
 	e->string_index = calloc(strtab_count(&p->dict.strings), sizeof(uint32_t));
@@ -515,7 +541,30 @@ static int encoder_init(struct encoder *e)
 	return number_chains(e);
 }
 
+static void put_resource(struct encoder *e, const struct otlp_text *attributes, uint32_t n)
+{
+	_cleanup_(buf_done)
+	struct buf resource = buf_of(SIZE_MAX / 2);
+	for (uint32_t i = 0; i < n; i++) {
+		if (attributes[i].value.size == 0)
+			continue;
+		e->inner.n = e->indices.n = 0;
+		put_text(&e->inner, attributes[i].value);
+		pb_put_bytes(&e->indices, KEY_VALUE_KEY, slice_str(attributes[i].key));
+		pb_put_bytes(&e->indices, KEY_VALUE_VALUE, written(&e->inner));
+		pb_put_bytes(&resource, RESOURCE_ATTRIBUTES, written(&e->indices));
+	}
+	if (resource.n)
+		pb_put_bytes(&e->body, RESOURCE_PROFILES_RESOURCE, written(&resource));
+	e->body.failed |= resource.failed;
+}
+
 int otlp_encode(const struct profile *p, struct buf *out)
+{
+	return otlp_encode_resource(p, NULL, 0, out);
+}
+
+int otlp_encode_resource(const struct profile *p, const struct otlp_text *attributes, uint32_t n, struct buf *out)
 {
 	_cleanup_(encoder_done)
 	struct encoder e = { .p = p, .out = out };
@@ -530,12 +579,14 @@ int otlp_encode(const struct profile *p, struct buf *out)
 		put_profile(&e, t);
 	put_dictionary(&e);
 	e.body.n = 0;
+	put_resource(&e, attributes, n);
 	pb_put_bytes(&e.body, RESOURCE_PROFILES_SCOPE_PROFILES, written(&e.scope));
 	pb_put_bytes(out, OTLP_RESOURCE_PROFILES, written(&e.body));
 	pb_put_bytes(out, OTLP_DICTIONARY, written(&e.dictionary));
 	if (e.error < 0)
 		return e.error;
-	if (e.dictionary.failed || e.scope.failed || e.body.failed || e.inner.failed || e.indices.failed)
+	if (e.dictionary.failed || e.scope.failed || e.body.failed || e.inner.failed || e.indices.failed ||
+	    e.values.failed || e.times.failed)
 		return -ENOMEM;
 	return out->failed ? -E2BIG : 0;
 }

@@ -18,6 +18,7 @@ static int decode(struct slice bytes, bool salvages, struct profile *p, struct m
 	limits.depth = 512;
 	int r = profile_init(p, budget);
 	assert(r == 0);
+	p->wants_times = true;
 	r = salvages ? otlp_salvage(bytes, &limits, &salvage, p, &err) : otlp_decode(bytes, &limits, p, &err);
 	assert(r == 0 || err.text[0]);
 	return r;

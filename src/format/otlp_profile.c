@@ -5,6 +5,9 @@
 
 #include "base/saturate.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 /* Where the fields of a profile are in this layout; 0 = it has none. */
 struct fields {
 	uint32_t time, duration, period_type, period, comments, attributes, default_type;
@@ -178,10 +181,75 @@ static int take_types(struct otlp_decoder *d, const struct pb_field *message, st
 	return k < 0 ? otlp_fail_reader(d, &r, k) : 0;
 }
 
+/* The number of the time that a profile covers. */
+static int find_range(struct otlp_decoder *d, const uint8_t *at, const struct otlp_range *range, uint32_t *ret)
+{
+	struct otlp_request *request = d->request;
+	for (uint64_t hash = XXH3_64bits(range, sizeof(*range));; hash++) {
+		uint32_t *slot = u64map_put(&d->range_ids, hash);
+		if (!slot)
+			return otlp_fail_memory(d, at, -ENOBUFS);
+		*ret = *slot ? *slot - 1 : request->ranges.n;
+		if (*slot && memcmp(&request->ranges.data[*ret], range, sizeof(*range)) != 0)
+			continue;
+		if (*slot)
+			return 0;
+		*slot = *ret + 1;
+		if (*ret == OTLP_RANGES_MAX)
+			return otlp_fail_limit(d, at, "times that profiles cover", OTLP_RANGES_MAX);
+		int r = vec_reserve(NULL, &request->ranges, 1);
+		if (r < 0)
+			return otlp_fail_memory(d, at, r);
+		request->ranges.data[request->ranges.n++] = *range;
+		return 0;
+	}
+}
+
+static int note_range(struct otlp_decoder *d, const struct pb_field *message, struct otlp_header *h)
+{
+	struct fields at = fields_of(d, message->bytes, &h->samples);
+	struct pb_reader r = pb_reader_nested(message->bytes);
+	struct pb_field f;
+	int k = 0;
+	while (k >= 0 && next_field(&r, &h->samples, &f) > 0)
+		if (f.number == at.time || f.number == at.duration)
+			k = header_field(d, &f, &at, h);
+	struct otlp_range range = { (int64_t)h->time_ns, (int64_t)h->duration_ns };
+	uint32_t i = 0;
+	if (k >= 0)
+		k = find_range(d, message->at, &range, &i);
+	if (k < 0)
+		return k;
+	k = vec_reserve(d->p->budget, &d->range_of, 1);
+	if (k < 0)
+		return otlp_fail_memory(d, message->at, k);
+	d->range_of.data[d->range_of.n++] = i;
+	return 0;
+}
+
+/* Its samples say which time it covers, where there are several. */
+static int label_range(struct otlp_decoder *d, const struct pb_field *message, struct otlp_header *h)
+{
+	struct label l = { .is_num = 1, .num = d->range_of.data[d->n_profiles - 1] };
+	int k = 0;
+	if (d->request->ranges.n > 1) {
+		k = otlp_intern(d, message->at, slice_str(OTLP_RANGE_LABEL), &l.key);
+		if (k == 0)
+			k = otlp_add_label(d, message->at, &l, h->labels.n, &h->labels);
+	}
+	if (k < 0 || d->n_profiles > 1)
+		return k;
+	struct otlp_labels set = h->labels;
+	k = profile_labels(d->p, set.set, set.n, &d->request->labels);
+	return k < 0 ? otlp_fail_memory(d, message->at, k) : 0;
+}
+
 int otlp_note_types(struct otlp_decoder *d, const struct pb_field *message)
 {
 	struct otlp_header h = { 0 };
 	int r = take_types(d, message, &h);
+	if (r == 0 && d->request)
+		r = note_range(d, message, &h);
 	if (r < 0)
 		return r;
 	r = vec_reserve(d->p->budget, &d->samples, 1);
@@ -211,7 +279,7 @@ static int take_header(struct otlp_decoder *d, const struct pb_field *message, c
 	if (k < 0)
 		return otlp_fail_reader(d, &r, k);
 	keep_header(d, h);
-	return 0;
+	return d->request ? label_range(d, message, h) : 0;
 }
 
 static int take_samples(struct otlp_decoder *d, struct slice message, const struct otlp_header *h)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sample is one row for each (stack, labels), with a value for each type.
+/* A sample is one row for each (stack, labels), with a value for each type;
+ * where times are wanted, one for each (stack, labels, time).
  *
  * What a sample leads to (the node of its stack, its labels, their row) is
  * spread over more memory than caches hold. So samples are taken a batch at a
@@ -22,6 +23,7 @@ struct sample {
 	int64_t values[PROFILE_MAX_TYPES]; /* of the profile */
 	uint32_t n_values;
 	uint64_t n_times;
+	bool pairs; /* there is a value for each time */
 	struct otlp_label_key key;
 	uint64_t hash; /* of `key` */
 	struct node_id node;
@@ -58,13 +60,46 @@ static void count_times(const struct pb_field *f, struct sample *s)
 			s->n_times++;
 }
 
-enum meaning { M_NONE, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES, M_TIMES_VARINT };
+enum meaning { M_NONE, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES };
 
 static const uint8_t meanings[][8] = {
-	[OTLP_1_7] = { 0, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES_VARINT },
+	[OTLP_1_7] = { 0, M_STACK, M_LENGTH, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES },
 	[OTLP_1_8] = { 0, M_STACK, M_VALUES, M_ATTRIBUTES, M_LINK, M_TIMES },
 	[OTLP_1_10] = { 0, M_STACK, M_ATTRIBUTES, M_LINK, M_VALUES, M_TIMES },
 };
+
+/* The numbers of one field of a sample that has been read, in however many
+ * pieces they are. */
+struct numbers {
+	const uint8_t *meanings;
+	enum meaning meaning;
+	bool is_fixed; /* eight bytes each */
+	struct pb_reader message, piece;
+	struct pb_field f;
+};
+
+static struct numbers numbers_of(const struct otlp_decoder *d, const struct sample *s, enum meaning m)
+{
+	return (struct numbers){ .meanings = meanings[d->layout],
+				 .meaning = m,
+				 .is_fixed = m == M_TIMES && d->layout != OTLP_1_7,
+				 .message = pb_reader_nested(s->message.bytes) };
+}
+
+static bool next_number(struct numbers *n, uint64_t *ret)
+{
+	while (n->piece.at == n->piece.end) {
+		if (pb_next(&n->message, &n->f) <= 0)
+			return false;
+		if (n->f.number >= 8 || n->meanings[n->f.number] != n->meaning)
+			continue;
+		*ret = n->f.value;
+		if (n->f.wire != PB_BYTES)
+			return true;
+		n->piece = pb_reader_nested(n->f.bytes);
+	}
+	return (n->is_fixed ? pb_fixed(&n->piece, 8, ret) : pb_varint(&n->piece, ret)) == 0;
+}
 
 static int sample_field(struct otlp_decoder *d, const struct pb_field *f, const struct otlp_header *h, struct sample *s)
 {
@@ -84,12 +119,13 @@ static int sample_field(struct otlp_decoder *d, const struct pb_field *f, const 
 	case M_LINK:
 		return otlp_number(d, f, "link_index", &s->link);
 	case M_TIMES:
+		if (d->layout == OTLP_1_7) {
+			count_times(f, s);
+			return 0;
+		}
 		if (f->wire == PB_BYTES && f->bytes.size % 8)
 			return otlp_fail(d, f->at, -EBADMSG, "timestamps_unix_nano of %zu bytes", f->bytes.size);
 		s->n_times += f->wire == PB_BYTES ? f->bytes.size / 8 : 1;
-		return 0;
-	case M_TIMES_VARINT:
-		count_times(f, s);
 		return 0;
 	}
 	return 0;
@@ -242,9 +278,10 @@ static int find_node(struct otlp_decoder *d, struct sample *s)
  * request are spread over its profiles. Most stacks have few sets of labels,
  * and those are looked through:
  *
- *   first_row[node] -> rows[row].next -> ...    row + 1, 0 = no more
+ *   first_row[node] -> rows[].next -> ...    index + 1, 0 = no more
  *
- * What comes behind FEW rows of one stack is found by its hash. */
+ * What comes behind FEW rows of one stack is found by its hash. A new row is
+ * the profile's next one. */
 static int find_row(struct otlp_decoder *d, const struct sample *s, uint32_t *ret)
 {
 	uint32_t *link = &d->first_row.data[s->node.v];
@@ -253,7 +290,7 @@ static int find_row(struct otlp_decoder *d, const struct sample *s, uint32_t *re
 		return r;
 	for (uint32_t i = 0; *link; i++) {
 		struct otlp_row *row = &d->rows.data[*link - 1];
-		*ret = *link - 1;
+		*ret = row->row;
 		if (row->labels.v == s->labels.v)
 			return 0;
 		link = &row->next;
@@ -262,31 +299,84 @@ static int find_row(struct otlp_decoder *d, const struct sample *s, uint32_t *re
 		link = u64map_put(&d->far_rows, (uint64_t)s->node.v << 32 | s->labels.v);
 		if (!link)
 			return -ENOBUFS;
-		*ret = *link - 1;
-		if (*link)
+		if (*link) {
+			*ret = d->rows.data[*link - 1].row;
 			return 0;
+		}
 	}
-	*ret = d->rows.n++;
-	*link = *ret + 1;
-	d->rows.data[*ret] = (struct otlp_row){ s->labels, 0 };
+	*ret = profile_n_samples(d->p);
+	*link = d->rows.n + 1;
+	d->rows.data[d->rows.n++] = (struct otlp_row){ s->labels, *ret, 0 };
 	return 0;
 }
 
-static int add_row(struct otlp_decoder *d, const struct otlp_header *h, const struct sample *s)
+/* The same of a row with a time. With a single value type nobody else has a
+ * value for it, and rows need not be unique. */
+static int find_timed_row(struct otlp_decoder *d, const struct sample *s, int64_t time_ns, uint32_t *ret)
+{
+	const struct profile *p = d->p;
+	uint64_t key[2] = { (uint64_t)s->node.v << 32 | s->labels.v, (uint64_t)time_ns };
+	*ret = profile_n_samples(p);
+	for (uint64_t hash = XXH3_64bits(key, sizeof(key)); p->n_types > 1; hash++) {
+		uint32_t *slot = u64map_put(&d->timed_rows, hash);
+		if (!slot)
+			return -ENOBUFS;
+		if (*slot == 0) {
+			*slot = *ret + 1;
+			return 0;
+		}
+		uint32_t row = *slot - 1;
+		if (p->node.data[row].v == s->node.v && p->labels.data[row].v == s->labels.v &&
+		    profile_sample_time(p, row) == time_ns) {
+			*ret = row;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int add_row(struct otlp_decoder *d, const struct otlp_header *h, const struct sample *s, const int64_t *values,
+		   int64_t time_ns)
 {
 	static const int64_t zeros[PROFILE_MAX_TYPES];
 	struct profile *p = d->p;
 	uint32_t row = 0;
-	int r = find_row(d, s, &row);
-	if (r == 0 && row == profile_n_samples(p))
-		r = profile_add_sample(p, s->node, s->labels, zeros);
+	int r = time_ns ? find_timed_row(d, s, time_ns, &row) : find_row(d, s, &row);
+	if (r == 0 && row == profile_n_samples(p)) {
+		if (row >= d->limits->n_samples)
+			return otlp_fail_limit(d, s->message.at, "samples", d->limits->n_samples);
+		r = profile_add_sample_at(p, s->node, s->labels, zeros, time_ns);
+	}
 	if (r < 0)
 		return otlp_fail_memory(d, s->message.at, r);
 	for (uint32_t i = 0; i < h->n_types; i++) {
 		int64_t *value = &p->value[h->column[i]].data[row];
-		*value = i64_add_saturating(*value, s->values[i]);
+		*value = i64_add_saturating(*value, values[i]);
 	}
 	return 0;
+}
+
+/* One observation after the other. A profile since v1.8 has one type, and as
+ * many values as times, or none. Elsewhere values are sums: which part of them
+ * was when is not known. */
+static int add_rows(struct otlp_decoder *d, const struct otlp_header *h, const struct sample *s)
+{
+	if (s->n_times == 0 || !d->p->wants_times)
+		return add_row(d, h, s, s->values, 0);
+	struct numbers times = numbers_of(d, s, M_TIMES), values = numbers_of(d, s, M_VALUES);
+	int64_t value[PROFILE_MAX_TYPES];
+	uint64_t time_ns = 0, v = 0;
+	int r = 0;
+	for (uint64_t i = 0; r == 0 && next_number(&times, &time_ns); i++) {
+		for (uint32_t t = 0; t < h->n_types; t++) {
+			int64_t n = (int64_t)s->n_times;
+			value[t] = s->values[t] / n + (i == 0 ? s->values[t] % n : 0);
+		}
+		if (s->pairs && next_number(&values, &v))
+			value[0] = (int64_t)v;
+		r = add_row(d, h, s, value, time_ns > INT64_MAX ? 0 : (int64_t)time_ns);
+	}
+	return r;
 }
 
 static int read_sample(struct otlp_decoder *d, const struct pb_field *message, const struct otlp_header *h,
@@ -307,6 +397,7 @@ static int read_sample(struct otlp_decoder *d, const struct pb_field *message, c
 	}
 	if (k < 0)
 		return otlp_fail_reader(d, &r, k);
+	s->pairs = s->n_values == s->n_times && h->n_types == 1;
 	if (s->n_values == 0 && s->n_times && h->n_types == 1) {
 		s->values[0] = (int64_t)s->n_times;
 		s->n_values = 1;
@@ -362,7 +453,7 @@ int otlp_take_samples(struct otlp_decoder *d, const struct pb_field *messages, u
 	}
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		d->row = first + i + 1;
-		r = samples[i].is_lost ? 0 : add_row(d, h, &samples[i]);
+		r = samples[i].is_lost ? 0 : add_rows(d, h, &samples[i]);
 	}
 	return r;
 }

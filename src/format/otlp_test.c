@@ -26,6 +26,7 @@ static int try_decode(struct slice bytes, const struct format_limits *limits, st
 	struct membudget budget = membudget_of(BUDGET);
 	struct profile p;
 	assert_int_equal(profile_init(&p, &budget), 0);
+	p.wants_times = true;
 	int r = otlp_decode(bytes, limits, &p, err);
 	profile_done(&p);
 	assert_int_equal(budget.used, 0);
@@ -92,6 +93,80 @@ static void unheard_of_ways_of_finding_frames_are_not_known(void **state)
 	assert_int_equal(n[FRAME_FOUND_TABLE], 1);
 	assert_int_equal(n[FRAME_FOUND_FP], 1);
 	profile_done(&p);
+}
+
+static void decode_times_into(const struct buf *b, struct profile *p)
+{
+	struct error err = { "" };
+	assert_int_equal(profile_init(p, NULL), 0);
+	p->wants_times = true;
+	if (otlp_decode(bytes_of(b), &format_limits_default, p, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* Two rows without a time, others with, of which some differ only in it. */
+static void fill_with_times(struct profile *p)
+{
+	assert_int_equal(profile_init(p, NULL), 0);
+	testprofile_fill(p);
+	static const int64_t ms[] = { 5, 3, 0, 9, 5, 7 };
+	static const uint32_t row[] = { 0, 1, 1, 0, 1, 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(ms); i++) {
+		int64_t values[] = { (int64_t)i, i == 3 ? 0 : 10 + (int64_t)i };
+		int64_t time = ms[i] ? p->time_ns + ms[i] * 1000000 + 1 : 0;
+		assert_int_equal(profile_add_sample_at(p, p->node.data[row[i]], p->labels.data[row[i]], values, time),
+				 0);
+	}
+}
+
+static void encode_with_times(struct buf *out)
+{
+	struct profile p;
+	fill_with_times(&p);
+	assert_int_equal(otlp_encode(&p, out), 0);
+	profile_done(&p);
+}
+
+/* Written with times and read again each is where it was; a reader that does
+ * not want them gets sums. */
+static void times_survive(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf once = buf_of(BUDGET), twice = buf_of(BUDGET);
+	struct profile p, q, again, sums;
+	fill_with_times(&p);
+	int64_t start = p.time_ns;
+	assert_int_equal(otlp_encode(&p, &once), 0);
+	decode_times_into(&once, &q);
+	static const struct {
+		uint32_t like; /* a row of `p` with the same stack and labels */
+		int64_t samples, cpu, ms;
+	} want[] = { { 0, 3, 30000000, 0 }, { 1, 3, 10000012, 0 }, { 2, 0, INT64_MIN, 0 }, { 0, 0, 10, 5 },
+		     { 0, 3, 0, 9 },	    { 0, 5, 15, 7 },	   { 1, 1, 11, 3 },	   { 1, 4, 14, 5 } };
+	assert_int_equal(profile_n_samples(&q), ARRAY_SIZE(want));
+	for (uint32_t i = 0; i < ARRAY_SIZE(want); i++) {
+		uint32_t like = want[i].like;
+		assert_int_equal(q.value[0].data[i], want[i].samples);
+		assert_true(q.value[1].data[i] == want[i].cpu);
+		assert_true(profile_sample_time(&q, i) == (want[i].ms ? start + want[i].ms * 1000000 + 1 : 0));
+		assert_int_equal(q.node.data[i].v, q.node.data[like].v);
+		assert_int_equal(q.labels.data[i].v, q.labels.data[like].v);
+	}
+	assert_int_equal(otlp_encode(&q, &twice), 0);
+	decode_times_into(&twice, &again);
+	testprofile_assert_same(&q, &again);
+	decode_into(&once, &sums);
+	assert_false(profile_has_times(&sums));
+	assert_int_equal(profile_n_samples(&sums), 3);
+	assert_int_equal(profile_compact(&p), 0);
+	assert_int_equal(profile_compact(&sums), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(p.value[1].data[i] == sums.value[1].data[i]);
+	profile_done(&p);
+	profile_done(&q);
+	profile_done(&again);
+	profile_done(&sums);
 }
 
 static void profile_without_samples_survives(void **state)
@@ -358,6 +433,98 @@ static void layouts_are_told_apart(void **state)
 	}
 }
 
+static void put_times(struct buf *out, enum layout v, const uint64_t *times, size_t n, bool one_by_one)
+{
+	_cleanup_(buf_done)
+	struct buf m = buf_of(1 << 10);
+	uint32_t field = v == V1_7 ? 6 : 5;
+	for (size_t i = 0; i < n; i++) {
+		if (one_by_one)
+			pb_put_key(out, field, v == V1_7 ? PB_VARINT : PB_64);
+		struct buf *to = one_by_one ? out : &m;
+		if (v == V1_7)
+			pb_put_varint(to, times[i]);
+		else
+			buf_add(to, &times[i], sizeof(times[i])); /* little-endian */
+	}
+	if (!one_by_one)
+		pb_put_bytes(out, field, bytes_of(&m));
+}
+
+/* What the text of each release says of values and times, and what it does not. */
+static void each_time_is_an_observation(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t n_values, n_times;
+		uint64_t values[3], times[3];
+		int64_t want[3];
+		size_t n_want;
+	} cases[] = {
+		{ 3, 3, { 7, 8, 9 }, { 10, 20, 30 }, { 7, 8, 9 }, 3 }, /* in pairs */
+		{ 0, 3, { 0 }, { 10, 20, 30 }, { 1, 1, 1 }, 3 },       /* 1 each */
+		{ 1, 3, { 11 }, { 10, 20, 30 }, { 5, 3, 3 }, 3 },      /* a sum, of nobody knows which parts */
+		{ 1, 3, { (uint64_t)-7 }, { 10, 20, 30 }, { -3, -2, -2 }, 3 },
+		{ 2, 1, { 5, 6 }, { 10 }, { 11 }, 1 },		      /* a value too many */
+		{ 3, 3, { 7, 8, 9 }, { 10, 0, 10 }, { 7, 8, 9 }, 3 }, /* 0 is none; twice the same moment */
+		{ 2, 2, { 7, 8 }, { UINT64_MAX, 20 }, { 7, 8 }, 2 },  /* not a time */
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases) * 6; i++) {
+		enum layout v = (enum layout)(i % 3);
+		size_t c = i / 6;
+		_cleanup_(buf_done)
+		struct buf b = buf_of(1 << 20), profile = buf_of(1 << 16), m = buf_of(1 << 10);
+		struct profile p, sum;
+		pb_put_uint(&m, 1, v == V1_7 ? 0 : 1);
+		if (v == V1_7)
+			pb_put_uint(&m, 2, 2);
+		if (cases[c].n_values)
+			put_packed(&m, v == V1_7 ? 3 : v == V1_8 ? 2 : 4, cases[c].values, cases[c].n_values);
+		if (v != V1_7)
+			PACKED(&m, v == V1_8 ? 3 : 2, 1, 3);
+		pb_put_uint(&m, v == V1_7 ? 5 : v == V1_8 ? 4 : 3, 1);
+		put_times(&m, v, cases[c].times, cases[c].n_times, i % 6 >= 3);
+		put_header(&profile, v);
+		pb_put_bytes(&profile, OTLP_PROFILE_SAMPLES, bytes_of(&m));
+		put_resource(&b, &profile);
+		put_dictionary(&b, v);
+		decode_times_into(&b, &p);
+		decode_into(&b, &sum);
+		int64_t total = 0;
+		assert_int_equal(profile_n_samples(&p), cases[c].n_want);
+		for (uint32_t k = 0; k < cases[c].n_want; k++) {
+			uint64_t time = cases[c].times[k];
+			assert_true(p.value[0].data[k] == cases[c].want[k]);
+			assert_true(profile_sample_time(&p, k) == (time == UINT64_MAX ? 0 : (int64_t)time));
+			total += cases[c].want[k];
+		}
+		assert_int_equal(profile_n_samples(&sum), 1);
+		assert_true(sum.value[0].data[0] == total);
+		profile_done(&p);
+		profile_done(&sum);
+	}
+}
+
+/* A resource's attributes are labels of all its samples. */
+static void resources_are_named(void **state)
+{
+	(void)state;
+	_cleanup_(buf_done)
+	struct buf b = buf_of(BUDGET);
+	struct profile p, q;
+	const struct otlp_text attributes[] = { { "service.name", slice_str("shop") }, { "host.name", slice_str("") } };
+	assert_int_equal(profile_init(&p, NULL), 0);
+	testprofile_fill(&p);
+	assert_int_equal(otlp_encode_resource(&p, attributes, ARRAY_SIZE(attributes), &b), 0);
+	decode_into(&b, &q);
+	for (uint32_t i = 0; i < profile_n_samples(&q); i++) {
+		assert_text(&q, find_label(&q, i, "service")->str, "shop");
+		assert_null(has_label(&q, i, "host"));
+	}
+	profile_done(&p);
+	profile_done(&q);
+}
+
 /* Samples of stack, field 2 and times say little of their release. */
 static void ambiguous_samples_are_told_by_their_numbers(void **state)
 {
@@ -515,6 +682,16 @@ static void limits_are_named(void **state)
 	REFUSED(n_labels, 4, "sample 1: more than 4 labels");
 	REFUSED(depth, 3, "more than 3 frames");
 	REFUSED(input_size, 100, "the limit is 100");
+	/* A few bytes of one sample may be many rows. */
+	_cleanup_(buf_done)
+	struct buf profile = buf_of(1 << 10), m = buf_of(1 << 10);
+	put_times(&m, V1_10, (uint64_t[]){ 1, 2, 3, 4, 5 }, 5, false);
+	put_header(&profile, V1_10);
+	pb_put_bytes(&profile, OTLP_PROFILE_SAMPLES, bytes_of(&m));
+	b.n = 0;
+	put_resource(&b, &profile);
+	put_dictionary(&b, V1_10);
+	REFUSED(n_samples, 4, "more than 4 samples");
 #undef REFUSED
 }
 
@@ -523,7 +700,7 @@ static void budget_ends_in_an_error(void **state)
 	(void)state;
 	_cleanup_(buf_done)
 	struct buf b = buf_of(1 << 20);
-	encode_test_profile(&b);
+	encode_with_times(&b);
 	bool done = false;
 	for (size_t max = 1000; !done && max < 1 << 20; max += 61) {
 		struct membudget budget = membudget_of(max);
@@ -531,6 +708,7 @@ static void budget_ends_in_an_error(void **state)
 		struct error err = { "" };
 		int r = profile_init(&p, &budget);
 		if (r == 0) {
+			p.wants_times = true;
 			r = otlp_decode(bytes_of(&b), &format_limits_default, &p, &err);
 			profile_done(&p);
 		}
@@ -557,10 +735,12 @@ static int decode_copy(const uint8_t *data, size_t n)
 static void cut_and_flipped_bytes_do_no_harm(void **state)
 {
 	(void)state;
-	for (enum layout v = V1_7; v <= V1_10 + 1; v++) {
+	for (enum layout v = V1_7; v <= V1_10 + 2; v++) {
 		_cleanup_(buf_done)
 		struct buf b = buf_of(1 << 20);
-		if (v > V1_10)
+		if (v == V1_10 + 2)
+			encode_with_times(&b);
+		else if (v > V1_10)
 			encode_test_profile(&b);
 		else
 			put_request(&b, v);
@@ -727,6 +907,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_survives),
 		cmocka_unit_test(unheard_of_ways_of_finding_frames_are_not_known),
+		cmocka_unit_test(times_survive),
+		cmocka_unit_test(each_time_is_an_observation),
+		cmocka_unit_test(resources_are_named),
 		cmocka_unit_test(profile_without_samples_survives),
 		cmocka_unit_test(layouts_are_told_apart),
 		cmocka_unit_test(ambiguous_samples_are_told_by_their_numbers),

@@ -197,6 +197,7 @@ void testprofile_assert_same(const struct profile *a, const struct profile *b)
 	for (uint32_t i = 0; i < profile_n_samples(a); i++) {
 		for (uint32_t t = 0; t < a->n_types; t++)
 			assert_true(a->value[t].data[i] == b->value[t].data[i]);
+		assert_true(profile_sample_time(a, i) == profile_sample_time(b, i));
 		assert_same_stack(a, a->node.data[i], b, b->node.data[i]);
 		assert_same_labels(a, a->labels.data[i], b, b->labels.data[i]);
 	}

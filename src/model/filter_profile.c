@@ -75,11 +75,15 @@ static void move_samples(struct profile *p, const struct rebuild *b)
 		p->labels.data[to] = p->labels.data[i];
 		for (uint32_t t = 0; t < p->n_types; t++)
 			p->value[t].data[to] = p->value[t].data[i];
+		if (profile_has_times(p))
+			p->sample_time_ns.data[to] = p->sample_time_ns.data[i];
 		to++;
 	}
 	p->node.n = p->labels.n = to;
 	for (uint32_t t = 0; t < p->n_types; t++)
 		p->value[t].n = to;
+	if (profile_has_times(p))
+		p->sample_time_ns.n = to;
 }
 
 int filter_profile(const struct filter *f, struct profile *p, struct filter_failure *failure)

@@ -360,6 +360,28 @@ static void bad_terms_are_explained(void **state)
 	assert_string_equal(err.text, "more than 16 filter terms");
 }
 
+/* A sample that stays keeps its own time, not that of one that goes. */
+static void times_stay_with_their_samples(void **state)
+{
+	(void)state;
+	struct profile p;
+	struct filter_failure failure;
+	_cleanup_(filter_free)
+	struct filter *f = filter_of("focus=^b$");
+	start(&p);
+	add(&p, "main;a", "", 1);
+	add(&p, "main;b", "", 2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(profile_add_sample_at(&p, p.node.data[i], p.labels.data[i], (int64_t[]){ 4 }, 70 + i),
+				 0);
+	assert_int_equal(filter_profile(f, &p, &failure), 0);
+	assert_int_equal(profile_n_samples(&p), 2);
+	assert_int_equal(p.sample_time_ns.n, 2);
+	assert_int_equal(profile_sample_time(&p, 0), 0);
+	assert_int_equal(profile_sample_time(&p, 1), 71);
+	profile_done(&p);
+}
+
 /* Too much work is an error that names the term and the frame; the profile
  * stays as it was. Memory that a server does not have is one, too. */
 static void work_and_memory_are_bounded(void **state)
@@ -399,6 +421,7 @@ int main(void)
 		cmocka_unit_test(tags),
 		cmocka_unit_test(labels_without_a_unit),
 		cmocka_unit_test(bad_terms_are_explained),
+		cmocka_unit_test(times_stay_with_their_samples),
 		cmocka_unit_test(work_and_memory_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,21 +11,34 @@
 
 _Static_assert(sizeof(struct label) == 24, "struct label has padding: hashed as bytes");
 
+static void free_labels(struct profile *p)
+{
+	vec_done(p->budget, &p->label);
+	vec_done(p->budget, &p->labels_off);
+	u64map_done(&p->labels_ids);
+}
+
+/* The empty table of sets: only number 0, the empty one, is there. */
+static int init_labels(struct profile *p)
+{
+	int r = vec_reserve(p->budget, &p->labels_off, 2);
+	if (r < 0)
+		return r;
+	p->labels_off.data[p->labels_off.n++] = 0;
+	p->labels_off.data[p->labels_off.n++] = 0;
+	return 0;
+}
+
 int profile_init(struct profile *p, struct membudget *budget)
 {
 	*p = (struct profile){ .budget = budget };
 	u64map_init(&p->labels_ids, budget);
 	int r = dict_init(&p->dict, budget);
 	if (r == 0)
-		r = vec_reserve(budget, &p->labels_off, 2);
-	if (r < 0) {
+		r = init_labels(p);
+	if (r < 0)
 		profile_done(p);
-		return r;
-	}
-	/* Set 0 is empty. */
-	p->labels_off.data[p->labels_off.n++] = 0;
-	p->labels_off.data[p->labels_off.n++] = 0;
-	return 0;
+	return r;
 }
 
 void profile_done(struct profile *p)
@@ -35,9 +48,8 @@ void profile_done(struct profile *p)
 	vec_done(p->budget, &p->labels);
 	for (uint32_t t = 0; t < PROFILE_MAX_TYPES; t++)
 		vec_done(p->budget, &p->value[t]);
-	vec_done(p->budget, &p->label);
-	vec_done(p->budget, &p->labels_off);
-	u64map_done(&p->labels_ids);
+	vec_done(p->budget, &p->sample_time_ns);
+	free_labels(p);
 	vec_done(p->budget, &p->comments);
 	vec_done(p->budget, &p->warnings);
 	p->n_types = 0;
@@ -139,16 +151,79 @@ int profile_labels(struct profile *p, struct label *set, uint32_t n, struct labe
 	}
 }
 
+/* The sets of `old`, without what is dropped, in an empty table. */
+static int rewrite_labels(struct profile *p, const struct profile *old, const bool *drop, struct labels_id *map)
+{
+	int r = init_labels(p);
+	map[0].v = 0;
+	for (uint32_t i = 1; r == 0 && i + 1 < old->labels_off.n; i++) {
+		struct label set[LABELS_MAX];
+		uint32_t n = 0;
+		for (uint32_t k = old->labels_off.data[i]; k < old->labels_off.data[i + 1]; k++)
+			if (!drop[k])
+				set[n++] = old->label.data[k];
+		r = profile_labels(p, set, n, &map[i]);
+	}
+	return r;
+}
+
+int profile_drop_labels(struct profile *p, const bool *drop)
+{
+	struct profile old = *p;
+	if (!memchr(drop, true, p->label.n))
+		return 0;
+	_cleanup_(free_ptr)
+	struct labels_id *map = calloc(old.labels_off.n, sizeof(*map));
+	if (!map)
+		return -ENOMEM;
+	memset(&p->label, 0, sizeof(p->label));
+	memset(&p->labels_off, 0, sizeof(p->labels_off));
+	u64map_init(&p->labels_ids, p->budget);
+	int r = rewrite_labels(p, &old, drop, map);
+	if (r < 0) {
+		free_labels(p);
+		*p = old;
+		return r;
+	}
+	for (uint32_t i = 0; i < p->labels.n; i++)
+		p->labels.data[i] = map[p->labels.data[i].v];
+	free_labels(&old);
+	return 0;
+}
+
 int profile_add_sample(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values)
 {
+	return profile_add_sample_at(p, node, labels, values, 0);
+}
+
+/* Room for the time of one more row; the first time makes the column. */
+static int reserve_time(struct profile *p)
+{
+	uint32_t n = p->node.n;
+	int r = vec_reserve(p->budget, &p->sample_time_ns, n - p->sample_time_ns.n + 1);
+	if (r < 0 || p->sample_time_ns.n == n)
+		return r;
+	memset(p->sample_time_ns.data, 0, n * sizeof(int64_t));
+	p->sample_time_ns.n = n;
+	return 0;
+}
+
+int profile_add_sample_at(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values,
+			  int64_t time_ns)
+{
 	assert(node.v < dict_n_nodes(&p->dict) && labels.v + 1 < p->labels_off.n);
+	bool has_times = time_ns || p->sample_time_ns.n;
 	int r = vec_reserve(p->budget, &p->node, 1);
 	if (r == 0)
 		r = vec_reserve(p->budget, &p->labels, 1);
 	for (uint32_t t = 0; r == 0 && t < p->n_types; t++)
 		r = vec_reserve(p->budget, &p->value[t], 1);
+	if (r == 0 && has_times)
+		r = reserve_time(p);
 	if (r < 0)
 		return r;
+	if (has_times)
+		p->sample_time_ns.data[p->sample_time_ns.n++] = time_ns;
 	for (uint32_t t = 0; t < p->n_types; t++)
 		p->value[t].data[p->value[t].n++] = values[t];
 	p->labels.data[p->labels.n++] = labels;
@@ -225,6 +300,7 @@ int profile_compact(struct profile *p)
 	p->node.n = p->labels.n = n_kept;
 	for (uint32_t t = 0; t < p->n_types; t++)
 		p->value[t].n = n_kept;
+	vec_done(p->budget, &p->sample_time_ns);
 	return 0;
 }
 
@@ -269,13 +345,13 @@ static int copy_str(struct profile *dst, const struct profile *src, struct str_i
 	return strtab_intern(&dst->dict.strings, strtab_get(&src->dict.strings, id), ret);
 }
 
-/* An empty destination takes over what describes the source. */
-static int adopt_header(struct profile *dst, const struct profile *src)
+int profile_copy_header(struct profile *dst, const struct profile *src, uint32_t types)
 {
 	int r = 0;
 	for (uint32_t t = 0; r == 0 && t < src->n_types; t++)
-		r = profile_add_type(dst, strtab_get(&src->dict.strings, src->types[t].type),
-				     strtab_get(&src->dict.strings, src->types[t].unit));
+		if (types >> t & 1)
+			r = profile_add_type(dst, strtab_get(&src->dict.strings, src->types[t].type),
+					     strtab_get(&src->dict.strings, src->types[t].unit));
 	dst->period = src->period;
 	if (r == 0)
 		r = copy_str(dst, src, src->period_type.type, &dst->period_type.type);
@@ -357,7 +433,7 @@ int profile_merge(struct profile *dst, const struct profile *src, struct error *
 	int r = 0;
 	uint32_t from[PROFILE_MAX_TYPES];
 	if (dst->n_types == 0)
-		r = adopt_header(dst, src);
+		r = profile_copy_header(dst, src, UINT32_MAX);
 	if (r == 0 && !match_types(dst, src, from)) {
 		char have[160], want[160];
 		list_types(dst, have, sizeof(have));
@@ -381,7 +457,8 @@ int profile_merge(struct profile *dst, const struct profile *src, struct error *
 		int64_t values[PROFILE_MAX_TYPES];
 		for (uint32_t t = 0; t < dst->n_types; t++)
 			values[t] = src->value[from[t]].data[i];
-		r = profile_add_sample(dst, nodes[src->node.data[i].v], labels[src->labels.data[i].v], values);
+		r = profile_add_sample_at(dst, nodes[src->node.data[i].v], labels[src->labels.data[i].v], values,
+					  profile_sample_time(src, i));
 	}
 	if (r < 0)
 		return error_set(err, r, "out of memory while merging profiles");

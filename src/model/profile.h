@@ -3,11 +3,12 @@
  *
  *   dict      what stacks are made of (dict.h)
  *   samples   node[i], labels[i], value[type][i]    one column per type
+ *             sample_time_ns[i]                     where one of them has a time
  *   labels    interned sets of { key, str | num + unit }
  *   meta      times, period, comments, pprof's leftovers
  *
- * Sample rows need not be unique; profile_compact() makes them so. Labels id
- * 0 is the empty set. All memory is charged to the budget given at init. */
+ * Sample rows need not be unique; profile_compact() makes them so, and forgets
+ * their times. Labels id 0 is the empty set. All memory is charged to the budget given at init. */
 #pragma once
 
 #include "model/dict.h"
@@ -39,6 +40,11 @@ struct profile {
 	VEC(struct node_id) node;
 	VEC(struct labels_id) labels;
 	VEC(int64_t) value[PROFILE_MAX_TYPES]; /* n as node.n for the first n_types */
+	/* Unix time of each sample, 0 = it has none; n as node.n, or 0 when none has. */
+	VEC(int64_t) sample_time_ns;
+	/* Set after profile_init() by who wants them: decoders then give each observation
+	 * a row of its own, of which there may be many more than stacks. */
+	bool wants_times;
 
 	VEC(struct label) label;  /* all sets, one behind the other */
 	VEC(uint32_t) labels_off; /* set i: label[off[i] .. off[i+1]) */
@@ -73,16 +79,40 @@ const struct label *profile_label_set(const struct profile *p, struct labels_id 
 int profile_add_sample(struct profile *p, struct node_id node, struct labels_id labels,
 		       const int64_t *values) must_check;
 
+/* The same with the sample's own unix time; 0 = none. */
+int profile_add_sample_at(struct profile *p, struct node_id node, struct labels_id labels, const int64_t *values,
+			  int64_t time_ns) must_check;
+
 static inline uint32_t profile_n_samples(const struct profile *p)
 {
 	return p->node.n;
 }
 
+/* Whether there are times of single samples. */
+static inline bool profile_has_times(const struct profile *p)
+{
+	return p->sample_time_ns.n > 0;
+}
+
+static inline int64_t profile_sample_time(const struct profile *p, uint32_t row)
+{
+	return p->sample_time_ns.n ? p->sample_time_ns.data[row] : 0;
+}
+
 /* Sums rows with equal node and labels (saturating) and drops rows whose
- * values are all 0. Row order becomes (node, labels). */
+ * values are all 0; times of single samples are forgotten. Row order becomes
+ * (node, labels). */
 int profile_compact(struct profile *p) must_check;
 
-/* Adds the samples of `src` to `dst`. Both must have the same types by name
+/* Takes labels out of all sets: drop[i] says it of p->label[i]. Sets that
+ * differed in nothing else become one. */
+int profile_drop_labels(struct profile *p, const bool *drop) must_check;
+
+/* What describes a profile, but times and comments, and of the types those of
+ * the mask (bit t = type t), goes to one that has no type yet. */
+int profile_copy_header(struct profile *dst, const struct profile *src, uint32_t types) must_check;
+
+/* Adds the samples of `src`, and their times, to `dst`. Both must have the same types by name
  * and unit, in any order (or dst has none yet): -EINVAL with both lists
  * otherwise. What describes a profile (period, default type, doc_url ...) is
  * that of the first; comments are kept once each. Time becomes the

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "model/profile.h"
+#include "model/profile_pick.h"
 #include "model/quantity.h"
 #include "model/window_info.h"
 
@@ -124,6 +125,121 @@ static void merge_adds_up(void **state)
 	profile_done(&both);
 }
 
+/* Without times nothing is paid for them; with one, each row has its own. */
+static void times_stay_with_their_samples(void **state)
+{
+	(void)state;
+	struct membudget budget = membudget_of(1 << 20);
+	struct profile p, both;
+	struct error err;
+	fill(&p, &budget);
+	struct node_id a = stack(&p, "a");
+	struct labels_id one = thread(&p, 1);
+	assert_int_equal(profile_add_sample_at(&p, a, one, (int64_t[]){ 1, 10 }, 0), 0);
+	assert_false(profile_has_times(&p));
+	assert_int_equal(profile_add_sample_at(&p, a, one, (int64_t[]){ 1, 10 }, 700), 0);
+	assert_int_equal(profile_add_sample(&p, a, one, (int64_t[]){ 1, 10 }), 0);
+	assert_int_equal(p.sample_time_ns.n, profile_n_samples(&p));
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(profile_sample_time(&p, i), i == 1 ? 700 : 0);
+
+	/* A sum of one with and one without. */
+	fill(&both, &budget);
+	assert_int_equal(profile_add_sample(&both, stack(&both, "c"), (struct labels_id){ 0 }, (int64_t[]){ 1, 1 }), 0);
+	assert_int_equal(profile_merge(&both, &p, &err), 0);
+	assert_int_equal(both.sample_time_ns.n, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(profile_sample_time(&both, i), i == 2 ? 700 : 0);
+
+	assert_int_equal(profile_compact(&both), 0);
+	assert_int_equal(profile_n_samples(&both), 2);
+	assert_false(profile_has_times(&both));
+	assert_int_equal(sum(&both, 0), 4);
+	profile_done(&p);
+	profile_done(&both);
+	assert_int_equal(budget.used, 0);
+}
+
+/* Three rows of two stacks and two sets of labels, and things that no row needs. */
+static void fill_for_picking(struct profile *p, struct membudget *budget)
+{
+	fill(p, budget);
+	(void)stack(p, "unused");
+	struct node_id a = stack(p, "a"), b = stack(p, "b");
+	struct labels_id one = thread(p, 1), two = thread(p, 2);
+	p->period = 9;
+	assert_int_equal(profile_add_sample_at(p, a, one, (int64_t[]){ 1, 10 }, 500), 0);
+	assert_int_equal(profile_add_sample_at(p, b, two, (int64_t[]){ 2, 20 }, 600), 0);
+	assert_int_equal(profile_add_sample_at(p, a, two, (int64_t[]){ 3, 30 }, 700), 0);
+}
+
+/* Of a request of many services each gets its own rows, and nobody's names else. */
+static void picked_rows_bring_only_what_they_need(void **state)
+{
+	(void)state;
+	struct membudget budget = membudget_of(1 << 20);
+	struct profile p, part;
+	bool found;
+	fill_for_picking(&p, &budget);
+	assert_int_equal(profile_init(&part, &budget), 0);
+	assert_int_equal(profile_pick(&part, &p, (uint32_t[]){ 2, 0 }, 2, 1 << 1), 0);
+	assert_int_equal(part.n_types, 1);
+	assert_string_equal(strtab_cstr(&part.dict.strings, part.types[0].type), "cpu");
+	assert_int_equal(part.period, 9);
+	assert_int_equal(profile_n_samples(&part), 2);
+	assert_int_equal(part.value[0].data[0], 30);
+	assert_int_equal(part.value[0].data[1], 10);
+	assert_int_equal(profile_sample_time(&part, 0), 700);
+	assert_int_equal(part.node.data[0].v, part.node.data[1].v);
+	assert_int_equal(dict_n_nodes(&part.dict), 3);
+	struct frame_id leaf = part.dict.node_frame.data[part.node.data[0].v];
+	char name[FRAME_NAME_SIZE];
+	assert_true(slice_eq(dict_frame_name(&part.dict, leaf, name), slice_str("a")));
+	(void)strtab_find(&part.dict.strings, slice_str("b"), &found);
+	assert_false(found);
+	uint32_t n;
+	const struct label *set = profile_label_set(&part, part.labels.data[0], &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(set[0].is_num ? set[0].num : set[1].num, 2);
+	profile_done(&part);
+	profile_done(&p);
+	assert_int_equal(budget.used, 0);
+}
+
+/* What a series says, its samples need not repeat. */
+static void dropped_labels_leave_the_rest(void **state)
+{
+	(void)state;
+	for (size_t max = 0;; max += 64) {
+		struct membudget budget = membudget_of(1 << 20);
+		struct profile p;
+		fill_for_picking(&p, &budget);
+		bool drop[16] = { false };
+		for (uint32_t i = 0; i < p.label.n; i++)
+			drop[i] = p.label.data[i].is_num;
+		struct labels_id before = p.labels.data[1];
+		budget.max = budget.used + max;
+		int r = profile_drop_labels(&p, drop);
+		uint32_t n;
+		const struct label *set = profile_label_set(&p, p.labels.data[0], &n);
+		if (r < 0) {
+			/* As it was. */
+			assert_int_equal(r, -ENOBUFS);
+			assert_int_equal(n, 2);
+			assert_int_equal(p.labels.data[1].v, before.v);
+		} else {
+			assert_int_equal(n, 1);
+			assert_string_equal(strtab_cstr(&p.dict.strings, set->str), "worker");
+			assert_int_equal(p.labels.data[0].v, p.labels.data[1].v);
+			assert_int_equal(p.labels_off.n, 3);
+		}
+		profile_done(&p);
+		assert_int_equal(budget.used, 0);
+		if (r == 0)
+			break;
+	}
+}
+
 static void types_are_found_by_name(void **state)
 {
 	(void)state;
@@ -203,7 +319,8 @@ static void every_budget_fails_cleanly(void **state)
 			if (r == 0)
 				r = dict_node(&p.dict, node, frame, &node);
 			if (r == 0)
-				r = profile_add_sample(&p, node, (struct labels_id){ 0 }, (int64_t[]){ 1 });
+				r = profile_add_sample_at(&p, node, (struct labels_id){ 0 }, (int64_t[]){ 1 },
+							  i > 50 ? i : 0);
 		}
 		assert_true(r == 0 || r == -ENOBUFS);
 		profile_done(&p);
@@ -250,6 +367,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_rows_are_one),
 		cmocka_unit_test(merge_adds_up),
+		cmocka_unit_test(times_stay_with_their_samples),
+		cmocka_unit_test(picked_rows_bring_only_what_they_need),
+		cmocka_unit_test(dropped_labels_leave_the_rest),
 		cmocka_unit_test(types_are_found_by_name),
 		cmocka_unit_test(nameless_frames_say_where),
 		cmocka_unit_test(window_lines_survive),

@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "format/inflate.h"
+#include "server/ingest.h"
 #include "server/param.h"
 #include "server/server.h"
 
 #include <errno.h>
 
-#define WAIT_MS	  15000
 #define BASE_SIZE ((size_t)4 << 20)
 
 /* Memory per byte of inflated profile: itself, its columns, and the head's
@@ -45,7 +45,7 @@ static void ingest_free(struct ingest **i)
 	*i = NULL;
 }
 
-static bool is_key(struct slice key)
+bool ingest_is_key(struct slice key)
 {
 	for (size_t i = 0; i < key.size; i++) {
 		uint8_t c = key.data[i];
@@ -75,7 +75,7 @@ static bool read_params(struct http_request *rq, struct intake *in)
 				  "service is missing: name the program this profile is of");
 		return false;
 	}
-	if (!is_key(in->key)) {
+	if (!ingest_is_key(in->key)) {
 		http_answer_error(rq, 400, "bad_request", "key", -1,
 				  "key may hold letters, digits, '_', '.' and '-' only");
 		return false;
@@ -88,8 +88,7 @@ static bool read_params(struct http_request *rq, struct intake *in)
 	return true;
 }
 
-/* How large the body probably is inflated. A guess: what it says of itself is
- * not trusted with memory, only with how much to borrow first. */
+/* How large the body probably is inflated. */
 static size_t guess_inflated(struct slice body)
 {
 	size_t guess = body.size;
@@ -102,10 +101,15 @@ static size_t guess_inflated(struct slice body)
 	return guess < body.size ? body.size : guess;
 }
 
+size_t ingest_memory(struct slice body)
+{
+	return BASE_SIZE + guess_inflated(body) * SIZE_PER_BYTE;
+}
+
 static int decode_within(struct ingest *in, struct slice body, size_t want, struct error *err)
 {
 	struct server *s = in->server;
-	if (!workmem_take(&s->work, want, WAIT_MS, &in->granted))
+	if (!workmem_take(&s->work, want, INGEST_WAIT_MS, &in->granted))
 		return -EAGAIN;
 	struct format_limits limits = format_limits_default;
 	if (limits.inflated_size > in->granted / 4)
@@ -123,7 +127,7 @@ static int decode_within(struct ingest *in, struct slice body, size_t want, stru
 
 static int decode(struct ingest *in, struct slice body, struct error *err)
 {
-	size_t want = BASE_SIZE + guess_inflated(body) * SIZE_PER_BYTE;
+	size_t want = ingest_memory(body);
 	int r = decode_within(in, body, want, err);
 	if ((r == -ENOBUFS || r == -E2BIG) && want < in->server->work.max)
 		r = decode_within(in, body, in->server->work.max, err);

@@ -79,6 +79,7 @@ static int start_http(struct server *s, struct error *err)
 {
 	static struct http_route routes[] = {
 		{ "POST", "/api/v1/ingest", api_ingest, BODY_MAX, NULL },
+		{ "POST", "/v1development/profiles", api_otlp, BODY_MAX, NULL },
 		{ "GET", "/api/v1/services", api_services, 0, NULL },
 		{ "GET", "/api/v1/types", api_types, 0, NULL },
 		{ "GET", "/api/v1/labels", api_labels, 0, NULL },
@@ -95,7 +96,7 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/ready", api_health, 0, NULL },
 		{ "GET", "/metrics", api_metrics, 0, NULL },
 	};
-	routes[0].body_max = s->body_max;
+	routes[0].body_max = routes[1].body_max = s->body_max;
 	const struct http_channel_options channel = {
 		.n_clients = N_LIVE_CLIENTS,
 		.queue_max = LIVE_QUEUE_MAX,

@@ -82,6 +82,7 @@ extern const struct http_stream api_debuginfo_stream;
 /* ---- handlers: one file per group; ctx is the struct server ---- */
 
 void api_ingest(struct http_request *rq, void *ctx);
+void api_otlp(struct http_request *rq, void *ctx);
 void api_tree(struct http_request *rq, void *ctx);
 void api_top(struct http_request *rq, void *ctx);
 void api_series(struct http_request *rq, void *ctx);

@@ -24,7 +24,7 @@ import urllib.parse
 
 ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
-from serverprocess import SERVER, Folder, Server, nested, number, wait_for  # noqa: E402
+from serverprocess import SERVER, Folder, Server, nested, number, varint, wait_for  # noqa: E402
 from tap import Skip, case, run  # noqa: E402
 
 SANITIZER = sys.argv[1] if len(sys.argv) > 1 else "none"
@@ -61,6 +61,54 @@ def pprof(stacks, time_ms=NOW, duration_ms=10000, comment="", labels=(), found=(
         body += number(13, text(comment))
     body += number(9, time_ms * 1000000) + number(10, duration_ms * 1000000)
     return body + b"".join(nested(6, s.encode()) for s in strings)
+
+
+def otlp(*resources):
+    """resources: (attributes, [profile]); profile: {"type": "cpu:nanoseconds", "time_ms", "duration_ms", "comment",
+    "samples": [(stack root first, labels, values, times in ms)]}."""
+    strings, functions, stacks, attributes = [""], [], [()], []
+
+    def index(table, row):
+        if row not in table:
+            table.append(row)
+        return table.index(row)
+
+    def text(s):
+        return index(strings, s)
+
+    def packed(field, values):
+        return nested(field, b"".join(varint(v) for v in values)) if values else b""
+
+    def pair(key, value):
+        return nested(1, key.encode()) + nested(2, nested(1, value.encode()))
+
+    def sample(stack, labels, values, times):
+        for name in stack:
+            index(functions, name)
+        return (number(1, index(stacks, stack)) + packed(2, [1 + index(attributes, a) for a in labels.items()])
+                + packed(4, values) + (nested(5, b"".join(struct.pack("<Q", t * 1000000) for t in times)) if times else b""))
+
+    body = b""
+    for resource, profiles in resources:
+        inner = b""
+        for p in profiles:
+            kind, unit = p["type"].split(":")
+            one = nested(1, number(1, text(kind)) + number(2, text(unit)))
+            one += b"".join(nested(2, sample(*s)) for s in p["samples"])
+            one += varint(3 << 3 | 1) + struct.pack("<Q", p["time_ms"] * 1000000)
+            one += number(4, p["duration_ms"] * 1000000)
+            if "comment" in p:
+                one += packed(11, [1 + index(attributes, ("pprof.profile.comment", p["comment"]))])
+            inner += nested(2, one)
+        body += nested(1, nested(1, b"".join(nested(1, pair(*a)) for a in resource.items())) + nested(2, inner))
+    rows = b"".join(nested(table, b"") for table in (1, 2, 3, 4, 6, 7))
+    for i, name in enumerate(functions):
+        rows += nested(3, number(1, text(name))) + nested(2, nested(3, number(1, i + 1)))
+    for key, value in attributes:
+        rows += nested(6, number(1, text(key)) + nested(2, nested(1, value.encode())))
+    for stack in stacks[1:]:
+        rows += nested(7, packed(1, [1 + functions.index(name) for name in reversed(stack)]))
+    return body + nested(2, rows + b"".join(nested(5, s.encode()) for s in strings))
 
 
 def real_profiles():
@@ -140,6 +188,93 @@ def a_profile_is_shown_as_it_was_sent():
 
 
 TABLE, POINTER = 2, 4  # numbers of docs/formats.md
+
+
+@case
+def profiles_from_otlp_exporters_are_shown_by_what_their_resources_say():
+    at = NOW // 10000 * 10000 - 60000
+    shop = {"service.name": "shop", "host.name": "a", "cloud.region": "eu"}
+    window = {"time_ms": at, "duration_ms": 10000}
+    cpu = {**window, "type": "cpu:nanoseconds", "comment": WINDOW, "samples": [
+        (("main", "cart"), {"thread.name": "w"}, [10, 20, 30], [at + 1, at + 2, at + 9000]),
+        (("main", "pay"), {"thread.name": "w", "service.name": "till"}, [7], [])]}
+    later = {"type": "cpu:nanoseconds", "time_ms": at + 10000, "duration_ms": 10000,
+             "samples": [(("main", "cart"), {}, [100], [])]}
+    wall = {**window, "type": "wall:nanoseconds", "samples": [(("main", "cart"), {"thread.name": "w"}, [500], [])]}
+    body = otlp((shop, [cpu, wall, later]), ({"k8s.deployment.name": "db", "k8s.node.name": "b"}, [cpu]))
+    with Folder() as data:
+        with Server(data) as s:
+            assert s.otlp(gzip.compress(body), X_Wick_Key="one") == (200, None, 0)
+            # As a sender does that heard no answer.
+            assert s.otlp(gzip.compress(body), X_Wick_Key="one") == (200, None, 0)
+            assert s.otlp(b"") == (200, None, 0)
+            s.kill()
+        with Server(data) as s:
+            assert s.otlp(gzip.compress(body), X_Wick_Key="one") == (200, None, 0)
+            assert {x["name"]: x["total"] for x in s.get("services")["services"]} == {
+                "shop": {"cpu:nanoseconds": 160, "wall:nanoseconds": 500}, "till": {"cpu:nanoseconds": 14},
+                "db": {"cpu:nanoseconds": 60}}
+            labels = {x["name"]: x for x in s.get("labels", service="shop")["labels"]}
+            assert labels["region"]["values"] == ["eu"] and labels["host"]["kind"] == "series"
+            assert labels["thread_name"]["values"] == ["w"] and "service" not in labels
+            top = s.get("top", service="shop")
+            assert {f["name"]: f["self"] for f in top["functions"]} == {"cart": 160, "main": 0}
+            series = s.get("series", service="shop", from_=at, to=at + 20000, step=10000)
+            assert series["values"] == [60, 100], series
+            assert s.get("tree", service="shop", label=["host:a"])["quality"]["sources"] == ["bpf:cpu-clock"]
+            assert s.get("tree", service="till", label=["host:b"])["total"] == 7
+            s.stop()
+
+
+@case
+def what_is_no_otlp_request_is_refused_in_its_own_encoding():
+    good = {"type": "cpu:nanoseconds", "time_ms": NOW, "duration_ms": 10, "samples": [(("main",), {}, [1], [])]}
+    bad = {**good, "samples": [(("main",), {}, [2 ** 64 - 5], [])]}
+    with Folder() as data, Server(data) as s:
+        status, text, _ = s.otlp(b"{}", Content_Type="application/json")
+        assert status == 415 and "protobuf" in text
+        status, text, _ = s.otlp(b"\x0a\x05")
+        assert status == 400 and text == "at byte 1: ends inside a field"
+        status, text, _ = s.otlp(gzip.compress(b"\x0a\x05"))
+        assert status == 400 and text == "decompressed: at byte 1: ends inside a field"
+        status, text, _ = s.otlp(pprof({("main",): 5}))
+        assert status == 422 and "pprof" in text
+        status, text, _ = s.otlp(otlp(({"service.name": "a"}, [good])), X_Wick_Key="no/key")
+        assert status == 400 and "X-Wick-Key" in text
+        status, text, _ = s.otlp(otlp(({"service.name": "a"}, [bad])))
+        assert status == 400 and "negative" in text
+        status, text, _ = s.otlp(otlp(({"service.name": "a\nb"}, [good])))
+        assert status == 400 and "control characters" in text
+        # What is good of it is kept, and the sender hears of the rest.
+        status, text, n = s.otlp(otlp(({"service.name": "bad"}, [bad]), ({"service.name": "good"}, [good]),
+                                      ({"service.name": "x" * 257}, [good])))
+        assert status == 200 and n == 2 and "negative" in text
+        assert [x["name"] for x in s.get("services")["services"]] == ["good"]
+        assert s.get("status")["profiles"] == 1
+
+
+@case
+def a_request_of_another_profiler_loses_nothing():
+    path = os.path.join(ROOT, "../shared/data/otlp/otel-ebpf-profile.pb")
+    if not os.path.exists(path):
+        raise Skip("no ../shared/data")
+    with open(path, "rb") as f:
+        body = f.read()
+    with Folder() as data:
+        with Server(data) as s:
+            assert s.otlp(body) == (200, None, 0)
+            before = s.get("services", from_=0, to="now")["services"]
+            s.kill()
+        with Server(data) as s:
+            assert s.get("services", from_=0, to="now")["services"] == before
+            assert sum(x["total"].get("samples:count", 0) for x in before) == 10
+            names = [x["name"] for x in before]
+            assert len(names) > 3 and all(n.startswith("unknown_service") for n in names), names
+            # The same file, as ingest takes it: one service.
+            assert s.ingest(body, service="all")[0] == 200
+            whole = [x for x in s.get("services", from_=0, to="now")["services"] if x["name"] == "all"][0]
+            for kind, total in whole["total"].items():
+                assert sum(x["total"].get(kind, 0) for x in before) == total, kind
 
 
 @case

@@ -31,6 +31,29 @@ def nested(field, data):
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
+def protobuf(data):
+    """(field, number or bytes), of a message of those."""
+    def read():
+        nonlocal at
+        v = shift = 0
+        while True:
+            v |= (data[at] & 127) << shift
+            shift += 7
+            at += 1
+            if data[at - 1] < 128:
+                return v
+
+    at = 0
+    while at < len(data):
+        key = read()
+        if key & 7 == 0:
+            yield key >> 3, read()
+        else:
+            size = read()
+            yield key >> 3, data[at:at + size]
+            at += size
+
+
 class Server:
     def __init__(self, data, *options, preexec=None, program=SERVER):
         self.data = data
@@ -92,6 +115,17 @@ class Server:
         """(status, answer)"""
         status, answer, _ = self.ask("POST", "/api/v1/ingest?" + urllib.parse.urlencode(params), body)
         return status, json.loads(answer)
+
+    def otlp(self, body, **headers):
+        """(status, message or None, how many were rejected)"""
+        headers = {"Content-Type": "application/x-protobuf", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        status, answer, r = self.ask("POST", "/v1development/profiles", body, headers)
+        assert r.headers["Content-Type"] == "application/x-protobuf", (status, answer)
+        fields = dict(protobuf(answer))
+        if status != 200:
+            return status, fields[2].decode(), 0
+        partial = dict(protobuf(fields[1])) if 1 in fields else {}
+        return status, partial[2].decode() if partial else None, partial.get(1, 0)
 
     def metric(self, name):
         _, body, _ = self.ask("GET", "/metrics")

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/intake.h"
 
+#include "format/detect.h"
+#include "format/otlp.h"
 #include "format/pprof.h"
+#include "store/intake_otlp.h"
 
 #include <errno.h>
 
@@ -104,25 +107,52 @@ static void set_times(struct intake_profile *p, const struct intake *in)
 	p->to_ms = to;
 }
 
+static int decode(const struct intake *in, struct slice body, const struct format_limits *limits, struct profile *p,
+		  struct error *err)
+{
+	_cleanup_(buf_done)
+	struct buf inflated = buf_of(0);
+	struct slice plain;
+	int r = inflate_bytes(body, limits, &inflated, &plain, err);
+	if (r < 0)
+		return r;
+	bool is_otlp = format_detect(plain) == FORMAT_OTLP;
+	p->wants_times = true;
+	r = is_otlp ? otlp_salvage(plain, limits, NULL, p, err) : pprof_salvage(plain, limits, NULL, p, err);
+	if (r < 0 && codec_of(body) != CODEC_RAW)
+		error_prefix(err, "decompressed");
+	if (r == 0 && is_otlp) {
+		r = intake_drop_series_labels(in, p);
+		if (r < 0)
+			(void)error_set(err, r, "no memory for the profile's labels");
+	}
+	return r;
+}
+
+int intake_take(const struct intake *in, struct profile *p, struct intake_profile *ret, struct error *err)
+{
+	struct intake_profile ip = { .profile = *p, .keep = kept_types(p, in->type) };
+	int r = check_profile(&ip, err);
+	if (r < 0)
+		return r;
+	set_times(&ip, in);
+	*ret = ip;
+	return 0;
+}
+
 int intake_decode(const struct intake *in, struct slice body, const struct format_limits *limits,
 		  struct membudget *budget, struct intake_profile *ret, struct error *err)
 {
-	_cleanup_(intake_profile_done)
-	struct intake_profile p = { 0 };
+	struct profile p;
 	if (body.size == 0)
 		return error_set(err, -EBADMSG, "the body is empty: a pprof profile is expected");
-	int r = profile_init(&p.profile, budget);
+	int r = profile_init(&p, budget);
 	if (r < 0)
 		return error_set(err, r, "no memory to decode the profile");
-	r = pprof_decode(body, limits, &p.profile, err);
+	r = decode(in, body, limits, &p, err);
+	if (r == 0)
+		r = intake_take(in, &p, ret, err);
 	if (r < 0)
-		return r;
-	p.keep = kept_types(&p.profile, in->type);
-	r = check_profile(&p, err);
-	if (r < 0)
-		return r;
-	set_times(&p, in);
-	*ret = p;
-	p = (struct intake_profile){ 0 };
-	return 0;
+		profile_done(&p);
+	return r;
 }

@@ -46,9 +46,14 @@ struct intake_profile {
 
 void intake_profile_done(struct intake_profile *p);
 
-/* Decodes with all memory charged to `budget`. As pprof_decode(); further
+/* Decodes with all memory charged to `budget`: pprof, or OTLP profiles, which
+ * become one and keep the times of samples. As pprof_decode(); further
  * -EPROTONOSUPPORT for a profile without value types or with negative
  * values. `ret` needs
  * intake_profile_done() only on success. */
 int intake_decode(const struct intake *in, struct slice body, const struct format_limits *limits,
 		  struct membudget *budget, struct intake_profile *ret, struct error *err) must_check;
+
+/* The rest of it, for a profile that is decoded already and now is in `ret`;
+ * on failure it stays the caller's. */
+int intake_take(const struct intake *in, struct profile *p, struct intake_profile *ret, struct error *err) must_check;

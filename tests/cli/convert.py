@@ -118,4 +118,26 @@ def graphs_and_tables_for_other_tools():
         refused(wick("convert", path / "in.folded", path / "b.dot", "--min-edge", "1x"), 2, "--min-edge", "1x")
 
 
+def moments(data):
+    """What may be a time of 2025 in little-endian nanoseconds."""
+    return {data[i - 7 : i + 1] for i in range(7, len(data)) if data[i] == 0x18}
+
+
+@case
+def times_of_samples_survive_otlp():
+    request = DATA.parent / "otlp" / "otel-ebpf-profile.pb"
+    if not request.exists():
+        raise Skip("no ../shared/data")
+    with workspace() as folder:
+        path = pathlib.Path(folder)
+        for step in (request, "a.otlp", "a.otlp.gz", "b.otlp"):
+            if step != request:
+                assert wick("convert", before, path / step).returncode == 0
+            before = path / step
+        first = (path / "a.otlp").read_bytes()
+        assert first == (path / "b.otlp").read_bytes()
+        kept = moments(request.read_bytes()) & moments(first)
+        assert len(kept) > 5000, len(kept)
+
+
 run()

@@ -7,6 +7,7 @@ Usage: agent.py BUILD_DIR"""
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Agent:
         self.log = open(os.path.join(folder, "log"), "a+", encoding="utf-8")
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "wick-agent"), "--server", server, "--window", "1"]
-            + ["--stop-file", self.stop_file, "--socket", self.socket, *arguments],
+            + ["--stop-file", self.stop_file, "--socket", self.socket, "--spool", "none", *arguments],
             stderr=self.log,
         )
 
@@ -102,11 +103,11 @@ def agent(*arguments, folder=None, **settings):
 
 
 @contextlib.contextmanager
-def server():
-    with tempfile.TemporaryDirectory(prefix="wick-server-") as data:
+def server(data=None, listen="127.0.0.1:0"):
+    with tempfile.TemporaryDirectory(prefix="wick-server-") as own:
         reader, writer = os.pipe()
         process = subprocess.Popen(
-            [os.path.join(BUILD, "wick-server"), "--data", data, "--listen", "127.0.0.1:0", "--ready-fd", str(writer)],
+            [os.path.join(BUILD, "wick-server"), "--data", data or own, "--listen", listen, "--ready-fd", str(writer)],
             pass_fds=[writer],
         )
         os.close(writer)
@@ -283,6 +284,53 @@ def what_the_ring_had_no_room_for_is_counted():
         assert lost_there == lost, (lost_there, lost)
 
 
+def samples_of(log):
+    """What the whole run took, by its last line of cost."""
+    return int(re.findall(r" samples=(\d+) lost=0$", log, re.M)[-1])
+
+
+def spooled(a):
+    status = a.status()
+    return status["upload"]["spool"] if status else None
+
+
+@case
+def what_a_server_that_is_away_misses_it_gets_later_and_once():
+    needs_root()
+    with tempfile.TemporaryDirectory(prefix="wick-spool-") as folder, busy():
+        data, spool = os.path.join(folder, "data"), ("--spool", os.path.join(folder, "spool"))
+        with server(data) as url:
+            address = url.removeprefix("http://")
+        with agent(*spool, server=url) as a:
+            before = until("a spool", lambda: (s := spooled(a)) and s["files"] > 5 and s)
+            assert before["dropped"] == 0 and before["bytes"] > 0
+            assert "\nspool      " in a.ask().stdout
+            ended, text = a.end()
+            assert ended == 0 and "kept for the next run: spooled=" in text, text
+            taken = samples_of(text)
+        with agent(*spool, server=url) as a:
+            until("more of it", lambda: (s := spooled(a)) and s["written"] > 2)
+            assert "spool left by an earlier run files=" in a.said()
+            with server(data, address):
+                until("an empty spool", lambda: spooled(a)["files"] == 0)
+                status = a.status()
+                assert status["upload"]["protocol"] == "otlp" and status["upload"]["dropped"] == 0
+                ended, text = a.end()
+                assert ended == 0, text
+                taken += samples_of(text)
+                quality = get(url, "/api/v1/tree", type="cpu:nanoseconds")["quality"]
+        print(f"# {taken} samples, {before}")
+        assert quality["samples"] == taken and quality["lost_total"] == 0, (quality, taken)
+
+
+@case
+def a_spool_that_cannot_be_used_does_not_keep_it_from_sampling():
+    with agent("--spool", "/proc/self/wick/spool") as a:
+        until("sampling", a.is_sampling)
+        assert "no spool: /proc/self/wick/spool cannot be made" in a.said()
+        assert "spool" not in a.status()["upload"] and "\nspool      none" in a.ask().stdout
+
+
 @case
 def wrong_settings_are_refused_by_name():
     wrong = {
@@ -290,6 +338,7 @@ def wrong_settings_are_refused_by_name():
         "--memory-budget": ["-1", "x"],
         "--kernel-budget": ["1q"],
         "--unwind": ["lbr"],
+        "--spool-limit": ["1k", "much"],
     }
     for option, values in wrong.items():
         for value in values:
