@@ -2,6 +2,7 @@
 #include "scratch.h"
 
 #include "model/toptable.h"
+#include "query/heatmap.h"
 #include "query/listing.h"
 #include "query/merge.h"
 #include "query/quality.h"
@@ -32,6 +33,7 @@ struct sample {
 	int64_t from_ms, duration_ms;
 	int stack;
 	int64_t value;
+	int64_t time_ms; /* when it was taken; 0 = not known */
 };
 
 enum layout { IN_MEMORY, HALF_IN_A_BLOCK, IN_A_BLOCK_WITH_SUMS };
@@ -135,9 +137,13 @@ static void store_profile(struct fixture *f, int i, uint32_t *seed)
 				    ip.from_ms,
 				    WINDOW_MS,
 				    any_stack(seed),
-				    (int64_t)(next(seed) % 1000) * 10000000 };
-		assert_int_equal(
-			profile_add_sample(p, node_of(&p->dict, s.stack), labels_of(p, s.thread, s.end), &s.value), 0);
+				    (int64_t)(next(seed) % 1000) * 10000000,
+				    0 };
+		if (i % 3 && next(seed) % 4)
+			s.time_ms = ip.from_ms + (int64_t)(next(seed) % WINDOW_MS);
+		assert_int_equal(profile_add_sample_at(p, node_of(&p->dict, s.stack), labels_of(p, s.thread, s.end),
+						       &s.value, s.time_ms * 1000000),
+				 0);
 		f->samples[f->n++] = s;
 	}
 	struct staged staged;
@@ -492,6 +498,53 @@ static void series_equal_a_plain_sum(void **state)
 	}
 }
 
+static int add_cells(void *arg, const struct selection *s)
+{
+	return heatmap_add(arg, s);
+}
+
+/* Samples fall into the cells in which they were taken; the others are spread over their profile. */
+static void heat_maps_equal_a_plain_sum(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 17;
+	double timed = 0;
+	for (int round = 0; round < 60; round++) {
+		struct question q = any_question(&seed);
+		int64_t cell = 20 + (int64_t)(next(&seed) % 500);
+		uint32_t n = (uint32_t)((q.to_ms - q.from_ms + cell - 1) / cell);
+		if (n > 5000)
+			continue;
+		q.to_ms = q.from_ms + n * cell;
+		struct selector selector;
+		ask(&q, &selector);
+		struct walk w = { .f = f, .selector = &selector };
+		struct heatmap h;
+		static double expected[5000];
+		memset(expected, 0, sizeof(expected));
+		for (unsigned i = 0; i < f->n; i++) {
+			const struct sample *x = &f->samples[i];
+			for (uint32_t k = 0; wanted(&q, x) && k < n; k++) {
+				int64_t a = q.from_ms + cell * k, b = a + cell;
+				int64_t from = x->from_ms > a ? x->from_ms : a;
+				int64_t to = x->from_ms + WINDOW_MS < b ? x->from_ms + WINDOW_MS : b;
+				if (x->time_ms ? x->time_ms >= a && x->time_ms < b : to > from)
+					expected[k] +=
+						(double)x->value * (x->time_ms ? 1 : (double)(to - from) / WINDOW_MS);
+			}
+		}
+		assert_int_equal(heatmap_init(&h, q.from_ms, cell, n, NULL), 0);
+		assert_int_equal(each_part(&w, add_cells, &h), 0);
+		for (uint32_t k = 0; k < n; k++) {
+			double error = h.cells[k] - expected[k];
+			assert_true(error < 1 && error > -1);
+		}
+		timed += h.timed;
+		heatmap_done(&h);
+	}
+	assert_true(timed > 0);
+}
+
 static int add_quality(void *arg, const struct selection *s)
 {
 	quality_add(arg, s);
@@ -770,6 +823,7 @@ int main(void)
 		CASES(trees_equal_a_plain_sum),
 		CASES(groups_equal_a_plain_sum),
 		CASES(series_equal_a_plain_sum),
+		CASES(heat_maps_equal_a_plain_sum),
 		CASES(gaps_are_not_zeros),
 		CASES(listings_cover_everything),
 		CASES(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),

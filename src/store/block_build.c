@@ -55,6 +55,8 @@ struct build {
 	struct bucket bucket[N_RESOLUTIONS];
 	struct block_pages written;
 	VEC(struct row) rows;
+	VEC(struct observation) observations;
+	VEC(struct row) observed; /* the row of each */
 	struct block_meta *meta;
 	uint64_t n_damaged;
 };
@@ -237,7 +239,7 @@ static int close_bucket(struct build *b, int res)
 	k->rows.n = rows_fold(k->rows.data, k->rows.n);
 	int64_t duration = k->to_ms - k->chunk.from_ms;
 	k->chunk.duration_ms = duration > UINT32_MAX ? UINT32_MAX : (uint32_t)duration;
-	int r = page_writer_add(&b->pages[res], &k->chunk, k->rows.data, k->rows.n);
+	int r = page_writer_add(&b->pages[res], &k->chunk, k->rows.data, k->rows.n, NULL);
 	if (r == 0)
 		r = feed(b, res + 1, &k->chunk, k->rows.data);
 	k->chunk.n_profiles = 0;
@@ -273,6 +275,49 @@ static int feed(struct build *b, int res, const struct chunk *c, const struct ro
 	return 0;
 }
 
+static int compare_place(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	if (x->node != y->node)
+		return x->node < y->node ? -1 : 1;
+	return x->labels < y->labels ? -1 : x->labels > y->labels;
+}
+
+/* Observations of the chunk, with the rows b->rows has before they are folded. */
+static int read_times(struct build *b, struct source_part *s, const struct rows *rows)
+{
+	const struct observation *o;
+	uint32_t n;
+	int r = scan_times(&s->scan, rows, &o, &n);
+	if (r <= 0)
+		return r;
+	r = vec_reserve(b->budget, &b->observations, n);
+	if (r == 0)
+		r = vec_reserve(b->budget, &b->observed, n);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		b->observed.data[b->observed.n++] = b->rows.data[o[i].row];
+		b->observations.data[b->observations.n++] = o[i];
+	}
+	return r;
+}
+
+/* Their rows, now that those are in order. */
+static void place_times(struct build *b)
+{
+	uint32_t out = 0;
+	for (uint32_t i = 0; i < b->observations.n; i++) {
+		const struct row *found = b->rows.n ? bsearch(&b->observed.data[i], b->rows.data, b->rows.n,
+							      sizeof(struct row), compare_place)
+						    : NULL;
+		if (!found)
+			continue;
+		b->observations.data[out] = b->observations.data[i];
+		b->observations.data[out++].row = (uint32_t)(found - b->rows.data);
+	}
+	b->observations.n = out;
+	b->meta->n_observations += out;
+}
+
 /* The chunk where the part's scan stands, in the block's numbers. 0: it cannot be read. */
 static int read_chunk(struct build *b, struct source_part *s)
 {
@@ -292,8 +337,12 @@ static int read_chunk(struct build *b, struct source_part *s)
 			labels[rows.labels ? rows.labels[i] : 0],
 			rows.value[i],
 		};
+	b->observations.n = b->observed.n = 0;
+	r = s->scan.chunk.has_times ? read_times(b, s, &rows) : 0;
 	b->rows.n = rows_fold(b->rows.data, b->rows.n);
-	return 1;
+	if (r == 0)
+		place_times(b);
+	return r < 0 ? r : 1;
 }
 
 static void count_chunk(struct build *b, struct series *series, const struct chunk *c)
@@ -321,7 +370,8 @@ static int write_chunk(struct build *b, struct source_part *s, struct series *se
 		c.n_rows = b->rows.n;
 		r = feed(b, finest, &c, b->rows.data);
 	} else {
-		r = page_writer_add(&b->pages[RES_RAW], &c, b->rows.data, b->rows.n);
+		const struct chunk_times times = { b->observations.data, b->observations.n };
+		r = page_writer_add(&b->pages[RES_RAW], &c, b->rows.data, b->rows.n, &times);
 		if (r == 0)
 			r = feed(b, RES_RAW + 1, &c, b->rows.data);
 	}
@@ -522,6 +572,8 @@ static void build_done(struct build *b)
 	vec_done(b->budget, &b->written.pages);
 	vec_done(b->budget, &b->written.series);
 	vec_done(b->budget, &b->rows);
+	vec_done(b->budget, &b->observations);
+	vec_done(b->budget, &b->observed);
 	block_writer_done(&b->writer);
 	block_order_done(&b->order);
 	part_index_done(&b->index);
@@ -563,7 +615,7 @@ int block_build(const struct part *const *parts, uint32_t n, const struct build_
 		struct block_meta *meta, uint64_t *ret_damaged, struct error *err)
 {
 	struct build b = { .o = o, .budget = o->budget, .meta = meta };
-	meta->n_profiles = 0;
+	meta->n_profiles = meta->n_observations = 0;
 	meta->types_size = 0;
 	int r = build_init(&b, parts, n, fd);
 	if (r == 0)

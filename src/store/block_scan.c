@@ -21,6 +21,10 @@ struct level {
 	uint32_t rows_at; /* the chunk whose rows `reader` stands before */
 	struct scratch rows;
 	struct rows_reader reader;
+	bool has_times, is_times_bad; /* the piece is in `times`; it cannot be read */
+	uint32_t times_at;	      /* the chunk whose observations `time` stands before */
+	struct scratch times;
+	struct column observations, unit, time[N_TIME_COLUMNS];
 	int64_t from_ms, to_ms; /* only chunks that start in [from, to) are asked for */
 	int up;			/* the level that asks */
 };
@@ -79,6 +83,7 @@ void block_scan_free(struct block_scan **scan)
 		struct level *l = &b->level[i];
 		vec_done(b->budget, &l->chunks);
 		scratch_done(&l->rows, b->budget);
+		scratch_done(&l->times, b->budget);
 		rows_reader_done(&l->reader);
 	}
 	scratch_done(&b->stored, b->budget);
@@ -149,6 +154,8 @@ static int open_page(struct scan *s, struct level *l)
 	l->at = l->rows_at = 0;
 	l->is_open = true;
 	l->has_rows = l->is_bad = false;
+	l->has_times = l->is_times_bad = false;
+	l->times_at = 0;
 	int r = read_piece(s, page, PIECE_HEADS, &b->heads);
 	if (r <= 0)
 		return r;
@@ -260,6 +267,7 @@ static void descend(struct block_scan *b, int level, const struct chunk *c)
 static void take(struct scan *s, const struct chunk *c)
 {
 	s->chunk = *c;
+	s->chunk.has_times = s->blocks->pages->pages.data[s->blocks->level[s->blocks->now].page].size[PIECE_TIMES] > 0;
 	s->blocks->taken = s->blocks->now;
 	s->stats.n_chunks++;
 	s->stats.resolutions |= 1u << s->blocks->now;
@@ -332,5 +340,68 @@ int block_scan_rows(struct scan *s, struct rows *ret)
 		return 0;
 	}
 	s->stats.n_rows += c->n_rows;
+	return r < 0 ? r : 1;
+}
+
+/* ---- times ---- */
+
+static int open_times(struct scan *s, struct level *l)
+{
+	const struct page *page = &s->blocks->pages->pages.data[l->page];
+	int r = read_piece(s, page, PIECE_TIMES, &l->times);
+	if (r <= 0)
+		return r;
+	struct slice bytes = slice_of(l->times.data, page->size[PIECE_TIMES]);
+	bool ok = columns_next(&bytes, &l->observations) == 0 && columns_next(&bytes, &l->unit) == 0;
+	for (int i = 0; ok && i < N_TIME_COLUMNS; i++)
+		ok = columns_next(&bytes, &l->time[i]) == 0;
+	s->stats.n_damaged += !ok;
+	l->has_times = ok;
+	return ok;
+}
+
+/* The chunk's observations into s->observations. False: they make no sense. */
+static int read_times(struct scan *s, struct level *l, const struct rows *rows, uint32_t n, uint64_t unit)
+{
+	_cleanup_(free_ptr)
+	uint32_t *place = NULL;
+	if (n > (size_t)(l->time[TIME_DELTA].end - l->time[TIME_DELTA].p) || unit > INT64_MAX)
+		return -EBADMSG;
+	s->observations.n = 0;
+	int r = vec_reserve(s->budget, &s->observations, n);
+	if (r == 0)
+		r = times_rank(rows->value, sizeof(*rows->value), rows->n, &place);
+	if (r < 0)
+		return r;
+	return times_get(l->time, n, s->chunk.from_ms, (int64_t)unit, place, rows->n, s->observations.data) ? 0
+													    : -EBADMSG;
+}
+
+int block_scan_times(struct scan *s, const struct rows *rows, const struct observation **ret, uint32_t *ret_n)
+{
+	struct level *l = &s->blocks->level[s->blocks->taken];
+	*ret_n = 0;
+	if (!s->chunk.has_times)
+		return 1;
+	int r = l->has_times || l->is_times_bad ? 1 : open_times(s, l);
+	if (r == 0)
+		l->is_times_bad = true;
+	if (r < 0 || l->is_times_bad)
+		return r < 0 ? r : 0;
+	for (; l->times_at + 1 < l->at; l->times_at++) {
+		times_skip(l->time, column_u32(&l->observations, UINT32_MAX));
+		(void)column_u(&l->unit);
+	}
+	uint32_t n = column_u32(&l->observations, UINT32_MAX);
+	uint64_t unit = column_u(&l->unit);
+	l->times_at++;
+	r = n ? read_times(s, l, rows, n, unit) : 0;
+	if (l->observations.bad || l->unit.bad || r == -EBADMSG) {
+		l->is_times_bad = true;
+		s->stats.n_damaged++;
+		return 0;
+	}
+	*ret = s->observations.data;
+	*ret_n = n;
 	return r < 0 ? r : 1;
 }

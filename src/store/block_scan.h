@@ -21,3 +21,5 @@ void block_scan_free(struct block_scan **b);
 void block_scan_series(struct scan *s);
 int block_scan_next(struct scan *s) must_check;
 int block_scan_rows(struct scan *s, struct rows *ret) must_check;
+int block_scan_times(struct scan *s, const struct rows *rows, const struct observation **ret,
+		     uint32_t *ret_n) must_check;

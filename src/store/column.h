@@ -129,6 +129,14 @@ static inline uint32_t column_r(struct column *c, uint32_t *next, uint32_t n)
 	return 0;
 }
 
+/* Leaves n numbers out. */
+static inline void column_skip(struct column *c, uint32_t n)
+{
+	while (n > 0 && c->p < c->end)
+		n -= *c->p++ < 128;
+	c->bad = c->bad || n > 0;
+}
+
 /* All has been read, and nothing was bad. */
 static inline bool column_is_over(const struct column *c)
 {

@@ -124,44 +124,93 @@ static int map_profile(struct head *h, const struct profile *p, struct mapping_j
 	return r;
 }
 
-/* Packs rows, which are folded in place. The caller sets the times. */
-static int chunk_pack(struct head *h, struct row *rows, uint32_t n, struct head_chunk *ret)
-{
-	n = rows_fold(rows, n);
-	struct head_chunk c = {
-		.chunk = { .n_rows = n, .n_profiles = 1, .scale = rows_scale(rows, n), .total = rows_total(rows, n) }
-	};
-	struct buf column[N_ROW_COLUMNS] = { buf_of(UINT32_MAX), buf_of(UINT32_MAX), buf_of(UINT32_MAX) };
-	struct buf out = buf_of(UINT32_MAX);
-	rows_put(column, rows, n, c.chunk.scale);
-	for (int i = 0; i < N_ROW_COLUMNS; i++) {
-		uint8_t *p = buf_room(&out, VARINT_MAX);
-		if (p)
-			out.n += (size_t)(varint_write(p, column[i].n) - p);
-		buf_add(&out, column[i].data, column[i].n);
-		out.failed = out.failed || column[i].failed;
-		buf_done(&column[i]);
-	}
-	int r = out.failed ? -ENOMEM : membudget_charge(&h->budget, out.n) ? 0 : -ENOBUFS;
-	if (r == 0) {
-		c.data = malloc(out.n);
-		c.size = (uint32_t)out.n;
-		if (c.data)
-			memcpy(c.data, out.data, out.n);
-		else
-			membudget_release(&h->budget, out.n);
-		r = c.data ? 0 : -ENOMEM;
-	}
-	buf_done(&out);
-	if (r == 0)
-		*ret = c;
-	return r;
-}
-
 static uint32_t duration_of(const struct intake_profile *ip)
 {
 	int64_t duration = ip->to_ms - ip->from_ms;
 	return duration > UINT32_MAX ? UINT32_MAX : (uint32_t)duration;
+}
+
+static void put_columns(struct buf *out, struct buf *column, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uint8_t *p = buf_room(out, VARINT_MAX);
+		if (p)
+			out->n += (size_t)(varint_write(p, column[i].n) - p);
+		buf_add(out, column[i].data, column[i].n);
+		out->failed = out->failed || column[i].failed;
+		buf_done(&column[i]);
+	}
+}
+
+/* Index of the row of (node, labels); n: it was left out, being 0. */
+static uint32_t row_index(const struct row *rows, uint32_t n, const struct row *wanted)
+{
+	const struct row *found = n ? bsearch(wanted, rows, n, sizeof(*rows), compare_place) : NULL;
+	return found ? (uint32_t)(found - rows) : n;
+}
+
+/* Appends when samples of type t were taken. */
+static int pack_times(const struct intake_profile *ip, uint32_t t, const struct mapping_job *j, uint32_t n_rows,
+		      struct head_chunk *c, struct buf *out)
+{
+	const struct profile *p = &ip->profile;
+	uint32_t n = 0;
+	if (!profile_has_times(p) || n_rows == 0)
+		return 0;
+	_cleanup_(free_ptr)
+	struct observation *o = malloc(((size_t)profile_n_samples(p) + 1) * sizeof(*o));
+	_cleanup_(free_ptr)
+	uint32_t *place = NULL;
+	if (!o || times_rank(&j->rows[0].value, sizeof(*j->rows), n_rows, &place) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < profile_n_samples(p); i++) {
+		int64_t time = profile_sample_time(p, i), value = p->value[t].data[i];
+		const struct row at = { j->nodes[p->node.data[i].v].v, j->labels[p->labels.data[i].v].v, 0 };
+		uint32_t row = time > 0 && value ? row_index(j->rows, n_rows, &at) : n_rows;
+		if (row < n_rows)
+			o[n++] = (struct observation){ time / 1000000, row, value };
+	}
+	struct buf column[N_TIME_COLUMNS] = { buf_of(UINT32_MAX), buf_of(UINT32_MAX), buf_of(UINT32_MAX) };
+	c->n_observations = n;
+	c->unit = times_unit(o, n);
+	c->chunk.has_times = n > 0;
+	times_put(column, o, n, ip->from_ms, c->unit, place + n_rows);
+	put_columns(out, column, N_TIME_COLUMNS);
+	return 0;
+}
+
+/* Packs the first n rows of `j`, which are folded in place. */
+static int chunk_pack(struct head *h, const struct intake_profile *ip, uint32_t t, struct mapping_job *j, uint32_t n,
+		      struct head_chunk *ret)
+{
+	n = rows_fold(j->rows, n);
+	struct head_chunk c = { .chunk = { .from_ms = ip->from_ms,
+					   .duration_ms = duration_of(ip),
+					   .n_rows = n,
+					   .n_profiles = 1,
+					   .scale = rows_scale(j->rows, n),
+					   .total = rows_total(j->rows, n) } };
+	struct buf column[N_ROW_COLUMNS] = { buf_of(UINT32_MAX), buf_of(UINT32_MAX), buf_of(UINT32_MAX) };
+	_cleanup_(buf_done)
+	struct buf out = buf_of(UINT32_MAX);
+	rows_put(column, j->rows, n, c.chunk.scale);
+	put_columns(&out, column, N_ROW_COLUMNS);
+	int r = pack_times(ip, t, j, n, &c, &out);
+	if (r == 0 && out.failed)
+		r = -ENOMEM;
+	if (r == 0 && !membudget_charge(&h->budget, out.n))
+		r = -ENOBUFS;
+	if (r < 0)
+		return r;
+	c.data = malloc(out.n);
+	c.size = (uint32_t)out.n;
+	if (!c.data) {
+		membudget_release(&h->budget, out.n);
+		return -ENOMEM;
+	}
+	memcpy(c.data, out.data, out.n);
+	*ret = c;
+	return 0;
 }
 
 static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t t, uint32_t series,
@@ -177,11 +226,9 @@ static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t 
 	struct head_chunk *chunk = &s->chunk[s->n_chunks].chunk;
 	int r = vec_reserve(&h->budget, &h->series.data[series].chunks, h->series.data[series].n_staged + 1);
 	if (r == 0)
-		r = chunk_pack(h, j->rows, n, chunk);
+		r = chunk_pack(h, ip, t, j, n, chunk);
 	if (r < 0)
 		return r;
-	chunk->chunk.from_ms = ip->from_ms;
-	chunk->chunk.duration_ms = duration_of(ip);
 	h->series.data[series].n_staged++;
 	s->chunk[s->n_chunks++].series = series;
 	return 0;
@@ -262,6 +309,7 @@ void head_publish(struct head *h, struct staged *s)
 		struct series *about = &p->series.data[s->chunk[i].series];
 		assert(series->chunks.n < series->chunks.cap);
 		series->chunks.data[series->chunks.n++] = s->chunk[i].chunk;
+		h->n_observations += s->chunk[i].chunk.n_observations;
 		series->n_staged--;
 		if (s->to_ms > about->last_ms)
 			about->last_ms = s->to_ms;

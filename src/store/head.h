@@ -13,6 +13,7 @@
 #include "store/keys.h"
 #include "store/part.h"
 #include "store/rows.h"
+#include "store/times.h"
 
 #define HEAD_MAX_SERIES 100000
 #define HEAD_MAX_HOSTS	10000
@@ -20,7 +21,9 @@
 struct head_chunk {
 	struct chunk chunk;
 	uint32_t size; /* of data */
-	uint8_t *data; /* the columns of rows.h, each led by its size; NULL when there are no rows */
+	uint32_t n_observations;
+	int64_t unit;  /* of their values */
+	uint8_t *data; /* the columns of rows.h and times.h, each led by its size */
 };
 
 /* What head.part does not say of a series. */
@@ -37,6 +40,7 @@ struct head {
 	struct part_index index;
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq; /* of the log's records in here */
+	uint64_t n_observations;
 	struct membudget budget;
 };
 

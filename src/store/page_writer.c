@@ -5,11 +5,13 @@
 
 #define PAGE_SIZE_ROWS ((size_t)64 << 10) /* of rows, unpacked: a page ends behind that */
 #define PAGE_CHUNKS    4096
+#define TIMES_WEIGHT   8 /* times are read seldom: their pieces may be larger */
 
 void page_writer_init(struct page_writer *p, struct block_writer *w, struct membudget *budget)
 {
 	*p = (struct page_writer){ .writer = w, .budget = budget };
 	columns_init(&p->columns);
+	columns_init(&p->times);
 	for (int i = 0; i < N_ROW_COLUMNS; i++)
 		p->rows[i] = buf_of(UINT32_MAX);
 	for (int i = 0; i < N_PIECES; i++)
@@ -21,6 +23,7 @@ void page_writer_done(struct page_writer *p)
 	vec_done(p->budget, &p->chunks);
 	vec_done(p->budget, &p->pages);
 	columns_done(&p->columns);
+	columns_done(&p->times);
 	for (int i = 0; i < N_ROW_COLUMNS; i++)
 		buf_done(&p->rows[i]);
 	for (int i = 0; i < N_PIECES; i++)
@@ -60,6 +63,33 @@ static void write_rows(struct page_writer *p)
 	}
 }
 
+static void write_times(struct page_writer *p)
+{
+	p->piece[PIECE_TIMES].n = 0;
+	if (p->n_observations)
+		columns_write(&p->times, 2 + N_TIME_COLUMNS, &p->piece[PIECE_TIMES]);
+	columns_reset(&p->times);
+	p->n_observations = 0;
+}
+
+static int add_times(struct page_writer *p, const struct chunk *c, const struct row *rows, uint32_t n,
+		     const struct chunk_times *times)
+{
+	uint32_t n_times = times ? times->n : 0;
+	int64_t unit = n_times ? times_unit(times->observations, n_times) : 0;
+	columns_u(&p->times, 0, n_times);
+	columns_u(&p->times, 1, (uint64_t)unit);
+	p->n_observations += n_times;
+	if (n_times == 0)
+		return 0;
+	_cleanup_(free_ptr)
+	uint32_t *place = NULL;
+	int r = times_rank(&rows[0].value, sizeof(*rows), n, &place);
+	if (r == 0)
+		times_put(&p->times.column[2], times->observations, n_times, c->from_ms, unit, place + n);
+	return r;
+}
+
 static int flush(struct page_writer *p)
 {
 	if (p->chunks.n == 0)
@@ -74,6 +104,7 @@ static int flush(struct page_writer *p)
 	};
 	write_heads(p);
 	write_rows(p);
+	write_times(p);
 	struct slice piece[N_PIECES];
 	for (int i = 0; i < N_PIECES; i++) {
 		if (p->piece[i].failed)
@@ -87,9 +118,12 @@ static int flush(struct page_writer *p)
 	return 0;
 }
 
-int page_writer_add(struct page_writer *p, struct chunk *c, const struct row *rows, uint32_t n)
+int page_writer_add(struct page_writer *p, struct chunk *c, const struct row *rows, uint32_t n,
+		    const struct chunk_times *times)
 {
 	int r = vec_reserve(p->budget, &p->chunks, 1);
+	if (r == 0)
+		r = add_times(p, c, rows, n, times);
 	if (r < 0)
 		return r;
 	c->n_rows = n;
@@ -102,6 +136,8 @@ int page_writer_add(struct page_writer *p, struct chunk *c, const struct row *ro
 		p->to_ms = chunk_end(c);
 	p->chunks.data[p->chunks.n++] = *c;
 	size_t size = p->rows[ROW_NODE].n + p->rows[ROW_LABELS].n + p->rows[ROW_VALUE].n;
+	for (int i = 0; i < N_TIME_COLUMNS; i++)
+		size += p->times.column[2 + i].n / TIMES_WEIGHT;
 	return size >= PAGE_SIZE_ROWS || p->chunks.n == PAGE_CHUNKS ? flush(p) : 0;
 }
 

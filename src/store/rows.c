@@ -175,17 +175,10 @@ int rows_get(struct rows_reader *r, uint32_t n, int64_t scale, struct rows *ret)
 	return 0;
 }
 
-static void skip(struct column *c, uint32_t n)
-{
-	while (n > 0 && c->p < c->end)
-		n -= *c->p++ < 128;
-	c->bad = c->bad || n > 0;
-}
-
 void rows_skip(struct rows_reader *r, uint32_t n)
 {
-	skip(&r->column[ROW_NODE], n);
+	column_skip(&r->column[ROW_NODE], n);
 	if (r->column[ROW_LABELS].p != r->column[ROW_LABELS].end)
-		skip(&r->column[ROW_LABELS], n);
-	skip(&r->column[ROW_VALUE], n);
+		column_skip(&r->column[ROW_LABELS], n);
+	column_skip(&r->column[ROW_VALUE], n);
 }

@@ -21,6 +21,7 @@ void scan_done(struct scan *s)
 	rows_reader_done(&s->rows);
 	block_scan_free(&s->blocks);
 	vec_done(s->budget, &s->order);
+	vec_done(s->budget, &s->observations);
 }
 
 static int compare_start(const void *a, const void *b, void *arg)
@@ -90,6 +91,34 @@ static int rows_of_head(struct scan *s, struct rows *ret)
 	return r == 0 ? 1 : r;
 }
 
+static int times_of_head(struct scan *s, const struct rows *rows, const struct observation **ret, uint32_t *ret_n)
+{
+	const struct head_chunk *c = &s->part->head->series.data[s->series].chunks.data[s->chunk_at];
+	struct slice rest = slice_of(c->data, c->size);
+	struct column skipped, column[N_TIME_COLUMNS];
+	_cleanup_(free_ptr)
+	uint32_t *place = NULL;
+	*ret_n = 0;
+	if (c->n_observations == 0)
+		return 1;
+	s->observations.n = 0;
+	int r = vec_reserve(s->budget, &s->observations, c->n_observations);
+	if (r == 0)
+		r = times_rank(rows->value, sizeof(*rows->value), rows->n, &place);
+	if (r < 0)
+		return r;
+	for (int i = 0; r == 0 && i < N_ROW_COLUMNS; i++)
+		r = columns_next(&rest, &skipped);
+	for (int i = 0; r == 0 && i < N_TIME_COLUMNS; i++)
+		r = columns_next(&rest, &column[i]);
+	bool ok = r == 0 &&
+		  times_get(column, c->n_observations, c->chunk.from_ms, c->unit, place, rows->n, s->observations.data);
+	assert(ok); /* we wrote it ourselves */
+	*ret = s->observations.data;
+	*ret_n = c->n_observations;
+	return 1;
+}
+
 int scan_next(struct scan *s)
 {
 	return s->part->pages ? block_scan_next(s) : next_of_head(s);
@@ -98,6 +127,11 @@ int scan_next(struct scan *s)
 int scan_rows(struct scan *s, struct rows *ret)
 {
 	return s->part->pages ? block_scan_rows(s, ret) : rows_of_head(s, ret);
+}
+
+int scan_times(struct scan *s, const struct rows *rows, const struct observation **ret, uint32_t *ret_n)
+{
+	return s->part->pages ? block_scan_times(s, rows, ret, ret_n) : times_of_head(s, rows, ret, ret_n);
 }
 
 void scan_stats_add(struct scan_stats *dst, const struct scan_stats *src)

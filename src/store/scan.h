@@ -15,6 +15,7 @@
 
 #include "store/part.h"
 #include "store/rows.h"
+#include "store/times.h"
 
 struct scan_options {
 	int64_t from_ms, to_ms; /* profiles whose interval meets [from, to) */
@@ -44,6 +45,7 @@ struct scan {
 	uint32_t at, chunk_at;	   /* of a head: the next chunk, and the one in `chunk` */
 	VEC(uint32_t) order;	   /* of a head's chunks, if is_ordered */
 	struct block_scan *blocks; /* of a block */
+	VEC(struct observation) observations;
 };
 
 /* -ENOBUFS, -ENOMEM. `s` needs scan_done() in any case. */
@@ -60,5 +62,10 @@ int scan_next(struct scan *s) must_check;
 /* The chunk's rows, valid until the next call. 1; 0: they cannot be read, which
  * has been counted; -ENOBUFS, -ENOMEM. At most once per chunk. */
 int scan_rows(struct scan *s, struct rows *ret) must_check;
+
+/* When samples of the chunk were taken, after its scan_rows(), whose rows stay
+ * valid: *ret_n observations, none for a sum. 1, 0: they cannot be read; -ENOBUFS,
+ * -ENOMEM. */
+int scan_times(struct scan *s, const struct rows *rows, const struct observation **ret, uint32_t *ret_n) must_check;
 
 void scan_stats_add(struct scan_stats *dst, const struct scan_stats *src);
