@@ -197,8 +197,8 @@ static int set_up(void **state, enum layout layout)
 	struct fixture *f = calloc(1, sizeof(*f));
 	uint32_t seed = 7;
 	f->block_budget = membudget_of(16 << 20);
-	assert_int_equal(head_init(&f->head[0], 8 << 20), 0);
-	assert_int_equal(head_init(&f->head[1], 8 << 20), 0);
+	assert_int_equal(head_init(&f->head[0], 8 << 20, 1000), 0);
+	assert_int_equal(head_init(&f->head[1], 8 << 20, 1000), 0);
 	for (int i = 0; i < N_PROFILES; i++)
 		store_profile(f, i, &seed);
 	f->parts[0] = &f->head[0].part;

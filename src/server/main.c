@@ -41,6 +41,10 @@ static int open_store(struct server *s, struct error *err)
 		.n_threads = n_cpus(),
 		.disk_limit = o->disk_limit,
 		.disk_reserve = o->disk_reserve,
+		.raw_age_ms = o->retention_ms,
+		.sums_age_ms = o->sums_retention_ms,
+		.max_series = o->series_limit,
+		.max_values = o->label_values_limit,
 	};
 	int r = store_open(&options, &s->store, &s->replay, err);
 	if (r < 0)

@@ -75,6 +75,34 @@ static int set_listen(struct options *o, const char *setting, const char *text, 
 	return 0;
 }
 
+/* "90m", "12h", "30d" */
+static int set_age(const char *setting, const char *text, int64_t *ret, struct error *err)
+{
+	static const struct {
+		char unit;
+		int64_t ms;
+	} units[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 } };
+	size_t digits = strspn(text, "0123456789");
+	for (size_t i = 0; digits > 0 && digits < 7 && i < ARRAY_SIZE(units); i++) {
+		if (text[digits] != units[i].unit || text[digits + 1])
+			continue;
+		*ret = strtol(text, NULL, 10) * units[i].ms;
+		if (*ret > 0)
+			return 0;
+	}
+	return error_set(err, -EINVAL, "%s %s: an age is expected, as in 12h or 30d", setting, text);
+}
+
+static int set_count(const char *setting, const char *text, uint32_t *ret, struct error *err)
+{
+	size_t digits = strspn(text, "0123456789");
+	long n = digits > 0 && digits < 8 && !text[digits] ? strtol(text, NULL, 10) : 0;
+	if (n == 0)
+		return error_set(err, -EINVAL, "%s %s: a number from 1 to 9999999 is expected", setting, text);
+	*ret = (uint32_t)n;
+	return 0;
+}
+
 static int set_option(void *arg, unsigned row, const char *setting, const char *value, struct error *err)
 {
 	struct options *o = arg;
@@ -90,6 +118,14 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, MEMORY_LIMIT_MIN, &o->memory_limit, err);
 	case OPTION_DISK_LIMIT:
 		return set_size(setting, value, 0, &o->disk_limit, err);
+	case OPTION_RETENTION:
+		return set_age(setting, value, &o->retention_ms, err);
+	case OPTION_SUMS_RETENTION:
+		return set_age(setting, value, &o->sums_retention_ms, err);
+	case OPTION_SERIES_LIMIT:
+		return set_count(setting, value, &o->series_limit, err);
+	case OPTION_LABEL_VALUES_LIMIT:
+		return set_count(setting, value, &o->label_values_limit, err);
 	case OPTION_DISK_RESERVE:
 		return set_size(setting, value, 0, &o->disk_reserve, err);
 	case OPTION_DEBUGINFO_LIMIT:

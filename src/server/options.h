@@ -14,6 +14,8 @@ struct options {
 	bool insecure; /* an address other than loopback is wanted */
 	char data[4096];
 	uint64_t memory_limit, disk_limit, disk_reserve;
+	int64_t retention_ms, sums_retention_ms;
+	uint32_t series_limit, label_values_limit;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
 	char debuginfod[4096]; /* "" = none */
 	int ready_fd;	       /* -1 = none */

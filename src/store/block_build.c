@@ -82,7 +82,7 @@ static int import_part(struct build *b, struct source_part *s)
 	if (!s->node || !s->labels)
 		return -ENOMEM;
 	int r = dict_import(&b->merged.dict, &names->dict, s->node);
-	return r == 0 ? label_sets_import(&b->merged, names, s->labels) : r;
+	return r == 0 ? label_sets_import(&b->merged, names, NULL, s->labels) : r;
 }
 
 static int import_windows(struct build *b, const struct part *p, const struct host *host)

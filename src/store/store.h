@@ -42,6 +42,8 @@ struct store_options {
 	int64_t flush_age_ms;  /* and when something in it is so old; 0 = 1 hour */
 	int64_t raw_age_ms;    /* single profiles go so long after they came, sums stay; 0 = 30 days */
 	int64_t sums_age_ms;   /* sums go; 0 = 400 days */
+	uint32_t max_series;   /* label sets a day, 0 = 100,000; others fold (guard.h) */
+	uint32_t max_values;   /* of a label, 0 = 10,000 */
 	bool is_idle;	       /* no keeper thread: tests call store_flush(), store_tidy() */
 };
 
@@ -117,6 +119,7 @@ struct store_status {
 	/* Since start: */
 	uint64_t n_stored, n_duplicates, n_refused, n_failed;
 	uint64_t n_syncs, sync_ns, sync_max_ns;
+	uint64_t n_folded_values, n_folded_series, n_folded_label_sets; /* guard.h */
 };
 
 void store_get_status(struct store *s, struct store_status *ret);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "store/blockset.h"
+#include "store/guard.h"
 #include "store/head.h"
 #include "store/store.h"
 
@@ -35,8 +36,10 @@ struct store {
 	struct store_options options;
 	char *dir;
 	int dir_fd, lock_fd;
-	struct wal *wal;  /* the writer's, once it runs */
-	struct keys keys; /* the writer's */
+	struct wal *wal;       /* the writer's, once it runs */
+	struct keys keys;      /* the writer's */
+	struct guard guard;    /* the writer's */
+	uint64_t n_folded_now; /* the writer's: label sets since it last told */
 	struct blockset *blocks;
 
 	/* Guards the two heads and their references. */
@@ -62,6 +65,7 @@ struct store {
 	uint64_t log_used;
 	uint64_t n_stored, n_duplicates, n_refused, n_failed, n_keys, n_keys_forgotten;
 	uint64_t n_syncs, sync_ns, sync_max_ns;
+	uint64_t n_folded_values, n_folded_series, n_folded_label_sets;
 	struct store_keeper_stats keeping;
 
 	/* Records that could not be read at start: they stay in the log. */
@@ -73,7 +77,7 @@ struct store {
 
 #define MIB(n) ((n) >> 20)
 
-int stored_head_new(size_t memory_max, struct stored_head **ret) must_check;
+int stored_head_new(const struct store *s, size_t memory_max, struct stored_head **ret) must_check;
 /* With parts_lock. */
 void stored_head_unref(struct stored_head *h);
 

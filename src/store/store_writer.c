@@ -103,7 +103,7 @@ int writer_seal(struct store *s, struct error *err)
 		(void)pthread_cond_wait(&s->sealed_changed, &s->parts_lock);
 	int r = s->sealed ? error_set(err, -ENOSPC, "%s", s->flush_err.text) : 0;
 	(void)pthread_mutex_unlock(&s->parts_lock);
-	if (r == 0 && stored_head_new(s->options.head_memory / 2, &h) < 0)
+	if (r == 0 && stored_head_new(s, s->options.head_memory / 2, &h) < 0)
 		r = error_set(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		return r;
@@ -177,6 +177,7 @@ static struct store_commit *find_twin(struct store_commit *batch, const struct s
 static int stage(struct store *s, struct store_commit *c)
 {
 	struct stored_head *h = s->active;
+	uint64_t n_folded = h->head.labels.n_folded;
 	(void)pthread_rwlock_wrlock(&h->lock);
 	c->result = head_prepare(&h->head, &c->record.intake, c->profile, &c->staged, &c->err);
 	if (c->result == 0) {
@@ -188,6 +189,7 @@ static int stage(struct store *s, struct store_commit *c)
 	}
 	(void)pthread_rwlock_unlock(&h->lock);
 	c->is_staged = c->result == 0;
+	s->n_folded_now += h->head.labels.n_folded - n_folded;
 	return c->result;
 }
 
@@ -200,6 +202,7 @@ static int prepare(struct store *s, struct store_commit *batch, struct store_com
 		c->twin = key == KEY_PENDING ? find_twin(batch, c) : NULL;
 		return 0;
 	}
+	guard_fold(&s->guard, &c->record.intake);
 	if (stage(s, c) != -ENOBUFS)
 		return 0;
 	if (!may_seal)
@@ -311,6 +314,10 @@ static void count_and_answer(struct store *s, struct store_commit *batch, const 
 	s->log_used = wal_bytes(s->wal);
 	s->n_keys = keys_count(&s->keys);
 	s->n_keys_forgotten = s->keys.n_forgotten;
+	s->n_folded_values = s->guard.n_folded_values;
+	s->n_folded_series = s->guard.n_folded_series;
+	s->n_folded_label_sets += s->n_folded_now;
+	s->n_folded_now = 0;
 	if (stored && s->refuse == REFUSE_MEMORY)
 		s->refuse = REFUSE_NOT;
 	(void)pthread_mutex_unlock(&s->queue_lock);
