@@ -254,6 +254,32 @@ def what_is_no_otlp_request_is_refused_in_its_own_encoding():
 
 
 @case
+def a_request_that_the_disk_has_no_room_for_may_be_sent_again():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    def request(i):
+        profile = {"type": "cpu:nanoseconds", "time_ms": NOW, "duration_ms": 10,
+                   "samples": [((f"f{random.random()}",), {}, [1], []) for _ in range(300)]}
+        return otlp(({"service.name": f"a{i}"}, [profile]), ({"service.name": f"b{i}"}, [profile]))
+
+    with Folder() as data:
+        stored = 0
+        with Server(data, preexec=limit) as s:
+            body = request(stored)
+            while (answer := s.otlp(body, X_Wick_Key=f"k{stored}"))[0] == 200:
+                stored += 1
+                body = request(stored)
+            assert answer[0] == 507 and "cannot write" in answer[1], answer
+            assert 0 < stored < 1000
+            s.stop()
+        with Server(data) as s:
+            assert s.otlp(body, X_Wick_Key=f"k{stored}") == (200, None, 0)
+            totals = {x["name"]: x["total"]["cpu:nanoseconds"] for x in s.get("services")["services"]}
+            assert totals == {f"{c}{i}": 300 for c in "ab" for i in range(stored + 1)}, totals
+
+
+@case
 def a_request_of_another_profiler_loses_nothing():
     path = os.path.join(ROOT, "../shared/data/otlp/otel-ebpf-profile.pb")
     if not os.path.exists(path):
