@@ -176,14 +176,14 @@ static const struct part *build(struct fixture *f, const struct part *const *par
 	};
 	struct block_meta meta = { .level = 1 };
 	struct error err = { "" };
-	uint64_t n_damaged;
+	struct build_report report;
 	char name[] = "0";
 	name[0] = (char)('0' + f->n_blocks);
 	int fd = open(in_scratch(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0 && block_id_random(&meta.id) == 0);
-	if (block_build(parts, n, &o, fd, &meta, &n_damaged, &err) < 0)
+	if (block_build(parts, n, &o, fd, &meta, &report, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(n_damaged, 0);
+	assert_int_equal(report.n_damaged, 0);
 	assert_int_equal(budget.used, 0);
 	(void)close(fd);
 	struct block_part *block = &f->block[f->n_blocks++];

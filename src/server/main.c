@@ -5,6 +5,8 @@
  *   signal -> no new connections -> those open end -> log closed -> exit 0 */
 #include "base/clock.h"
 #include "base/log.h"
+#include "meta/schema.h"
+#include "server/eraser.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -95,6 +97,8 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/api/v1/debuginfo/", api_debuginfo_get, 0, NULL },
 		{ "PUT", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
 		{ "POST", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
+		{ "GET", "/api/v1/deletions", api_deletions, 0, NULL },
+		{ "POST", "/api/v1/deletions", api_deletions_post, 0, NULL },
 		{ "GET", "/api/v1/status", api_status, 0, NULL },
 		{ "GET", "/api/v1/live", api_live, 0, NULL },
 		{ "GET", "/health", api_health, 0, NULL },
@@ -130,6 +134,8 @@ static int start_http(struct server *s, struct error *err)
 		r = uploads_start(s, &s->uploads, err);
 	if (r == 0)
 		r = fetcher_start(s, &s->fetcher, err);
+	if (r == 0)
+		r = eraser_start(s, &s->eraser, err);
 	return r < 0 ? r : http_server_start(&options, &s->http, err);
 }
 
@@ -168,6 +174,7 @@ static bool all_closed(struct server *s)
 /* Those that others speak to only while requests wait for them. */
 static void stop_threads(struct server *s)
 {
+	eraser_stop(s->eraser);
 	fetcher_stop(s->fetcher);
 	uploads_stop(s->uploads);
 	if (s->namer)
@@ -212,11 +219,14 @@ static void close_stores(struct server *s)
 	fetcher_free(&s->fetcher);
 	debugstore_close(&s->debugstore);
 	store_close(&s->store);
+	db_free(&s->meta);
 }
 
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
+	if (r == 0)
+		r = meta_open(s->options->data, &s->meta, err);
 	if (r == 0)
 		r = open_debugstore(s, err);
 	if (r < 0) {

@@ -650,6 +650,40 @@ def selectors_in_the_words_of_promql_choose_series_and_samples():
 
 
 @case
+def what_is_deleted_is_gone_and_stays_gone():
+    with Folder() as data:
+        with Server(data) as s:
+            for service, host in (("api", "web-1"), ("api", "web-2"), ("secret-service", "web-1")):
+                for age in (3600, 60):
+                    assert s.ingest(pprof({("main", service): 1}, NOW - age * 1000), service=service, host=host)[0] == 200
+            start = NOW - 7200 * 1000
+            for query, word in (("", "missing"), ("{}", "everything"), ("cpu{service=\"api\"}", "type"),
+                                ("{thread_name=\"gc\"}", "samples"), ("{service=", "expected")):
+                status, body, _ = s.ask("POST", f"/api/v1/deletions?from=0&to={NOW}&query=" + urllib.parse.quote(query))
+                assert status == 400 and word in json.loads(body)["detail"], body
+            assert s.ask("POST", "/api/v1/deletions?from=5&to=5&query=" + urllib.parse.quote('{service="api"}'))[0] == 400
+
+            def delete(query, to):
+                status, body, _ = s.ask("POST", f"/api/v1/deletions?from=0&to={to}&query=" + urllib.parse.quote(query))
+                assert status == 202 and json.loads(body)["state"] == "pending", body
+                wait_for(lambda: s.get("deletions")["deletions"][-1]["state"] == "applied", "the deletion")
+                return s.get("deletions")["deletions"][-1]["profiles"]
+            assert delete('{service=~"secret.*"}', NOW) == 2
+            assert delete('{service="api",host="web-2"}', NOW - 600 * 1000) == 1
+            assert s.get("top", from_=start)["total"] == 3
+            assert [x["name"] for x in s.get("services", from_=start)["services"]] == ["api"]
+            # Neither its name nor its functions are left in the files; of the request, what was asked for is.
+            for folder in ("blocks", "wal"):
+                for path in glob.glob(os.path.join(data, folder, "*")):
+                    assert b"secret" not in open(path, "rb").read(), path
+            assert s.ingest(pprof({("main",): 1}, NOW - 3600 * 1000), service="secret-service")[0] == 200
+            s.kill()
+        with Server(data) as s:
+            assert s.get("top", from_=start)["total"] == 4
+            assert len(s.get("deletions")["deletions"]) == 2
+
+
+@case
 def what_memory_has_no_room_for_goes_to_blocks_and_nothing_is_lost():
     n = 400 if SANITIZER == "none" else 120
     with Folder() as data:

@@ -44,7 +44,7 @@ static bool is_same_span(const struct block *a, const struct block *b)
 static void gather(struct block **blocks, uint32_t n, int level, bool raw, const struct compaction_limits *l,
 		   struct compaction *ret)
 {
-	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN };
+	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN, .coarsest = RES_DAY };
 	for (uint32_t i = 0; i < n && ret->n < COMPACTION_MAX; i++) {
 		struct block *b = blocks[i];
 		if (b->is_bad || has_raw(b) != raw || (level >= 0 && b->level != (uint64_t)level))
@@ -90,6 +90,7 @@ static bool plan_one(struct compaction *ret, enum compaction_why why, struct blo
 		.n = 1,
 		.n_nodes = b->n_nodes,
 		.finest = RES_5MIN,
+		.coarsest = RES_DAY,
 		.zstd_level = LEVEL_AT_REST,
 	};
 	return true;

@@ -26,7 +26,7 @@ struct compaction {
 	struct block *block[COMPACTION_MAX]; /* of one span of starts */
 	uint32_t n;
 	uint64_t n_nodes;
-	enum resolution finest; /* of what comes of them */
+	enum resolution finest, coarsest; /* of what comes of them */
 	int zstd_level;
 };
 
