@@ -533,9 +533,20 @@ static int write_keys(struct build *b)
 
 _Static_assert(sizeof(struct key_row) == 24, "as the file has it");
 
+/* A profile of several types is several chunks: whoever stored it knows better. */
+static void count_profiles(struct build *b)
+{
+	if (!b->o->is_all)
+		return;
+	b->meta->n_profiles = 0;
+	for (uint32_t k = 0; k < b->n_parts; k++)
+		b->meta->n_profiles += b->parts[k].part->n_profiles;
+}
+
 static void write_meta(struct build *b)
 {
 	struct block_meta *m = b->meta;
+	count_profiles(b);
 	struct buf bytes = buf_of(1 << 20);
 	m->starts_from_ms = b->o->from_ms;
 	m->starts_to_ms = b->o->to_ms;

@@ -40,9 +40,7 @@ int writer_check_disk(struct store *s, uint64_t size, enum block_reason *ret_why
 		      struct error *err)
 {
 	const struct store_options *o = &s->options;
-	struct blockset_stats blocks;
-	blockset_get_stats(s->blocks, &blocks);
-	uint64_t used = wal_bytes(s->wal) + blocks.bytes;
+	uint64_t used = wal_bytes(s->wal) + blockset_bytes(s->blocks);
 	if (used + size > o->disk_limit) {
 		*ret_why = REFUSE_DISK_LIMIT;
 		*ret_limit = o->disk_limit;
