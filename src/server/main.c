@@ -91,6 +91,7 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/api/v1/labels", api_labels, 0, NULL },
 		{ "GET", "/api/v1/tree", api_tree, 0, NULL },
 		{ "GET", "/api/v1/series", api_series, 0, NULL },
+		{ "GET", "/api/v1/diff", api_diff, 0, NULL },
 		{ "GET", "/api/v1/profiles", api_profiles, 0, NULL },
 		{ "GET", "/api/v1/heatmap", api_heatmap, 0, NULL },
 		{ "GET", "/api/v1/top", api_top, 0, NULL },

@@ -89,6 +89,7 @@ void api_otlp(struct http_request *rq, void *ctx);
 void api_tree(struct http_request *rq, void *ctx);
 void api_top(struct http_request *rq, void *ctx);
 void api_heatmap(struct http_request *rq, void *ctx);
+void api_diff(struct http_request *rq, void *ctx);
 void api_profiles(struct http_request *rq, void *ctx);
 void api_series(struct http_request *rq, void *ctx);
 void api_services(struct http_request *rq, void *ctx);
