@@ -26,7 +26,7 @@ struct build_options {
 	const _Atomic bool *cancel; /* true: give up soon; may be NULL */
 };
 
-/* Writes the file. The caller sets id, level, last_seq, arrival and replaces of
+/* Writes the file. The caller sets id, level, last_seq, arrival, number of profiles and replaces of
  * `meta`; the rest is set. *ret_damaged counts pages of the parts that could not
  * be read. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in the
  * range; -ECANCELED. */
