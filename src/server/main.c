@@ -41,6 +41,8 @@ static int open_store(struct server *s, struct error *err)
 		.n_threads = n_cpus(),
 		.disk_limit = o->disk_limit,
 		.disk_reserve = o->disk_reserve,
+		.flush_log = o->flush_size,
+		.flush_age_ms = o->flush_age_ms,
 	};
 	int r = store_open(&options, &s->store, &s->replay, err);
 	if (r < 0)

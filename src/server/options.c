@@ -49,6 +49,21 @@ int options_size(const char *text, uint64_t *ret)
 	return 0;
 }
 
+int options_duration(const char *text, int64_t *ret_ms)
+{
+	static const char units[] = "smhd";
+	static const int64_t unit_ms[] = { 1000, 60000, 3600000, 86400000 };
+	int64_t v = 0;
+	size_t i = 0;
+	for (; text[i] >= '0' && text[i] <= '9' && i < 9; i++)
+		v = v * 10 + (text[i] - '0');
+	const char *unit = i && text[i] ? strchr(units, text[i]) : NULL;
+	if (!unit || text[i + 1] || v == 0)
+		return -EINVAL;
+	*ret_ms = v * unit_ms[unit - units];
+	return 0;
+}
+
 static int set_size(const char *setting, const char *text, uint64_t min, uint64_t *ret, struct error *err)
 {
 	uint64_t v;
@@ -59,6 +74,13 @@ static int set_size(const char *setting, const char *text, uint64_t min, uint64_
 				 (unsigned long long)(min >> 20));
 	*ret = v;
 	return 0;
+}
+
+static int set_duration(const char *setting, const char *text, int64_t *ret_ms, struct error *err)
+{
+	return options_duration(text, ret_ms) < 0
+		       ? error_set(err, -EINVAL, "%s %s: a time such as 90s, 15m, 2h or 1d is expected", setting, text)
+		       : 0;
 }
 
 static int set_listen(struct options *o, const char *setting, const char *text, struct error *err)
@@ -92,6 +114,10 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, 0, &o->disk_limit, err);
 	case OPTION_DISK_RESERVE:
 		return set_size(setting, value, 0, &o->disk_reserve, err);
+	case OPTION_FLUSH_SIZE:
+		return set_size(setting, value, 1, &o->flush_size, err);
+	case OPTION_FLUSH_AGE:
+		return set_duration(setting, value, &o->flush_age_ms, err);
 	case OPTION_DEBUGINFO_LIMIT:
 		return set_size(setting, value, 0, &o->debuginfo_limit, err);
 	case OPTION_DEBUGINFO_FILE_LIMIT:
@@ -156,6 +182,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 		.memory_limit = (uint64_t)512 << 20,
 		.disk_limit = (uint64_t)10 << 30,
 		.disk_reserve = (uint64_t)256 << 20,
+		.flush_size = (uint64_t)192 << 20,
+		.flush_age_ms = 3600000,
 		.debuginfo_limit = (uint64_t)2 << 30,
 		.debuginfo_file_limit = (uint64_t)1 << 30,
 		.ready_fd = -1,

@@ -14,6 +14,8 @@ struct options {
 	bool insecure; /* an address other than loopback is wanted */
 	char data[4096];
 	uint64_t memory_limit, disk_limit, disk_reserve;
+	uint64_t flush_size;
+	int64_t flush_age_ms;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
 	char debuginfod[4096]; /* "" = none */
 	int ready_fd;	       /* -1 = none */
@@ -26,3 +28,5 @@ void options_usage(FILE *out);
 
 /* "512M", "10G", "1048576": bytes; K, M, G, T are powers of 1024. -EINVAL. */
 int options_size(const char *text, uint64_t *ret) must_check;
+/* "90s", "15m", "2h", "1d": milliseconds, more than 0. -EINVAL. */
+int options_duration(const char *text, int64_t *ret_ms) must_check;
