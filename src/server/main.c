@@ -47,6 +47,8 @@ static int open_store(struct server *s, struct error *err)
 		.sums_age_ms = o->sums_retention_ms,
 		.max_series = o->series_limit,
 		.max_values = o->label_values_limit,
+		.flush_log = o->flush_size,
+		.flush_age_ms = o->flush_age_ms,
 	};
 	int r = store_open(&options, &s->store, &s->replay, err);
 	if (r < 0)

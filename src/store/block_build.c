@@ -59,6 +59,7 @@ struct build {
 	VEC(struct observation) observations;
 	VEC(struct row) observed; /* the row of each */
 	struct block_meta *meta;
+	uint64_t n_chunks; /* written of the finest resolution */
 	uint64_t n_erased;
 };
 
@@ -296,8 +297,9 @@ static int feed(struct build *b, int res, const struct chunk *c, const struct ro
 		memcpy(k->rows.data + k->rows.n, rows, c->n_rows * sizeof(*rows));
 	k->rows.n += c->n_rows;
 	k->chunk.n_profiles += c->n_profiles;
-	if (c->from_ms + c->duration_ms > k->to_ms)
-		k->to_ms = c->from_ms + c->duration_ms;
+	/* Asked for by time, a sum must count where each of its profiles would. */
+	if (chunk_end(c) > k->to_ms)
+		k->to_ms = chunk_end(c);
 	return 0;
 }
 
@@ -377,11 +379,11 @@ static void count_chunk(struct build *b, struct series *series, const struct chu
 	int64_t to = c->from_ms + c->duration_ms;
 	if (series->last_ms < to)
 		series->last_ms = to;
-	if (m->n_profiles == 0 || c->from_ms < m->from_ms)
+	if (b->n_chunks == 0 || c->from_ms < m->from_ms)
 		m->from_ms = c->from_ms;
-	if (m->n_profiles == 0 || to > m->to_ms)
+	if (b->n_chunks == 0 || to > m->to_ms)
 		m->to_ms = to;
-	m->n_profiles += c->n_profiles;
+	b->n_chunks++;
 }
 
 static int write_chunk(struct build *b, struct source_part *s, struct series *series)
@@ -497,7 +499,7 @@ static int write_all_series(struct build *b)
 			r = 0;
 		i = end;
 	}
-	return r == 0 && b->meta->n_profiles == 0 ? -ENODATA : r;
+	return r == 0 && b->n_chunks == 0 ? -ENODATA : r;
 }
 
 /* ---- the rest of the file ---- */
@@ -533,20 +535,11 @@ static int write_keys(struct build *b)
 
 _Static_assert(sizeof(struct key_row) == 24, "as the file has it");
 
-/* A profile of several types is several chunks: whoever stored it knows better. */
-static void count_profiles(struct build *b)
-{
-	if (!b->o->is_all)
-		return;
-	b->meta->n_profiles = 0;
-	for (uint32_t k = 0; k < b->n_parts; k++)
-		b->meta->n_profiles += b->parts[k].part->n_profiles;
-}
-
 static void write_meta(struct build *b)
 {
 	struct block_meta *m = b->meta;
-	count_profiles(b);
+	/* As near as can be told: a profile of several types is several chunks. */
+	m->n_profiles -= b->n_erased < m->n_profiles ? b->n_erased : m->n_profiles;
 	struct buf bytes = buf_of(1 << 20);
 	m->starts_from_ms = b->o->from_ms;
 	m->starts_to_ms = b->o->to_ms;
@@ -650,7 +643,7 @@ int block_build(const struct part *const *parts, uint32_t n, const struct build_
 		struct block_meta *meta, struct build_report *ret, struct error *err)
 {
 	struct build b = { .o = o, .budget = o->budget, .meta = meta };
-	meta->n_profiles = meta->n_observations = 0;
+	meta->n_observations = 0;
 	meta->types_size = 0;
 	int r = build_init(&b, parts, n, fd);
 	if (r == 0)

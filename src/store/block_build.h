@@ -41,8 +41,8 @@ struct build_report {
 	uint64_t n_erased;  /* profiles */
 };
 
-/* Writes the file. The caller sets id, level, last_seq, arrival and replaces of
- * `meta`; the rest is set. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in the
- * range; -ECANCELED. */
+/* Writes the file. The caller sets id, level, last_seq, arrival, number of
+ * profiles and replaces of `meta`; the rest is set. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in
+ * the range; -ECANCELED. */
 int block_build(const struct part *const *parts, uint32_t n, const struct build_options *o, int fd,
 		struct block_meta *meta, struct build_report *ret, struct error *err) must_check;

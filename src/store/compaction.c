@@ -18,8 +18,7 @@ static int compare_block(const void *a, const void *b)
 		return x->starts_from_ms < y->starts_from_ms ? -1 : 1;
 	if (x->starts_to_ms != y->starts_to_ms)
 		return x->starts_to_ms < y->starts_to_ms ? -1 : 1;
-	if (x->level != y->level)
-		return x->level < y->level ? -1 : 1;
+	/* Not by level: a large block of a low one would stand before those that still fit together. */
 	if (x->n_nodes != y->n_nodes)
 		return x->n_nodes < y->n_nodes ? -1 : 1;
 	return memcmp(&x->id, &y->id, sizeof(x->id));

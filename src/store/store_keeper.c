@@ -69,6 +69,14 @@ static int write_file(struct store *s, const struct part *const *parts, uint32_t
 	return r;
 }
 
+static uint64_t profiles_within(const struct head *h, int64_t from_ms, int64_t to_ms)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < h->starts.n; i++)
+		n += h->starts.data[i] >= from_ms && h->starts.data[i] < to_ms;
+	return n;
+}
+
 static int write_step(struct flush *f, uint32_t i, struct error *err)
 {
 	const struct part *part = &f->head->part;
@@ -90,6 +98,7 @@ static int write_step(struct flush *f, uint32_t i, struct error *err)
 		.last_seq = f->head->last_seq,
 		.arrived_from_ms = f->head->arrived_from_ms,
 		.arrived_to_ms = f->head->arrived_to_ms,
+		.n_profiles = profiles_within(f->head, o.from_ms, o.to_ms),
 	};
 	int r = write_file(f->store, &part, 1, &o, meta, &f->report, err);
 	f->n_written += r == 0;
@@ -234,6 +243,7 @@ static void describe(const struct compaction *c, struct block_meta *meta)
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct block *b = c->block[i];
 		meta->replaces[meta->n_replaces++] = b->id;
+		meta->n_profiles += b->n_profiles;
 		meta->level = b->level + 1 > meta->level ? b->level + 1 : meta->level;
 		meta->last_seq = b->last_seq > meta->last_seq ? b->last_seq : meta->last_seq;
 		if (b->arrived_from_ms < meta->arrived_from_ms)
