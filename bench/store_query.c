@@ -43,7 +43,7 @@ static int walk(struct asking *a, const struct selector *selector, struct membud
 		if (!view_may_have(v, i, selector->from_ms, selector->to_ms))
 			continue;
 		bench_check(view_open(v, i, &p, &err), &err);
-		r = selection_init(&s, p, selector, budget);
+		r = selection_init(&s, p, selector, budget, NULL);
 		s.stats = &a->stats;
 		s.is_raw = a->is_raw;
 		if (r == 0)
