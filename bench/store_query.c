@@ -90,6 +90,15 @@ static void ask_day(struct asking *a)
 	calltree_done(&tree);
 }
 
+static void ask_two_days(struct asking *a)
+{
+	struct membudget budget = membudget_of(BUDGET);
+	struct selector s = days(0, 2);
+	struct calltree tree;
+	merge(a, &s, &budget, &tree);
+	calltree_done(&tree);
+}
+
 static void ask_node_hour(struct asking *a)
 {
 	struct membudget budget = membudget_of(BUDGET);
@@ -216,6 +225,8 @@ int bench_query(const char *dir, uint32_t n_nodes, uint32_t n_days)
 	a.is_raw = true;
 	measure(&a, "merge_raw_cold", ask_day, true, 3);
 	measure(&a, "merge_raw_warm", ask_day, false, 5);
+	if (n_days > 1)
+		measure(&a, "two_days_raw_cold", ask_two_days, true, 3);
 	a.is_raw = false;
 	measure(&a, "merge_sums_cold", ask_day, true, 3);
 	measure(&a, "merge_sums_warm", ask_day, false, REPEAT);
