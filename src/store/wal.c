@@ -66,7 +66,7 @@ static int list_segments(struct wal *w, struct error *err)
 	int r = 0;
 	const struct dirent *e;
 	while (r == 0 && (e = readdir(d))) {
-		struct segment s;
+		struct segment s = { 0 };
 		char again[64];
 		if (sscanf(e->d_name, "%" SCNx32 "-%" SCNx64 ".wal", &s.number, &s.salt) != 2)
 			continue;
