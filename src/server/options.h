@@ -17,8 +17,9 @@ struct options {
 	int64_t retention_ms, sums_retention_ms;
 	uint32_t series_limit, label_values_limit;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
-	char debuginfod[4096]; /* "" = none */
-	int ready_fd;	       /* -1 = none */
+	char debuginfod[4096];	    /* "" = none */
+	char encryption_keys[4096]; /* a file; "" = none */
+	int ready_fd;		    /* -1 = none */
 	bool help, version;
 };
 
