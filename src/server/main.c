@@ -5,6 +5,8 @@
  *   signal -> no new connections -> those open end -> log closed -> exit 0 */
 #include "base/clock.h"
 #include "base/log.h"
+#include "meta/schema.h"
+#include "server/eraser.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -55,6 +57,8 @@ static int open_store(struct server *s, struct error *err)
 		.sums_age_ms = o->sums_retention_ms,
 		.max_series = o->series_limit,
 		.max_values = o->label_values_limit,
+		.flush_log = o->flush_size,
+		.flush_age_ms = o->flush_age_ms,
 	};
 	int r = store_open(&options, &s->store, &s->replay, err);
 	if (r < 0)
@@ -99,12 +103,16 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/api/v1/labels", api_labels, 0, NULL },
 		{ "GET", "/api/v1/tree", api_tree, 0, NULL },
 		{ "GET", "/api/v1/series", api_series, 0, NULL },
+		{ "GET", "/api/v1/diff", api_diff, 0, NULL },
+		{ "GET", "/api/v1/profiles", api_profiles, 0, NULL },
 		{ "GET", "/api/v1/heatmap", api_heatmap, 0, NULL },
 		{ "GET", "/api/v1/top", api_top, 0, NULL },
 		{ "GET", "/api/v1/debuginfo", api_debuginfo, 0, NULL },
 		{ "GET", "/api/v1/debuginfo/", api_debuginfo_get, 0, NULL },
 		{ "PUT", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
 		{ "POST", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
+		{ "GET", "/api/v1/deletions", api_deletions, 0, NULL },
+		{ "POST", "/api/v1/deletions", api_deletions_post, 0, NULL },
 		{ "GET", "/api/v1/status", api_status, 0, NULL },
 		{ "GET", "/api/v1/live", api_live, 0, NULL },
 		{ "GET", "/health", api_health, 0, NULL },
@@ -140,6 +148,8 @@ static int start_http(struct server *s, struct error *err)
 		r = uploads_start(s, &s->uploads, err);
 	if (r == 0)
 		r = fetcher_start(s, &s->fetcher, err);
+	if (r == 0)
+		r = eraser_start(s, &s->eraser, err);
 	return r < 0 ? r : http_server_start(&options, &s->http, err);
 }
 
@@ -178,6 +188,7 @@ static bool all_closed(struct server *s)
 /* Those that others speak to only while requests wait for them. */
 static void stop_threads(struct server *s)
 {
+	eraser_stop(s->eraser);
 	fetcher_stop(s->fetcher);
 	uploads_stop(s->uploads);
 	if (s->namer)
@@ -222,11 +233,14 @@ static void close_stores(struct server *s)
 	fetcher_free(&s->fetcher);
 	debugstore_close(&s->debugstore);
 	store_close(&s->store);
+	db_free(&s->meta);
 }
 
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
+	if (r == 0)
+		r = meta_open(s->options->data, &s->meta, err);
 	if (r == 0)
 		r = open_debugstore(s, err);
 	if (r < 0) {

@@ -49,6 +49,21 @@ int options_size(const char *text, uint64_t *ret)
 	return 0;
 }
 
+int options_duration(const char *text, int64_t *ret_ms)
+{
+	static const char units[] = "smhd";
+	static const int64_t unit_ms[] = { 1000, 60000, 3600000, 86400000 };
+	int64_t v = 0;
+	size_t i = 0;
+	for (; text[i] >= '0' && text[i] <= '9' && i < 9; i++)
+		v = v * 10 + (text[i] - '0');
+	const char *unit = i && text[i] ? strchr(units, text[i]) : NULL;
+	if (!unit || text[i + 1] || v == 0)
+		return -EINVAL;
+	*ret_ms = v * unit_ms[unit - units];
+	return 0;
+}
+
 static int set_size(const char *setting, const char *text, uint64_t min, uint64_t *ret, struct error *err)
 {
 	uint64_t v;
@@ -59,6 +74,13 @@ static int set_size(const char *setting, const char *text, uint64_t min, uint64_
 				 (unsigned long long)(min >> 20));
 	*ret = v;
 	return 0;
+}
+
+static int set_duration(const char *setting, const char *text, int64_t *ret_ms, struct error *err)
+{
+	return options_duration(text, ret_ms) < 0
+		       ? error_set(err, -EINVAL, "%s %s: a time such as 90s, 15m, 2h or 1d is expected", setting, text)
+		       : 0;
 }
 
 static int set_listen(struct options *o, const char *setting, const char *text, struct error *err)
@@ -73,24 +95,6 @@ static int set_listen(struct options *o, const char *setting, const char *text, 
 		(void)snprintf(o->address, sizeof(o->address), "127.0.0.1");
 	o->port = (uint16_t)strtol(colon + 1, NULL, 10);
 	return 0;
-}
-
-/* "90m", "12h", "30d" */
-static int set_age(const char *setting, const char *text, int64_t *ret, struct error *err)
-{
-	static const struct {
-		char unit;
-		int64_t ms;
-	} units[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 } };
-	size_t digits = strspn(text, "0123456789");
-	for (size_t i = 0; digits > 0 && digits < 7 && i < ARRAY_SIZE(units); i++) {
-		if (text[digits] != units[i].unit || text[digits + 1])
-			continue;
-		*ret = strtol(text, NULL, 10) * units[i].ms;
-		if (*ret > 0)
-			return 0;
-	}
-	return error_set(err, -EINVAL, "%s %s: an age is expected, as in 12h or 30d", setting, text);
 }
 
 static int set_count(const char *setting, const char *text, uint32_t *ret, struct error *err)
@@ -119,15 +123,19 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 	case OPTION_DISK_LIMIT:
 		return set_size(setting, value, 0, &o->disk_limit, err);
 	case OPTION_RETENTION:
-		return set_age(setting, value, &o->retention_ms, err);
+		return set_duration(setting, value, &o->retention_ms, err);
 	case OPTION_SUMS_RETENTION:
-		return set_age(setting, value, &o->sums_retention_ms, err);
+		return set_duration(setting, value, &o->sums_retention_ms, err);
 	case OPTION_SERIES_LIMIT:
 		return set_count(setting, value, &o->series_limit, err);
 	case OPTION_LABEL_VALUES_LIMIT:
 		return set_count(setting, value, &o->label_values_limit, err);
 	case OPTION_DISK_RESERVE:
 		return set_size(setting, value, 0, &o->disk_reserve, err);
+	case OPTION_FLUSH_SIZE:
+		return set_size(setting, value, 1, &o->flush_size, err);
+	case OPTION_FLUSH_AGE:
+		return set_duration(setting, value, &o->flush_age_ms, err);
 	case OPTION_ENCRYPTION_KEYS:
 		if (!*value || strlen(value) >= sizeof(o->encryption_keys))
 			return error_set(err, -EINVAL, "%s: a file of keys is expected", setting);
@@ -197,6 +205,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 		.memory_limit = (uint64_t)512 << 20,
 		.disk_limit = (uint64_t)10 << 30,
 		.disk_reserve = (uint64_t)256 << 20,
+		.flush_size = (uint64_t)192 << 20,
+		.flush_age_ms = 3600000,
 		.debuginfo_limit = (uint64_t)2 << 30,
 		.debuginfo_file_limit = (uint64_t)1 << 30,
 		.ready_fd = -1,

@@ -103,6 +103,21 @@ static void sizes_have_units(void **state)
 		assert_int_equal(options_size(bad[i], &v), -EINVAL);
 }
 
+static void times_have_units(void **state)
+{
+	(void)state;
+	int64_t v;
+	assert_int_equal(options_duration("90s", &v), 0);
+	assert_int_equal(v, 90000);
+	assert_int_equal(options_duration("2h", &v), 0);
+	assert_int_equal(v, 7200000);
+	assert_int_equal(options_duration("999999999d", &v), 0);
+	assert_true(v == 999999999 * INT64_C(86400000));
+	static const char *const bad[] = { "", "s", "0s", "10", "1.5h", "-1s", "1 h", "1hh", "1M", "9999999999s" };
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(options_duration(bad[i], &v), -EINVAL);
+}
+
 static int parse(struct options *o, const char *a, const char *b, struct error *err)
 {
 	char *argv[] = { (char *)(uintptr_t) "wick-server", (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL };
@@ -168,6 +183,7 @@ int main(void)
 		cmocka_unit_test(times_may_be_relative),
 		cmocka_unit_test(texts_are_utf8_without_control_characters),
 		cmocka_unit_test(sizes_have_units),
+		cmocka_unit_test(times_have_units),
 		cmocka_unit_test(settings_come_from_arguments_and_environment),
 		cmocka_unit_test(work_memory_never_goes_beyond_its_size),
 	};

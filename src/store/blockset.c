@@ -27,6 +27,7 @@ struct blockset {
 	VEC(struct block *) blocks;
 	size_t cache_used;
 	uint64_t clock, n_loads, n_hits;
+	uint64_t bytes; /* of the blocks' files */
 	uint32_t n_damaged;
 };
 
@@ -119,6 +120,7 @@ static int add_block(struct blockset *s, const struct block_meta *m)
 	int r = b ? vec_reserve(NULL, &s->blocks, 1) : -ENOMEM;
 	if (r == 0) {
 		s->blocks.data[s->blocks.n++] = b;
+		s->bytes += b->size;
 	} else if (b) {
 		free(b->types);
 		free(b);
@@ -448,11 +450,14 @@ static void swap_list(struct blockset *s, const struct blockset_change *c, struc
 			continue;
 		}
 		b->is_gone = true;
+		s->bytes -= b->size;
 		unref(s, b);
 	}
 	s->blocks.n = out;
-	for (uint32_t i = 0; i < c->n_added; i++)
+	for (uint32_t i = 0; i < c->n_added; i++) {
 		s->blocks.data[s->blocks.n++] = added[i];
+		s->bytes += added[i]->size;
+	}
 }
 
 static int new_blocks(struct blockset *s, const struct blockset_change *c, struct block **ret)
@@ -705,6 +710,14 @@ uint32_t blockset_read_keys(struct blockset *s, int64_t since_ms, int (*add)(voi
 	return n_failed;
 }
 
+uint64_t blockset_bytes(struct blockset *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	uint64_t bytes = s->bytes;
+	(void)pthread_mutex_unlock(&s->lock);
+	return bytes;
+}
+
 void blockset_get_stats(struct blockset *s, struct blockset_stats *ret)
 {
 	(void)pthread_mutex_lock(&s->lock);
@@ -715,10 +728,10 @@ void blockset_get_stats(struct blockset *s, struct blockset_stats *ret)
 		.cache_max = s->cache_max,
 		.n_loads = s->n_loads,
 		.n_hits = s->n_hits,
+		.bytes = s->bytes,
 	};
 	for (uint32_t i = 0; i < s->blocks.n; i++) {
 		const struct block *b = s->blocks.data[i];
-		ret->bytes += b->size;
 		ret->n_profiles += b->n_profiles;
 		if (i == 0 || b->from_ms < ret->oldest_ms)
 			ret->oldest_ms = b->from_ms;

@@ -103,6 +103,8 @@ void blockset_unload(struct blockset *s, struct block *b);
 uint32_t blockset_read_keys(struct blockset *s, int64_t since_ms, int (*add)(void *arg, const struct key_row *row),
 			    void *arg);
 
+/* Bytes of all blocks' files. */
+uint64_t blockset_bytes(struct blockset *s);
 void blockset_get_stats(struct blockset *s, struct blockset_stats *ret);
 int blockset_dir(const struct blockset *s);
 void block_file_name(const struct block_id *id, char out[static BLOCK_ID_HEX + 4]);

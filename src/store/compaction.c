@@ -18,8 +18,7 @@ static int compare_block(const void *a, const void *b)
 		return x->starts_from_ms < y->starts_from_ms ? -1 : 1;
 	if (x->starts_to_ms != y->starts_to_ms)
 		return x->starts_to_ms < y->starts_to_ms ? -1 : 1;
-	if (x->level != y->level)
-		return x->level < y->level ? -1 : 1;
+	/* Not by level: a large block of a low one would stand before those that still fit together. */
 	if (x->n_nodes != y->n_nodes)
 		return x->n_nodes < y->n_nodes ? -1 : 1;
 	return memcmp(&x->id, &y->id, sizeof(x->id));
@@ -44,7 +43,7 @@ static bool is_same_span(const struct block *a, const struct block *b)
 static void gather(struct block **blocks, uint32_t n, int level, bool raw, const struct compaction_limits *l,
 		   struct compaction *ret)
 {
-	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN };
+	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN, .coarsest = RES_DAY };
 	for (uint32_t i = 0; i < n && ret->n < COMPACTION_MAX; i++) {
 		struct block *b = blocks[i];
 		if (b->is_bad || has_raw(b) != raw || (level >= 0 && b->level != (uint64_t)level))
@@ -64,6 +63,7 @@ static bool plan_one(struct compaction *ret, enum compaction_why why, struct blo
 		.n = 1,
 		.n_nodes = b->n_nodes,
 		.finest = RES_5MIN,
+		.coarsest = RES_DAY,
 		.zstd_level = LEVEL_AT_REST,
 	};
 	return true;
@@ -72,7 +72,7 @@ static bool plan_one(struct compaction *ret, enum compaction_why why, struct blo
 /* What lies at rest would keep its key until it goes. One that is not to be sealed any more stays. */
 static bool plan_reseal(struct block **blocks, uint32_t n, const struct compaction_limits *l, struct compaction *ret)
 {
-	for (uint32_t i = 0; l->key_id[0] && i < n; i++) {
+	for (uint32_t i = 0; l->key_id && i < n; i++) {
 		struct block *b = blocks[i];
 		if (b->is_bad || strcmp(b->key_id, l->key_id) == 0 || b->n_nodes > l->n_nodes)
 			continue;

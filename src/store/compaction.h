@@ -28,7 +28,7 @@ struct compaction {
 	struct block *block[COMPACTION_MAX]; /* of one span of starts */
 	uint32_t n;
 	uint64_t n_nodes;
-	enum resolution finest; /* of what comes of them */
+	enum resolution finest, coarsest; /* of what comes of them */
 	int zstd_level;
 };
 
@@ -37,7 +37,7 @@ struct compaction_limits {
 	uint64_t n_nodes; /* of the blocks that become one, added up */
 	int64_t raw_age_ms, sums_age_ms;
 	uint64_t bytes;	    /* of all blocks */
-	const char *key_id; /* to seal with; "" = none */
+	const char *key_id; /* to seal with; NULL = none */
 };
 
 /* The next thing to do; false: nothing. Orders `blocks`. */

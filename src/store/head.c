@@ -33,6 +33,7 @@ void head_done(struct head *h)
 	}
 	vec_done(b, &h->series);
 	vec_done(b, &h->keys);
+	vec_done(b, &h->starts);
 	part_index_done(&h->index);
 	label_guard_done(&h->labels);
 	part_done(&h->part);
@@ -291,6 +292,8 @@ int head_prepare(struct head *h, const struct intake *in, const struct intake_pr
 	int r = stage_series(h, in, ip, s, err);
 	if (r == 0)
 		r = vec_reserve(&h->budget, &h->keys, h->n_staged + 1);
+	if (r == 0)
+		r = vec_reserve(&h->budget, &h->starts, h->n_staged + 1);
 	if (r < 0) {
 		for (uint32_t i = 0; i < s->n_chunks; i++) {
 			h->series.data[s->chunk[i].series].n_staged--;
@@ -322,6 +325,7 @@ void head_publish(struct head *h, struct staged *s)
 		h->keys.data[h->keys.n++] = s->key.row;
 	if (s->seq > h->last_seq)
 		h->last_seq = s->seq;
+	h->starts.data[h->starts.n++] = s->from_ms;
 	p->n_profiles++;
 	if (p->oldest_ms == 0 || s->from_ms < p->oldest_ms)
 		p->oldest_ms = s->from_ms;

@@ -153,10 +153,18 @@ int keys_stage(struct keys *k, struct slice key, int64_t now_ms, struct key_ref 
 	return 0;
 }
 
+/* The generation may have gone meanwhile, and another one of its hour be there. */
+static bool is_at(const struct key_generation *g, const struct key_ref *ref)
+{
+	const struct key_hash *hash = &ref->row.hash;
+	return g->hour == ref->hour && ref->at < g->hash.n && g->hash.data[ref->at].low == hash->low &&
+	       g->hash.data[ref->at].high == hash->high;
+}
+
 void keys_settle(struct keys *k, const struct key_ref *ref, bool stored)
 {
 	for (unsigned i = 0; ref->is_set && i < k->n; i++)
-		if (k->generation[i].hour == ref->hour)
+		if (is_at(&k->generation[i], ref))
 			k->generation[i].state.data[ref->at] = stored ? KEY_STORED : KEY_UNKNOWN;
 }
 

@@ -124,17 +124,52 @@ static int parse_line(struct manifest *m, struct slice line)
 	return 0;
 }
 
+static int compare_id(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct block_id));
+}
+
+/* A block that is listed twice would be counted twice. */
+static int check_blocks(const struct manifest *m)
+{
+	size_t size = m->blocks.n * sizeof(struct block_id);
+	_cleanup_(free_ptr)
+	struct block_id *sorted = malloc(size + 1);
+	if (!sorted)
+		return -ENOMEM;
+	if (size)
+		memcpy(sorted, m->blocks.data, size);
+	qsort(sorted, m->blocks.n, sizeof(*sorted), compare_id);
+	for (uint32_t i = 1; i < m->blocks.n; i++)
+		if (block_id_eq(&sorted[i - 1], &sorted[i]))
+			return -EBADMSG;
+	return 0;
+}
+
+/* Only a whole line with another number is another version: what is cut or damaged is made anew. */
+static int check_version(struct slice text, struct error *err)
+{
+	struct slice line, word, number;
+	if (!next_line(&text, &line) || !next_word(&line, &word) || !slice_eq(word, slice_str("wick-manifest")) ||
+	    !next_word(&line, &number) || line.size)
+		return -EBADMSG;
+	for (size_t i = 0; i < number.size; i++)
+		if (number.data[i] < '0' || number.data[i] > '9')
+			return -EBADMSG;
+	return slice_eq(number, slice_str("1"))
+		       ? 0
+		       : error_set(err, -EPROTONOSUPPORT, "wick-manifest %.*s is not known: this wick reads version 1",
+				   SLICE_FMT(number));
+}
+
 static int parse(struct manifest *m, struct slice text, struct error *err)
 {
-	if (!slice_has_prefix(text, "wick-manifest "))
-		return -EBADMSG;
-	if (!slice_has_prefix(text, FIRST_LINE)) {
-		struct slice line = { 0 };
-		(void)next_line(&text, &line);
-		return error_set(err, -EPROTONOSUPPORT, "%.*s is not known: this wick reads version 1",
-				 SLICE_FMT(line));
-	}
-	struct slice rest = slice_of(text.data + strlen(FIRST_LINE), text.size - strlen(FIRST_LINE)), line, word;
+	int r = check_version(text, err);
+	if (r < 0)
+		return r;
+	struct slice rest = text, line, word;
+	bool has_store = false;
+	(void)next_line(&rest, &line);
 	while (next_line(&rest, &line)) {
 		uint64_t check;
 		size_t before = (size_t)(line.data - text.data);
@@ -143,37 +178,45 @@ static int parse(struct manifest *m, struct slice text, struct error *err)
 			return -EBADMSG;
 		if (slice_eq(word, slice_str("check")))
 			return next_word(&words, &word) && parse_u64(word, 16, &check) &&
-					       check == block_hash(0, slice_of(text.data, before))
-				       ? 0
+					       check == block_hash(0, slice_of(text.data, before)) && has_store &&
+					       rest.size == 0
+				       ? check_blocks(m)
 				       : -EBADMSG;
-		int r = parse_line(m, line);
+		has_store = has_store || slice_eq(word, slice_str("store"));
+		r = parse_line(m, line);
 		if (r < 0)
 			return r;
 	}
 	return -EBADMSG;
 }
 
-int manifest_read(int dir, struct manifest *ret, struct error *err)
+int manifest_parse(struct slice text, struct manifest *ret, struct error *err)
 {
-	_cleanup_(buf_done)
-	struct buf text = buf_of(FILE_SIZE_MAX);
 	_cleanup_(manifest_done)
 	struct manifest m = { 0 };
-	int r = read_file(dir, &text);
-	if (r == -ENOENT)
-		return error_set(err, r, "there is no manifest");
-	if (r == 0)
-		r = parse(&m, slice_of(text.data, text.n), err);
+	int r = parse(&m, text, err);
 	if (r < 0)
-		return r == -EPROTONOSUPPORT
-			       ? r
-			       : error_set(err, r, "the manifest %s", r == -EBADMSG ? "is damaged" : "cannot be read");
+		return r;
 	*ret = m;
 	m = (struct manifest){ 0 };
 	return 0;
 }
 
-static void format(const struct manifest *m, struct buf *out)
+int manifest_read(int dir, struct manifest *ret, struct error *err)
+{
+	_cleanup_(buf_done)
+	struct buf text = buf_of(FILE_SIZE_MAX);
+	int r = read_file(dir, &text);
+	if (r == -ENOENT)
+		return error_set(err, r, "there is no manifest");
+	if (r == 0)
+		r = manifest_parse(slice_of(text.data, text.n), ret, err);
+	if (r < 0 && r != -EPROTONOSUPPORT)
+		return error_set(err, r, "the manifest %s", r == -EBADMSG ? "is damaged" : "cannot be read");
+	return r;
+}
+
+void manifest_format(const struct manifest *m, struct buf *out)
 {
 	char id[BLOCK_ID_HEX];
 	buf_add_str(out, FIRST_LINE);
@@ -192,7 +235,7 @@ int manifest_write(int dir, const struct manifest *m, struct error *err)
 {
 	_cleanup_(buf_done)
 	struct buf text = buf_of(FILE_SIZE_MAX);
-	format(m, &text);
+	manifest_format(m, &text);
 	if (text.failed)
 		return error_set(err, -ENOMEM, "no memory for the manifest");
 	_cleanup_(close_fd)

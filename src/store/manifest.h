@@ -19,6 +19,10 @@ struct manifest {
 
 void manifest_done(struct manifest *m);
 
+/* The text of a manifest. -EBADMSG, -EPROTONOSUPPORT (`err` says which version), -ENOMEM. */
+int manifest_parse(struct slice text, struct manifest *ret, struct error *err) must_check;
+void manifest_format(const struct manifest *m, struct buf *out);
+
 /* -ENOENT: there is none; -EBADMSG: damaged; -EPROTONOSUPPORT. `dir` is the blocks' folder. */
 int manifest_read(int dir, struct manifest *ret, struct error *err) must_check;
 /* On disk when it returns 0; else the old one is as it was, or the new one is

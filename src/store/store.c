@@ -328,3 +328,40 @@ int store_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *er
 	assert(s->options.is_idle);
 	return keeper_tidy(s, now_ms, ret_more, err);
 }
+
+int store_erase(struct store *s, struct store_erasure *e, struct error *err)
+{
+	e->n_profiles = e->n_blocks = 0;
+	e->is_done = false;
+	e->result = 0;
+	if (s->options.is_idle) {
+		int r = store_flush(s, err);
+		return r == 0 ? keeper_erase(s, e, err) : r;
+	}
+	(void)pthread_mutex_lock(&s->parts_lock);
+	bool is_busy = s->erasure != NULL;
+	if (!is_busy) {
+		s->erasure = e;
+		s->seal_wanted = true;
+	}
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	if (is_busy)
+		return error_set(err, -EBUSY, "something else is being deleted");
+	writer_wake(s);
+	(void)pthread_mutex_lock(&s->parts_lock);
+	while (!e->is_done)
+		(void)pthread_cond_wait(&s->sealed_changed, &s->parts_lock);
+	s->erasure = NULL;
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	if (e->result < 0 && err)
+		*err = e->err;
+	return e->result;
+}
+
+void store_cancel_erasures(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->parts_lock);
+	s->cancel_erasure = true;
+	(void)pthread_cond_broadcast(&s->sealed_changed);
+	(void)pthread_mutex_unlock(&s->parts_lock);
+}

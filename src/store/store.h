@@ -21,6 +21,7 @@
  * is usable again. */
 #pragma once
 
+#include "store/block_build.h"
 #include "store/blockset.h"
 #include "store/head.h"
 #include "store/wal.h"
@@ -94,6 +95,25 @@ int store_submit(struct store *s, struct store_commit *c) must_check;
  * this thread. Only with options.is_idle. *ret_more: another round has work. */
 int store_flush(struct store *s, struct error *err) must_check;
 int store_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *err) must_check;
+
+/* Takes profiles out of all that was stored before the call: those of chosen series
+ * that start in [from, to), and where only sums are left, those that have such in
+ * them. Files are written anew without them and without names that only they
+ * had; views taken before see them as long as they are held, and the log until
+ * its segments go, which is at once. Waits until it is done. One at a time: -EBUSY. */
+struct store_erasure {
+	struct erasure what;
+	uint64_t n_profiles, n_blocks; /* of which something was taken */
+
+	/* The store's own. */
+	bool is_done;
+	int result;
+	struct error err;
+};
+
+int store_erase(struct store *s, struct store_erasure *e, struct error *err) must_check;
+/* One under way ends soon with -ECANCELED, and so does each one after it. */
+void store_cancel_erasures(struct store *s);
 
 /* Since start: what the keeper did. */
 struct store_keeper_stats {

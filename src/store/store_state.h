@@ -50,6 +50,9 @@ struct store {
 	bool flush_failed;
 	struct error flush_err;
 	_Atomic bool stop_keeper;
+	struct store_erasure *erasure; /* asked for; NULL = none */
+	bool seal_wanted;	       /* for it; the writer does it */
+	_Atomic bool cancel_erasure;
 	uint32_t node_cap; /* the keeper's: of blocks that become one */
 
 	/* Guards all below. */
@@ -62,6 +65,7 @@ struct store {
 	int refuse_result;
 	uint64_t refuse_limit, refuse_need;
 	uint64_t drop_seq; /* the log may go up to here */
+	bool is_woken;
 	uint64_t log_used;
 	uint64_t n_stored, n_duplicates, n_refused, n_failed, n_keys, n_keys_forgotten;
 	uint64_t n_syncs, sync_ns, sync_max_ns;
@@ -94,6 +98,8 @@ uint32_t store_load_keys(struct store *s);
 
 int writer_start(struct store *s, struct error *err) must_check;
 void writer_stop(struct store *s);
+/* Something other than a commit is due: seal_wanted. */
+void writer_wake(struct store *s);
 /* The active head becomes the sealed one; waits until there is none. -ENOSPC and the like: it
  * cannot be written, `err` says why. */
 int writer_seal(struct store *s, struct error *err) must_check;
@@ -108,5 +114,7 @@ int keeper_start(struct store *s, struct error *err) must_check;
 void keeper_stop(struct store *s);
 /* Writes the sealed head as blocks. For start; else the keeper does it. */
 int keeper_flush(struct store *s, struct error *err) must_check;
+/* Blocks without what `e` chooses take the place of those that have it. */
+int keeper_erase(struct store *s, struct store_erasure *e, struct error *err) must_check;
 /* One round of compaction and retention. */
 int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *err) must_check;

@@ -40,9 +40,7 @@ int writer_check_disk(struct store *s, uint64_t size, enum block_reason *ret_why
 		      struct error *err)
 {
 	const struct store_options *o = &s->options;
-	struct blockset_stats blocks;
-	blockset_get_stats(s->blocks, &blocks);
-	uint64_t used = wal_bytes(s->wal) + blocks.bytes;
+	uint64_t used = wal_bytes(s->wal) + blockset_bytes(s->blocks);
 	if (used + size > o->disk_limit) {
 		*ret_why = REFUSE_DISK_LIMIT;
 		*ret_limit = o->disk_limit;
@@ -138,6 +136,21 @@ static void seal_if_due(struct store *s)
 	/* A log that grows for long is one that takes long to read again. */
 	if (!is_busy || wal_bytes(s->wal) >= s->options.flush_log * 2)
 		(void)!writer_seal(s, NULL);
+}
+
+/* For whoever waits until what is in memory now is in blocks. */
+static void seal_if_asked(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->parts_lock);
+	bool wanted = s->seal_wanted;
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	/* If it cannot be, the keeper's failure is the answer. */
+	if (!wanted || writer_seal(s, NULL) < 0)
+		return;
+	(void)pthread_mutex_lock(&s->parts_lock);
+	s->seal_wanted = false;
+	(void)pthread_cond_broadcast(&s->sealed_changed);
+	(void)pthread_mutex_unlock(&s->parts_lock);
 }
 
 /* Segments that blocks hold go. */
@@ -355,8 +368,9 @@ static struct store_commit *take_batch(struct store *s, bool *ret_stop)
 {
 	(void)pthread_mutex_lock(&s->queue_lock);
 	int64_t until = clock_mono_ns() + (is_of_disk(s->refuse) ? RECHECK_NS : AGE_CHECK_NS);
-	while (!s->first && !s->stop && !s->drop_seq && clock_mono_ns() < until)
+	while (!s->first && !s->stop && !s->drop_seq && !s->is_woken && clock_mono_ns() < until)
 		wait_until(s, until);
+	s->is_woken = false;
 	struct store_commit *batch = s->first, **end = &s->first;
 	size_t bytes = 0, n = 0;
 	while (*end && n < BATCH_COMMITS && (n == 0 || bytes + (*end)->record.body.size <= BATCH_BYTES)) {
@@ -387,8 +401,10 @@ static void *writer_thread(void *arg)
 		while (batch)
 			batch = commit_some(s, batch);
 		drop_log(s);
-		if (!stop)
+		if (!stop) {
+			seal_if_asked(s);
 			seal_if_due(s);
+		}
 	}
 	return NULL;
 }
@@ -418,6 +434,14 @@ void writer_stop(struct store *s)
 	(void)pthread_join(s->writer, NULL);
 	(void)pthread_cond_destroy(&s->wake);
 	s->has_writer = false;
+}
+
+void writer_wake(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->queue_lock);
+	s->is_woken = true;
+	(void)pthread_cond_signal(&s->wake);
+	(void)pthread_mutex_unlock(&s->queue_lock);
 }
 
 int store_submit(struct store *s, struct store_commit *c)
