@@ -78,7 +78,7 @@ static void count_block(struct sizes *s, int dir, const char *name)
 {
 	struct block_part b;
 	struct error err = { "" };
-	bench_check(block_part_load(&b, dir, name, NULL, &err), &err);
+	bench_check(block_part_load(&b, dir, name, NULL, NULL, &err), &err);
 	s->file += b.pages.file.meta.size;
 	s->n_profiles += b.pages.file.meta.n_profiles;
 	for (int i = 1; i < N_SECTIONS; i++)

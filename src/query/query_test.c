@@ -188,7 +188,7 @@ static const struct part *build(struct fixture *f, const struct part *const *par
 	assert_int_equal(budget.used, 0);
 	(void)close(fd);
 	struct block_part *block = &f->block[f->n_blocks++];
-	if (block_part_load(block, AT_FDCWD, in_scratch(name), &f->block_budget, &err) < 0)
+	if (block_part_load(block, AT_FDCWD, in_scratch(name), NULL, &f->block_budget, &err) < 0)
 		fail_msg("%s", err.text);
 	return &block->part;
 }

@@ -29,6 +29,15 @@ static unsigned n_cpus(void)
 	return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (unsigned)n;
 }
 
+/* Says what holds from now on: a folder that was not sealed becomes so bit by bit. */
+static int read_keys(struct server *s, struct error *err)
+{
+	int r = keyring_load(s->options->encryption_keys, &s->keys, err);
+	if (r == 0 && s->keys)
+		log_info("profiles are sealed on disk key=%s", keyring_writer(s->keys)->id);
+	return r;
+}
+
 static int open_store(struct server *s, struct error *err)
 {
 	const struct options *o = s->options;
@@ -43,6 +52,7 @@ static int open_store(struct server *s, struct error *err)
 		.n_threads = n_cpus(),
 		.disk_limit = o->disk_limit,
 		.disk_reserve = o->disk_reserve,
+		.keys = s->keys,
 		.raw_age_ms = o->retention_ms,
 		.sums_age_ms = o->sums_retention_ms,
 		.max_series = o->series_limit,
@@ -300,7 +310,10 @@ int main(int argc, char **argv)
 	s.body_max = s.bodies_max < BODY_MAX ? s.bodies_max : BODY_MAX;
 	r = workmem_init(&s.work, WORK_SHARE(options.memory_limit));
 	if (r == 0)
+		r = read_keys(&s, &err);
+	if (r == 0)
 		r = serve(&s, &signals, &err);
+	keyring_free(&s.keys);
 	if (r < 0)
 		log_error("%s", err.text[0] ? err.text : strerror(-r));
 	workmem_done(&s.work);

@@ -136,6 +136,11 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, 1, &o->flush_size, err);
 	case OPTION_FLUSH_AGE:
 		return set_duration(setting, value, &o->flush_age_ms, err);
+	case OPTION_ENCRYPTION_KEYS:
+		if (!*value || strlen(value) >= sizeof(o->encryption_keys))
+			return error_set(err, -EINVAL, "%s: a file of keys is expected", setting);
+		(void)snprintf(o->encryption_keys, sizeof(o->encryption_keys), "%s", value);
+		return 0;
 	case OPTION_DEBUGINFO_LIMIT:
 		return set_size(setting, value, 0, &o->debuginfo_limit, err);
 	case OPTION_DEBUGINFO_FILE_LIMIT:

@@ -19,8 +19,9 @@ struct options {
 	uint64_t flush_size;
 	int64_t flush_age_ms;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
-	char debuginfod[4096]; /* "" = none */
-	int ready_fd;	       /* -1 = none */
+	char debuginfod[4096];	    /* "" = none */
+	char encryption_keys[4096]; /* a file; "" = none */
+	int ready_fd;		    /* -1 = none */
 	bool help, version;
 };
 

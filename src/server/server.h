@@ -37,6 +37,7 @@ struct uploads;
 
 struct server {
 	const struct options *options;
+	struct keyring *keys; /* NULL: nothing is sealed */
 	struct store *store;
 	struct store_replay replay;
 	struct workmem work;

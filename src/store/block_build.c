@@ -541,6 +541,7 @@ static void write_meta(struct build *b)
 	/* As near as can be told: a profile of several types is several chunks. */
 	m->n_profiles -= b->n_erased < m->n_profiles ? b->n_erased : m->n_profiles;
 	struct buf bytes = buf_of(1 << 20);
+	(void)snprintf(m->key_id, sizeof(m->key_id), "%s", b->o->seal_with ? b->o->seal_with->id : "");
 	m->starts_from_ms = b->o->from_ms;
 	m->starts_to_ms = b->o->to_ms;
 	m->n_nodes = b->order.node.n;
@@ -624,7 +625,7 @@ static int build_init(struct build *b, const struct part *const *parts, uint32_t
 	int r = profile_init(&b->merged, b->budget);
 	if (r == 0)
 		r = part_init(&b->out, b->budget);
-	return r == 0 ? block_writer_init(&b->writer, fd, &b->meta->id, b->o->zstd_level) : r;
+	return r == 0 ? block_writer_init(&b->writer, fd, &b->meta->id, b->o->zstd_level, b->o->seal_with) : r;
 }
 
 static int build_run(struct build *b)

@@ -32,6 +32,7 @@ struct build_options {
 	int zstd_level;
 	const struct key_row *keys; /* kept with it */
 	uint32_t n_keys;
+	const struct master_key *seal_with; /* NULL: the block is not sealed */
 	struct membudget *budget;
 	const _Atomic bool *cancel; /* true: give up soon; may be NULL */
 };

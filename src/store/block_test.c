@@ -42,7 +42,7 @@ static int load(struct block_part *b, const struct block_meta *m, struct membudg
 {
 	char name[BLOCK_ID_HEX + 4];
 	name_of(m, name);
-	return block_part_load(b, dir, name, budget, NULL);
+	return block_part_load(b, dir, name, NULL, budget, NULL);
 }
 
 /* A block of one head, so many profiles. */

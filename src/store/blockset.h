@@ -18,6 +18,7 @@ struct blockset;
 
 struct block {
 	struct block_id id;
+	char key_id[KEY_ID_MAX + 1]; /* "" = not sealed */
 	uint64_t size;
 	int64_t from_ms, to_ms, starts_from_ms, starts_to_ms, arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq, n_profiles, n_nodes, n_series, n_observations, level;
@@ -50,9 +51,10 @@ struct blockset_stats {
 	uint64_t n_profiles;
 };
 
-/* `dir` is created. Its tables get `cache_max` bytes. -EPROTONOSUPPORT, -EIO ... */
-int blockset_open(const char *dir, size_t cache_max, struct blockset **ret, struct blockset_report *report,
-		  struct error *err) must_check;
+/* `dir` is created. Its tables get `cache_max` bytes. `keys` (NULL = none) open what is sealed.
+ * -EPROTONOSUPPORT; -ENOKEY, -EKEYREJECTED: a block's key is not among them; -EIO ... */
+int blockset_open(const char *dir, size_t cache_max, const struct keyring *keys, struct blockset **ret,
+		  struct blockset_report *report, struct error *err) must_check;
 void blockset_close(struct blockset **s); /* for _cleanup_ */
 
 /* Of the log, as the manifest has it. */

@@ -50,7 +50,7 @@ struct fixture {
 static int open_set(struct fixture *f, size_t cache)
 {
 	f->err.text[0] = 0;
-	return blockset_open(f->dir, cache, &f->set, &f->report, &f->err);
+	return blockset_open(f->dir, cache, NULL, &f->set, &f->report, &f->err);
 }
 
 static void reopen(struct fixture *f)
@@ -448,7 +448,7 @@ static void damage_that_only_reading_finds_is_counted_once(void **state)
 	add_block(f, 50, &meta);
 	char name[BLOCK_ID_HEX + 4];
 	block_file_name(&meta.id, name);
-	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL), 0);
+	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL, NULL), 0);
 	change_byte(file_of(f, &meta.id), (off_t)file.section[SECTION_NODES].off);
 	block_file_close(&file);
 	reopen(f);
@@ -585,7 +585,7 @@ static void keys_that_cannot_be_read_are_counted(void **state)
 	assert_int_equal(blockset_read_keys(f->set, INT64_MAX, count_key, &n), 0);
 	assert_int_equal(n, 0);
 	block_file_name(&a.id, name);
-	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL), 0);
+	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL, NULL), 0);
 	change_byte(file_of(f, &a.id), (off_t)file.section[SECTION_KEYS].off);
 	block_file_close(&file);
 	assert_int_equal(blockset_read_keys(f->set, 0, count_key, &n), 1);

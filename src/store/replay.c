@@ -168,6 +168,8 @@ static int run_once(struct store *s, const char *dir, unsigned n_threads, struct
 		.head_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	int r = wal_open(dir, s->options.segment_size, p.last_seq, &s->wal, err);
+	if (r == 0)
+		wal_use_keys(s->wal, s->options.keys);
 	/* The log holds what two heads held. */
 	if (r == 0)
 		r = stored_head_new(s, s->options.head_memory, &s->active);

@@ -117,8 +117,8 @@ static int open_blocks(struct store *s, struct store_replay *replay, struct erro
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof(path), "%s/blocks", s->dir) >= (int)sizeof(path))
 		return error_set(err, -ENAMETOOLONG, "data folder %s: the path is too long", s->dir);
-	int r = blockset_open(path, s->options.tables_memory, &s->blocks, &replay->blocks, err);
-	if (r < 0 && r != -EPROTONOSUPPORT)
+	int r = blockset_open(path, s->options.tables_memory, s->options.keys, &s->blocks, &replay->blocks, err);
+	if (r < 0 && r != -EPROTONOSUPPORT && r != -ENOKEY && r != -EKEYREJECTED)
 		error_append(err, "; free some space or choose another folder with --data");
 	if (r < 0)
 		return r;

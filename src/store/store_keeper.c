@@ -89,6 +89,7 @@ static int write_step(struct flush *f, uint32_t i, struct error *err)
 		.finest = RES_RAW,
 		.coarsest = RES_RAW,
 		.zstd_level = FLUSH_LEVEL,
+		.seal_with = store_writer_key(f->store),
 		.keys = f->head->keys.data,
 		.n_keys = is_last ? f->head->keys.n : 0,
 		.budget = &budget,
@@ -227,7 +228,8 @@ static int load_parts(struct merging *m, struct error *err)
 	for (uint32_t i = 0; r == 0 && i < c->n; i++) {
 		char name[BLOCK_ID_HEX + 4];
 		block_file_name(&c->block[i]->id, name);
-		r = block_part_load(&m->parts[i], blockset_dir(m->store->blocks), name, &m->budget, err);
+		r = block_part_load(&m->parts[i], blockset_dir(m->store->blocks), name, m->store->options.keys,
+				    &m->budget, err);
 		if (r == 0) {
 			m->n_loaded++;
 			r = block_read_keys(&m->parts[i].pages.file, keep_key, m, &m->budget, err);
@@ -269,6 +271,7 @@ static int build_merged(struct merging *m, struct block_meta *meta, struct build
 		.finest = c->finest,
 		.coarsest = c->coarsest,
 		.zstd_level = c->zstd_level,
+		.seal_with = store_writer_key(m->store),
 		.keys = m->keys.data,
 		.n_keys = m->keys.n,
 		.budget = &m->budget,
@@ -310,6 +313,7 @@ static void count_compaction(struct store *s, const struct compaction *c, int re
 		k->n_thinned_for_space += c->why == COMPACT_THIN_FOR_SPACE;
 		k->n_expired += c->why == COMPACT_EXPIRE;
 		k->n_evicted += c->why == COMPACT_EVICT;
+		k->n_resealed += c->why == COMPACT_RESEAL;
 		k->n_damaged_pages += n_damaged;
 		for (uint32_t i = 0; i < c->n; i++)
 			k->compacted_bytes += c->block[i]->size;
@@ -368,12 +372,14 @@ int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *e
 	uint64_t log_max = s->options.flush_log * 2;
 	if (log_max > s->options.disk_limit / 4)
 		log_max = s->options.disk_limit / 4;
+	const struct master_key *key = store_writer_key(s);
 	const struct compaction_limits limits = {
 		.now_ms = now_ms,
 		.n_nodes = s->node_cap,
 		.raw_age_ms = s->options.raw_age_ms,
 		.sums_age_ms = s->options.sums_age_ms,
 		.bytes = s->options.disk_limit - log_max,
+		.key_id = key ? key->id : NULL,
 	};
 	int r = blockset_list(s->blocks, &blocks, &n);
 	if (r < 0)

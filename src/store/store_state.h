@@ -82,6 +82,12 @@ struct store {
 
 #define MIB(n) ((n) >> 20)
 
+/* NULL: nothing is sealed. */
+static inline const struct master_key *store_writer_key(const struct store *s)
+{
+	return s->options.keys ? keyring_writer(s->options.keys) : NULL;
+}
+
 int stored_head_new(const struct store *s, size_t memory_max, struct stored_head **ret) must_check;
 /* With parts_lock. */
 void stored_head_unref(struct stored_head *h);
