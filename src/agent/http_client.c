@@ -155,11 +155,6 @@ static int begin_connect(struct http_client *c, struct error *err)
 	return 0;
 }
 
-int http_client_post(struct http_client *c, const char *target, const struct http_content *body, struct error *err)
-{
-	return http_client_start(c, "POST", target, body, NULL, err);
-}
-
 int http_client_start(struct http_client *c, const char *method, const char *target, const struct http_content *body,
 		      struct buf *ret_body, struct error *err)
 {

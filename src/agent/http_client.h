@@ -34,12 +34,8 @@ struct http_content {
 	struct slice bytes;
 };
 
-/* Starts a request; body->bytes and `target` ("/path?query") stay valid until it
- * has ended. */
-int http_client_post(struct http_client *c, const char *target, const struct http_content *body,
-		     struct error *err) must_check;
-
-/* The same by any method ("GET": an empty body); the answer's whole body is
+/* Starts a request ("GET": an empty body); body->bytes and `target`
+ * ("/path?query") stay valid until it has ended. The answer's whole body is
  * added to `ret_body` unless that is NULL, and may have ret_body->max bytes. */
 int http_client_start(struct http_client *c, const char *method, const char *target, const struct http_content *body,
 		      struct buf *ret_body, struct error *err) must_check;

@@ -26,7 +26,7 @@ static int finish(struct http_client *c, struct http_reply *reply, struct error 
 static int post(struct http_client *c, struct slice body, struct http_reply *reply, struct error *err)
 {
 	const struct http_content b = { "text/plain", "X-Test: a\r\n", body };
-	int r = http_client_post(c, "/x?y=1", &b, err);
+	int r = http_client_start(c, "POST", "/x?y=1", &b, NULL, err);
 	return r < 0 ? r : finish(c, reply, err);
 }
 

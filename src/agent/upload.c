@@ -14,8 +14,9 @@
 #define PAUSE_MAX_MS 60000
 #define RUN_ID_SIZE  17 /* 16 hex digits */
 #define OTLP_TARGET  "/v1development/profiles"
+#define ANSWER_MAX   ((size_t)1 << 20) /* of the client, too */
 
-enum { RPC_STATUS_CODE = 1 };
+enum { RPC_STATUS_MESSAGE = 2 };
 
 struct upload {
 	struct http_client *client;
@@ -28,6 +29,7 @@ struct upload {
 	bool is_spooled;	       /* it came from the spool */
 	bool is_under_way;	       /* its request */
 	struct buf pprof;	       /* what is sent of it to a server without OTLP */
+	struct buf answer;
 	unsigned pause_ms;
 	int64_t retry_ns; /* CLOCK_MONOTONIC; not before */
 	struct error spool_problem;
@@ -46,7 +48,6 @@ int upload_new(const char *url, const struct upload_labels *labels, size_t max_b
 	u->labels = *labels;
 	u->max_bytes = max_bytes;
 	u->spool = spool;
-	u->pprof = buf_of(PARCEL_DATA_MAX);
 	int r = http_client_new(url, TIMEOUT_MS, &u->client, err);
 	if (r < 0)
 		return r;
@@ -105,6 +106,8 @@ static void stop_sending(struct upload *u)
 
 static void end_sending(struct upload *u)
 {
+	buf_done(&u->pprof);
+	buf_done(&u->answer);
 	if (u->is_spooled)
 		spool_end(u->spool, true);
 	else
@@ -155,6 +158,7 @@ void upload_free(struct upload **u)
 		parcel_free(&p);
 	}
 	buf_done(&(*u)->pprof);
+	buf_done(&(*u)->answer);
 	http_client_free(&(*u)->client);
 	free(*u);
 	*u = NULL;
@@ -290,18 +294,20 @@ static bool knows_no_otlp(const struct upload *u, int status)
 	return !u->stats.sends_pprof && (status == 404 || status == 405 || status == 415);
 }
 
-/* The message of a google.rpc.Status; other answers are text. */
-static struct slice reply_text(const struct upload *u, const struct http_reply *reply)
+/* The message of a google.rpc.Status, as one line; other answers are text. */
+static void tell_answer(const struct upload *u, const struct http_reply *reply, struct error *err)
 {
-	struct slice text = slice_str(reply->text);
-	struct pb_reader r = pb_reader_of(text);
-	struct pb_field f;
-	if (u->stats.sends_pprof || pb_next(&r, &f) <= 0 || f.number != RPC_STATUS_CODE || f.wire != PB_VARINT)
-		return text;
-	size_t at = (size_t)(r.at - text.data) + 1; /* the key, then its length in one or two bytes */
-	while (at < text.size && text.data[at] >= 0x80)
-		at++;
-	return at + 1 < text.size ? slice_of(text.data + at + 1, text.size - at - 1) : slice_str("");
+	char text[HTTP_REPLY_TEXT];
+	struct pb_reader r = pb_reader_of(slice_of(u->answer.data, u->answer.n));
+	struct pb_field f = { 0 };
+	(void)snprintf(text, sizeof(text), "%s", reply->text);
+	while (!u->stats.sends_pprof && pb_next(&r, &f) > 0)
+		if (f.number == RPC_STATUS_MESSAGE && f.wire == PB_BYTES)
+			(void)snprintf(text, sizeof(text), "%.*s", SLICE_FMT(f.bytes));
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ')
+			*c = ' ';
+	(void)error_set(err, -EIO, "the server answered %d: %s", reply->status, text);
 }
 
 static void count_refused(struct upload *u)
@@ -317,6 +323,7 @@ static bool take_reply(struct upload *u, const struct http_reply *reply, struct 
 	if (reply->status >= 200 && reply->status < 300) {
 		u->pause_ms = 0;
 		u->stats.is_away = false;
+		u->spool_problem.text[0] = 0;
 		u->stats.n_sent++;
 		u->stats.n_bytes += u->stats.sends_pprof ? u->pprof.n : u->sending->size;
 		end_sending(u);
@@ -326,7 +333,7 @@ static bool take_reply(struct upload *u, const struct http_reply *reply, struct 
 		u->stats.sends_pprof = true;
 		return true;
 	}
-	(void)error_set(err, -EIO, "the server answered %d: %.*s", reply->status, SLICE_FMT(reply_text(u, reply)));
+	tell_answer(u, reply, err);
 	if (is_final(reply->status)) {
 		count_refused(u);
 	} else {
@@ -352,12 +359,12 @@ static bool choose(struct upload *u)
 
 static bool convert(struct upload *u, struct error *err)
 {
-	u->pprof.n = 0;
+	buf_done(&u->pprof);
+	u->pprof = buf_of(PARCEL_DATA_MAX);
 	int r = u->stats.sends_pprof ? parcel_to_pprof(u->sending, &u->pprof) : 0;
 	if (r == 0)
 		return true;
 	(void)error_set(err, r, "a profile cannot be written as pprof: %s", strerror(-r));
-	u->pprof.failed = false;
 	count_refused(u);
 	return false;
 }
@@ -366,13 +373,15 @@ static int post(struct upload *u, struct error *err)
 {
 	char headers[PARCEL_KEY_SIZE + 64];
 	const struct parcel *p = u->sending;
+	buf_done(&u->answer);
+	u->answer = buf_of(ANSWER_MAX);
 	if (!u->stats.sends_pprof) {
 		(void)snprintf(headers, sizeof(headers), "Content-Encoding: zstd\r\nX-Wick-Key: %s\r\n", p->key);
 		const struct http_content otlp = { "application/x-protobuf", headers, slice_of(p->data, p->size) };
-		return http_client_post(u->client, OTLP_TARGET, &otlp, err);
+		return http_client_start(u->client, "POST", OTLP_TARGET, &otlp, &u->answer, err);
 	}
 	const struct http_content pprof = { "application/octet-stream", "", slice_of(u->pprof.data, u->pprof.n) };
-	return http_client_post(u->client, p->target, &pprof, err);
+	return http_client_start(u->client, "POST", p->target, &pprof, &u->answer, err);
 }
 
 bool upload_step(struct upload *u, struct error *err)
@@ -412,11 +421,6 @@ struct upload_stats upload_stats(const struct upload *u)
 		stats.n_samples_lost += spool.n_samples_lost;
 	}
 	return stats;
-}
-
-const struct spool *upload_spool(const struct upload *u)
-{
-	return u->spool;
 }
 
 const char *upload_spool_problem(const struct upload *u)

@@ -67,8 +67,6 @@ void upload_hurry(struct upload *u);
 void upload_spill(struct upload *u);
 
 struct upload_stats upload_stats(const struct upload *u);
-/* NULL without one. */
-const struct spool *upload_spool(const struct upload *u);
 /* Why the spool did not take something; "" when it takes all. */
 const char *upload_spool_problem(const struct upload *u);
 

@@ -120,12 +120,14 @@ static void test_retried_until_taken(void **state)
 {
 	static const struct test_exchange script[] = {
 		{ .close_unread = true },
-		{ .reply = "HTTP/1.1 507 Full\r\nContent-Length: 4\r\n\r\nfull" },
+		{ .reply = "HTTP/1.1 507 Full\r\nContent-Length: 8\r\n\r\n\x08\x08\x12\x04"
+			   "full" }, /* a google.rpc.Status */
+		{ .reply = "HTTP/1.1 502 Bad\r\nContent-Length: 7\r\n\r\n<html>\n" },
 		{ .reply = OK_EMPTY },
 	};
 	struct test_server s;
 	struct error err;
-	test_server_start(&s, script, 3);
+	test_server_start(&s, script, ARRAY_SIZE(script));
 	_cleanup_(upload_free)
 	struct upload *u = start(s.url, 1000);
 	assert_int_equal(add(u, "profile", 5), 0);
@@ -136,7 +138,10 @@ static void test_retried_until_taken(void **state)
 	assert_int_equal(upload_stats(u).n_failed, 1);
 	upload_hurry(u);
 	assert_false(drain(u, &err));
-	assert_non_null(strstr(err.text, "507"));
+	assert_string_equal(err.text, "the server answered 507: full");
+	upload_hurry(u);
+	assert_false(drain(u, &err));
+	assert_non_null(strstr(err.text, "the server answered 502: <html>"));
 	assert_int_equal(upload_stats(u).n_queued, 1);
 	upload_hurry(u);
 	assert_true(drain(u, &err));

@@ -80,6 +80,8 @@ int error_exit_status(int code)
 		return 4;
 	case -EPERM:
 	case -EACCES:
+	case -ENOKEY:
+	case -EKEYREJECTED:
 		return 5;
 	default:
 		return 1;

@@ -229,9 +229,30 @@ int keyring_read_environment(const char *name, struct keyring **ret, struct erro
 	return r;
 }
 
+int keyring_load(const char *path, struct keyring **ret, struct error *err)
+{
+	_cleanup_(keyring_free)
+	struct keyring *k = NULL;
+	bool is_set = getenv(KEYRING_VARIABLE) != NULL;
+	/* Wiped in any case. */
+	int r = is_set ? keyring_read_environment(KEYRING_VARIABLE, &k, err) : 0;
+	if (r == 0 && is_set && path[0])
+		r = error_set(err, -EINVAL, "keys stand in %s and in " KEYRING_VARIABLE ": give one of them", path);
+	if (r == 0 && path[0])
+		r = keyring_read_file(path, &k, err);
+	if (r == 0)
+		*ret = take_ptr(k);
+	return r;
+}
+
 const struct master_key *keyring_writer(const struct keyring *k)
 {
 	return &k->key[0];
+}
+
+const struct master_key *keyring_at(const struct keyring *k, uint32_t i)
+{
+	return i < k->n ? &k->key[i] : NULL;
 }
 
 int keyring_find(const struct keyring *k, struct slice id, const struct master_key **ret, struct error *err)

@@ -35,12 +35,20 @@ int keyring_read_file(const char *path, struct keyring **ret, struct error *err)
  * -ENOENT: it is not set. */
 int keyring_read_environment(const char *name, struct keyring **ret, struct error *err) must_check;
 
+/* The file `path`, or where that is "" the text in WICK_ENCRYPTION_KEYS; NULL: neither
+ * is there. -EINVAL: both are. Before there are threads. */
+#define KEYRING_VARIABLE "WICK_ENCRYPTION_KEYS"
+int keyring_load(const char *path, struct keyring **ret, struct error *err) must_check;
+
 /* The same text; the caller wipes it. */
 int keyring_parse(struct slice text, struct keyring **ret, struct error *err) must_check;
 void keyring_free(struct keyring **k); /* for _cleanup_ */
 
 /* The key to write with. */
 const struct master_key *keyring_writer(const struct keyring *k);
+
+/* The i-th key, the one to write with first; NULL behind the last. */
+const struct master_key *keyring_at(const struct keyring *k, uint32_t i);
 
 /* -ENOKEY: no key has this id, the error names it. *ret lives as `k` does. */
 int keyring_find(const struct keyring *k, struct slice id, const struct master_key **ret, struct error *err) must_check;

@@ -54,6 +54,29 @@ static int no_room(const struct buf *out, struct error *err)
 	return error_set(err, -E2BIG, "no room for a piece: the limit is %zu bytes", out->max);
 }
 
+int seal_both(struct sealing_key *k, struct slice aad, struct slice first, struct slice second, struct buf *out,
+	      struct error *err)
+{
+	size_t plain;
+	if (__builtin_add_overflow(first.size, second.size, &plain) || plain > SIZE_MAX - SEAL_EXTRA_SIZE)
+		return no_room(out, err);
+	uint8_t *nonce = buf_room(out, plain + SEAL_EXTRA_SIZE);
+	if (!nonce)
+		return no_room(out, err);
+	size_t size = plain + SEAL_TAG_SIZE;
+	const giovec_t auth = { (void *)(uintptr_t)aad.data, aad.size };
+	const giovec_t text[] = { { (void *)(uintptr_t)first.data, first.size },
+				  { (void *)(uintptr_t)second.data, second.size } };
+	int r = gnutls_rnd(GNUTLS_RND_NONCE, nonce, SEAL_NONCE_SIZE);
+	if (r >= 0)
+		r = gnutls_aead_cipher_encryptv(k->cipher, nonce, SEAL_NONCE_SIZE, &auth, 1, SEAL_TAG_SIZE, text, 2,
+						nonce + SEAL_NONCE_SIZE, &size);
+	if (r < 0)
+		return refused(r, err);
+	out->n += SEAL_NONCE_SIZE + size;
+	return 0;
+}
+
 int seal_bytes(struct sealing_key *k, struct slice aad, struct slice plain, struct buf *out, struct error *err)
 {
 	if (plain.size > SIZE_MAX - SEAL_EXTRA_SIZE)

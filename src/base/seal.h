@@ -42,6 +42,10 @@ void sealing_key_done(struct sealing_key *k);
 int seal_bytes(struct sealing_key *k, struct slice aad, struct slice plain, struct buf *out,
 	       struct error *err) must_check;
 
+/* The same of two pieces, one behind the other. */
+int seal_both(struct sealing_key *k, struct slice aad, struct slice first, struct slice second, struct buf *out,
+	      struct error *err) must_check;
+
 /* Appends the plain text to `out`. -ENODATA: too short to be one; -EBADMSG: it
  * was altered, or it is another piece's or another key's: nothing is appended. */
 int unseal_bytes(struct sealing_key *k, struct slice aad, struct slice sealed, struct buf *out,

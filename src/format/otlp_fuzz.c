@@ -9,7 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int decode(struct slice bytes, bool salvages, struct profile *p, struct membudget *budget)
+enum how { PLAIN, SALVAGED, ASKED };
+
+static int decode(struct slice bytes, enum how how, struct profile *p, struct membudget *budget)
 {
 	struct salvage salvage = { 0 };
 	struct format_limits limits = format_limits_default;
@@ -19,7 +21,19 @@ static int decode(struct slice bytes, bool salvages, struct profile *p, struct m
 	int r = profile_init(p, budget);
 	assert(r == 0);
 	p->wants_times = true;
-	r = salvages ? otlp_salvage(bytes, &limits, &salvage, p, &err) : otlp_decode(bytes, &limits, p, &err);
+	struct otlp_request request = { 0 };
+	switch (how) {
+	case PLAIN:
+		r = otlp_decode(bytes, &limits, p, &err);
+		break;
+	case SALVAGED:
+		r = otlp_salvage(bytes, &limits, &salvage, p, &err);
+		break;
+	case ASKED:
+		r = otlp_decode_request(bytes, &limits, p, &request, &err);
+		break;
+	}
+	otlp_request_done(&request);
 	assert(r == 0 || err.text[0]);
 	return r;
 }
@@ -30,10 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_(buf_done)
 	struct buf once = buf_of(BUDGET);
 	struct profile p, q;
-	if (decode(slice_of(data, size), size % 2, &p, &budget) == 0) {
+	if (decode(slice_of(data, size), (enum how)(size % 3), &p, &budget) == 0) {
 		int r = otlp_encode(&p, &once);
 		assert(r == 0);
-		r = decode(slice_of(once.data, once.n), false, &q, &budget);
+		r = decode(slice_of(once.data, once.n), PLAIN, &q, &budget);
 		assert(r == 0 && profile_n_samples(&q) <= profile_n_samples(&p));
 		profile_done(&q);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deletions.h: what was asked to be deleted, for privacy's sake.
  *
- *   added: pending, what it selects is hidden --> applied: it is gone from the files --> removed
+ *   added: pending --> applied: what it selects is gone from the files --> removed
  *
  * A request is on disk before it is acknowledged. Ids rise and are never used
  * again. The selector is kept as it was written and means nothing here. */

@@ -2,6 +2,7 @@
 #include "scratch.h"
 
 #include "model/toptable.h"
+#include "query/exemplars.h"
 #include "query/heatmap.h"
 #include "query/listing.h"
 #include "query/merge.h"
@@ -176,18 +177,18 @@ static const struct part *build(struct fixture *f, const struct part *const *par
 	};
 	struct block_meta meta = { .level = 1 };
 	struct error err = { "" };
-	uint64_t n_damaged;
+	struct build_report report;
 	char name[] = "0";
 	name[0] = (char)('0' + f->n_blocks);
 	int fd = open(in_scratch(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0 && block_id_random(&meta.id) == 0);
-	if (block_build(parts, n, &o, fd, &meta, &n_damaged, &err) < 0)
+	if (block_build(parts, n, &o, fd, &meta, &report, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(n_damaged, 0);
+	assert_int_equal(report.n_damaged, 0);
 	assert_int_equal(budget.used, 0);
 	(void)close(fd);
 	struct block_part *block = &f->block[f->n_blocks++];
-	if (block_part_load(block, AT_FDCWD, in_scratch(name), &f->block_budget, &err) < 0)
+	if (block_part_load(block, AT_FDCWD, in_scratch(name), NULL, &f->block_budget, &err) < 0)
 		fail_msg("%s", err.text);
 	return &block->part;
 }
@@ -197,8 +198,8 @@ static int set_up(void **state, enum layout layout)
 	struct fixture *f = calloc(1, sizeof(*f));
 	uint32_t seed = 7;
 	f->block_budget = membudget_of(16 << 20);
-	assert_int_equal(head_init(&f->head[0], 8 << 20), 0);
-	assert_int_equal(head_init(&f->head[1], 8 << 20), 0);
+	assert_int_equal(head_init(&f->head[0], 8 << 20, 1000), 0);
+	assert_int_equal(head_init(&f->head[1], 8 << 20, 1000), 0);
 	for (int i = 0; i < N_PROFILES; i++)
 		store_profile(f, i, &seed);
 	f->parts[0] = &f->head[0].part;
@@ -545,6 +546,39 @@ static void heat_maps_equal_a_plain_sum(void **state)
 	assert_true(timed > 0);
 }
 
+static int add_exemplars(void *arg, const struct selection *s)
+{
+	return exemplars_add(arg, s);
+}
+
+/* The slowest profiles are those that a look at all of them finds. */
+static void exemplars_are_the_largest(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 23;
+	for (int round = 0; round < 40; round++) {
+		struct question q = any_question(&seed);
+		struct selector selector;
+		struct exemplars e;
+		int64_t last = INT64_MAX, left = 0;
+		ask(&q, &selector);
+		struct walk w = { .f = f, .selector = &selector };
+		assert_int_equal(exemplars_init(&e, 5, NULL), 0);
+		assert_int_equal(each_part(&w, add_exemplars, &e), 0);
+		for (unsigned i = 0; i < f->n; i++)
+			left += wanted(&q, &f->samples[i]) ? f->samples[i].value : 0;
+		for (uint32_t i = 0; i < e.n; i++) {
+			assert_true(e.row[i].value <= last && e.row[i].from_ms < q.to_ms);
+			last = e.row[i].value;
+			left -= last;
+		}
+		/* Nothing that was left out is larger: all the rest fits into that many profiles of at most `last`. */
+		assert_true(left >= 0 && left <= (int64_t)(e.n_profiles - e.n) * last);
+		assert_true(e.n == 5 || left == 0);
+		exemplars_done(&e);
+	}
+}
+
 static int add_quality(void *arg, const struct selection *s)
 {
 	quality_add(arg, s);
@@ -824,6 +858,7 @@ int main(void)
 		CASES(groups_equal_a_plain_sum),
 		CASES(series_equal_a_plain_sum),
 		CASES(heat_maps_equal_a_plain_sum),
+		CASES(exemplars_are_the_largest),
 		CASES(gaps_are_not_zeros),
 		CASES(listings_cover_everything),
 		CASES(an_ambiguous_type_is_an_error_and_an_unknown_one_selects_nothing),

@@ -290,7 +290,7 @@ int selection_scan(const struct selection *s, int64_t grid_ms, struct scan *ret)
 		.to_ms = s->selector->to_ms,
 		.grid_ms = grid_ms,
 		.finest = RES_RAW,
-		.coarsest = RES_DAY,
+		.coarsest = s->is_raw ? RES_RAW : RES_DAY,
 	};
 	return scan_init(ret, s->part, &options, s->budget);
 }

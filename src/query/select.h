@@ -52,6 +52,7 @@ struct selection {
 	uint8_t *sets;	 /* 1 = wanted; NULL = all */
 	uint8_t *nodes;	 /* enum calltree_node_flags; NULL = no filter looks at frames */
 	bool any_series;
+	bool is_raw; /* single profiles are looked at, though sums would do */
 	/* What came late of the part's frames; NULL = nothing. Set it before selection_filter(). */
 	const struct framelines *framelines;
 	uint64_t *hidden; /* calltree_view.hidden; NULL as `nodes` or `framelines` is */

@@ -537,6 +537,34 @@ def old_data_gets_names_lines_and_inlined_functions():
 
 
 @case
+def what_is_in_blocks_gets_names_without_being_written_anew():
+    with Folder() as data, Folder() as folder:
+        program = Program(folder)
+        stacks = [((program.main, program.inlined), 30), ((program.main,), 12)]
+        bare = (f"program+{program.main:#x}", f"program+{program.inlined:#x}")
+        with Server(data, "--flush-size", "1") as s:
+            ingest(s, pprof(program, stacks))
+            wait_for(lambda: s.get("status")["blocks"] == 1, "a block")
+            assert tree_paths(s)[0] == {bare: 30, bare[:1]: 12}
+            s.kill()
+        with Server(data) as s:
+            assert tree_paths(s)[0] == {bare: 30, bare[:1]: 12}
+            wait_for(lambda: s.get("debuginfo")["missing"] == [{"build_id": program.build_id, "path": program.path, "frames": 2}],
+                     "the block being looked at")
+            before = {f: os.stat(os.path.join(data, "blocks", f)).st_mtime_ns for f in os.listdir(os.path.join(data, "blocks"))}
+            assert put(s, program.build_id, program.debug_file())[0] == 200
+            wait_for(lambda: has_names(s), "names")
+            assert tree_paths(s)[0] == {("main", "work", "cube", "square"): 30, ("main",): 12}
+            # The same frames in memory and in a block are one.
+            ingest(s, pprof(program, stacks))
+            wait_for(lambda: tree_paths(s)[0] == {("main", "work", "cube", "square"): 60, ("main",): 24}, "both")
+            assert tree_paths(s, focus="^square$")[0] == {("main", "work", "cube", "square"): 60}
+            after = {f: os.stat(os.path.join(data, "blocks", f)).st_mtime_ns for f in os.listdir(os.path.join(data, "blocks"))}
+            assert before == after
+            s.stop()
+
+
+@case
 def a_name_that_was_sent_stays_and_gets_what_it_lacks():
     with Folder() as data, Folder() as folder, Server(data) as s:
         program = Program(folder)

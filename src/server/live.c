@@ -11,6 +11,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #define INTERVAL_MS  500
 #define MAX_SERVICES 100 /* of one message; a page reloads what it shows anyway */
@@ -98,17 +99,31 @@ static void say_accepting(const struct store_status *status)
 		log_warn("refusing profiles: %s", status->reason);
 }
 
+/* Long before ingest is refused, so that somebody can act. */
+static void say_low(const struct store_status *status)
+{
+	if (status->is_low)
+		log_warn("disk space is running low used=%" PRIu64 " limit=%" PRIu64 " free=%" PRIu64
+			 ": free some, or give another --disk-limit",
+			 status->disk_used, status->disk_limit, status->disk_free);
+	else
+		log_info("disk space is no longer low free=%" PRIu64, status->disk_free);
+}
+
 static void *live_thread(void *arg)
 {
 	struct live *l = arg;
 	struct store_status first;
 	store_get_status(l->server->store, &first); /* what main() said at start */
-	bool was_accepting = first.accepting;
+	bool was_accepting = first.accepting, was_low = false;
 	(void)pthread_mutex_lock(&l->lock);
 	while (wait_interval(l, true)) {
 		(void)pthread_mutex_unlock(&l->lock);
 		struct store_status status;
 		store_get_status(l->server->store, &status);
+		if (status.is_low != was_low)
+			say_low(&status);
+		was_low = status.is_low;
 		(void)pthread_mutex_lock(&l->lock);
 		if (!l->news && status.accepting == was_accepting)
 			continue;

@@ -5,6 +5,8 @@
  *   signal -> no new connections -> those open end -> log closed -> exit 0 */
 #include "base/clock.h"
 #include "base/log.h"
+#include "meta/schema.h"
+#include "server/eraser.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -27,6 +29,15 @@ static unsigned n_cpus(void)
 	return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (unsigned)n;
 }
 
+/* Says what holds from now on: a folder that was not sealed becomes so bit by bit. */
+static int read_keys(struct server *s, struct error *err)
+{
+	int r = keyring_load(s->options->encryption_keys, &s->keys, err);
+	if (r == 0 && s->keys)
+		log_info("profiles are sealed on disk key=%s", keyring_writer(s->keys)->id);
+	return r;
+}
+
 static int open_store(struct server *s, struct error *err)
 {
 	const struct options *o = s->options;
@@ -41,6 +52,11 @@ static int open_store(struct server *s, struct error *err)
 		.n_threads = n_cpus(),
 		.disk_limit = o->disk_limit,
 		.disk_reserve = o->disk_reserve,
+		.keys = s->keys,
+		.raw_age_ms = o->retention_ms,
+		.sums_age_ms = o->sums_retention_ms,
+		.max_series = o->series_limit,
+		.max_values = o->label_values_limit,
 		.flush_log = o->flush_size,
 		.flush_age_ms = o->flush_age_ms,
 	};
@@ -87,12 +103,16 @@ static int start_http(struct server *s, struct error *err)
 		{ "GET", "/api/v1/labels", api_labels, 0, NULL },
 		{ "GET", "/api/v1/tree", api_tree, 0, NULL },
 		{ "GET", "/api/v1/series", api_series, 0, NULL },
+		{ "GET", "/api/v1/diff", api_diff, 0, NULL },
+		{ "GET", "/api/v1/profiles", api_profiles, 0, NULL },
 		{ "GET", "/api/v1/heatmap", api_heatmap, 0, NULL },
 		{ "GET", "/api/v1/top", api_top, 0, NULL },
 		{ "GET", "/api/v1/debuginfo", api_debuginfo, 0, NULL },
 		{ "GET", "/api/v1/debuginfo/", api_debuginfo_get, 0, NULL },
 		{ "PUT", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
 		{ "POST", "/api/v1/debuginfo/", api_debuginfo_put, SIZE_MAX, &api_debuginfo_stream },
+		{ "GET", "/api/v1/deletions", api_deletions, 0, NULL },
+		{ "POST", "/api/v1/deletions", api_deletions_post, 0, NULL },
 		{ "GET", "/api/v1/status", api_status, 0, NULL },
 		{ "GET", "/api/v1/live", api_live, 0, NULL },
 		{ "GET", "/health", api_health, 0, NULL },
@@ -128,6 +148,8 @@ static int start_http(struct server *s, struct error *err)
 		r = uploads_start(s, &s->uploads, err);
 	if (r == 0)
 		r = fetcher_start(s, &s->fetcher, err);
+	if (r == 0)
+		r = eraser_start(s, &s->eraser, err);
 	return r < 0 ? r : http_server_start(&options, &s->http, err);
 }
 
@@ -166,6 +188,7 @@ static bool all_closed(struct server *s)
 /* Those that others speak to only while requests wait for them. */
 static void stop_threads(struct server *s)
 {
+	eraser_stop(s->eraser);
 	fetcher_stop(s->fetcher);
 	uploads_stop(s->uploads);
 	if (s->namer)
@@ -210,11 +233,14 @@ static void close_stores(struct server *s)
 	fetcher_free(&s->fetcher);
 	debugstore_close(&s->debugstore);
 	store_close(&s->store);
+	db_free(&s->meta);
 }
 
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
+	if (r == 0)
+		r = meta_open(s->options->data, &s->meta, err);
 	if (r == 0)
 		r = open_debugstore(s, err);
 	if (r < 0) {
@@ -284,7 +310,10 @@ int main(int argc, char **argv)
 	s.body_max = s.bodies_max < BODY_MAX ? s.bodies_max : BODY_MAX;
 	r = workmem_init(&s.work, WORK_SHARE(options.memory_limit));
 	if (r == 0)
+		r = read_keys(&s, &err);
+	if (r == 0)
 		r = serve(&s, &signals, &err);
+	keyring_free(&s.keys);
 	if (r < 0)
 		log_error("%s", err.text[0] ? err.text : strerror(-r));
 	workmem_done(&s.work);

@@ -97,6 +97,16 @@ static int set_listen(struct options *o, const char *setting, const char *text, 
 	return 0;
 }
 
+static int set_count(const char *setting, const char *text, uint32_t *ret, struct error *err)
+{
+	size_t digits = strspn(text, "0123456789");
+	long n = digits > 0 && digits < 8 && !text[digits] ? strtol(text, NULL, 10) : 0;
+	if (n == 0)
+		return error_set(err, -EINVAL, "%s %s: a number from 1 to 9999999 is expected", setting, text);
+	*ret = (uint32_t)n;
+	return 0;
+}
+
 static int set_option(void *arg, unsigned row, const char *setting, const char *value, struct error *err)
 {
 	struct options *o = arg;
@@ -112,12 +122,25 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 		return set_size(setting, value, MEMORY_LIMIT_MIN, &o->memory_limit, err);
 	case OPTION_DISK_LIMIT:
 		return set_size(setting, value, 0, &o->disk_limit, err);
+	case OPTION_RETENTION:
+		return set_duration(setting, value, &o->retention_ms, err);
+	case OPTION_SUMS_RETENTION:
+		return set_duration(setting, value, &o->sums_retention_ms, err);
+	case OPTION_SERIES_LIMIT:
+		return set_count(setting, value, &o->series_limit, err);
+	case OPTION_LABEL_VALUES_LIMIT:
+		return set_count(setting, value, &o->label_values_limit, err);
 	case OPTION_DISK_RESERVE:
 		return set_size(setting, value, 0, &o->disk_reserve, err);
 	case OPTION_FLUSH_SIZE:
 		return set_size(setting, value, 1, &o->flush_size, err);
 	case OPTION_FLUSH_AGE:
 		return set_duration(setting, value, &o->flush_age_ms, err);
+	case OPTION_ENCRYPTION_KEYS:
+		if (!*value || strlen(value) >= sizeof(o->encryption_keys))
+			return error_set(err, -EINVAL, "%s: a file of keys is expected", setting);
+		(void)snprintf(o->encryption_keys, sizeof(o->encryption_keys), "%s", value);
+		return 0;
 	case OPTION_DEBUGINFO_LIMIT:
 		return set_size(setting, value, 0, &o->debuginfo_limit, err);
 	case OPTION_DEBUGINFO_FILE_LIMIT:

@@ -14,11 +14,14 @@ struct options {
 	bool insecure; /* an address other than loopback is wanted */
 	char data[4096];
 	uint64_t memory_limit, disk_limit, disk_reserve;
+	int64_t retention_ms, sums_retention_ms;
+	uint32_t series_limit, label_values_limit;
 	uint64_t flush_size;
 	int64_t flush_age_ms;
 	uint64_t debuginfo_limit, debuginfo_file_limit;
-	char debuginfod[4096]; /* "" = none */
-	int ready_fd;	       /* -1 = none */
+	char debuginfod[4096];	    /* "" = none */
+	char encryption_keys[4096]; /* a file; "" = none */
+	int ready_fd;		    /* -1 = none */
 	bool help, version;
 };
 

@@ -13,6 +13,7 @@
 
 #include "debuginfo/debugstore.h"
 #include "http/http.h"
+#include "meta/db.h"
 #include "server/fetcher.h"
 #include "server/namer.h"
 #include "server/options.h"
@@ -36,6 +37,7 @@ struct uploads;
 
 struct server {
 	const struct options *options;
+	struct keyring *keys; /* NULL: nothing is sealed */
 	struct store *store;
 	struct store_replay replay;
 	struct workmem work;
@@ -46,6 +48,8 @@ struct server {
 	struct namer *namer;
 	struct uploads *uploads;
 	struct fetcher *fetcher; /* NULL: nobody is asked */
+	struct db *meta;
+	struct eraser *eraser;
 	size_t bodies_max, body_max;
 
 	/* Requests suspended until their profile or file is on disk. */
@@ -86,6 +90,8 @@ void api_otlp(struct http_request *rq, void *ctx);
 void api_tree(struct http_request *rq, void *ctx);
 void api_top(struct http_request *rq, void *ctx);
 void api_heatmap(struct http_request *rq, void *ctx);
+void api_diff(struct http_request *rq, void *ctx);
+void api_profiles(struct http_request *rq, void *ctx);
 void api_series(struct http_request *rq, void *ctx);
 void api_services(struct http_request *rq, void *ctx);
 void api_types(struct http_request *rq, void *ctx);
@@ -93,6 +99,8 @@ void api_labels(struct http_request *rq, void *ctx);
 void api_debuginfo(struct http_request *rq, void *ctx);
 void api_debuginfo_get(struct http_request *rq, void *ctx);
 void api_debuginfo_put(struct http_request *rq, void *ctx);
+void api_deletions(struct http_request *rq, void *ctx);
+void api_deletions_post(struct http_request *rq, void *ctx);
 void api_status(struct http_request *rq, void *ctx);
 void api_health(struct http_request *rq, void *ctx);
 void api_metrics(struct http_request *rq, void *ctx);

@@ -54,6 +54,15 @@ def protobuf(data):
             at += size
 
 
+def one_pprof(function, value, time_ms, duration_ms=10000):
+    """A profile of CPU time whose only stack is that function."""
+    strings = ["", "cpu", "nanoseconds", function]
+    body = nested(1, number(1, 1) + number(2, 2)) + nested(2, number(1, 1) + number(2, value))
+    body += nested(4, number(1, 1) + nested(4, number(1, 1))) + nested(5, number(1, 1) + number(2, 3))
+    body += number(9, time_ms * 1000000) + number(10, duration_ms * 1000000)
+    return body + b"".join(nested(6, s.encode()) for s in strings)
+
+
 class Server:
     def __init__(self, data, *options, preexec=None, program=SERVER):
         self.data = data

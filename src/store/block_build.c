@@ -22,6 +22,7 @@ struct source_part {
 	/* Of the series being merged: */
 	uint32_t series;
 	bool is_at_chunk; /* scan.chunk is to be taken */
+	bool is_chosen;	  /* by the erasure */
 };
 
 /* A series of a part, and which series of the block it is. */
@@ -59,7 +60,7 @@ struct build {
 	VEC(struct row) observed; /* the row of each */
 	struct block_meta *meta;
 	uint64_t n_chunks; /* written of the finest resolution */
-	uint64_t n_damaged;
+	uint64_t n_erased;
 };
 
 static bool is_partial(const struct build *b)
@@ -83,7 +84,7 @@ static int import_part(struct build *b, struct source_part *s)
 	if (!s->node || !s->labels)
 		return -ENOMEM;
 	int r = dict_import(&b->merged.dict, &names->dict, s->node);
-	return r == 0 ? label_sets_import(&b->merged, names, s->labels) : r;
+	return r == 0 ? label_sets_import(&b->merged, names, NULL, s->labels) : r;
 }
 
 static int import_windows(struct build *b, const struct part *p, const struct host *host)
@@ -162,21 +163,44 @@ static int open_scans(struct build *b)
 	return r;
 }
 
-/* To the next chunk that starts in the range. */
+static bool is_erased(const struct build *b, const struct source_part *s, const struct chunk *c)
+{
+	const struct erasure *e = b->o->erasure;
+	if (!s->is_chosen)
+		return false;
+	if (b->o->finest == RES_RAW)
+		return c->from_ms >= e->from_ms && c->from_ms < e->to_ms;
+	return c->from_ms < e->to_ms && chunk_end(c) > e->from_ms;
+}
+
+/* To the next chunk that starts in the range and stays. */
 static int step_scan(struct build *b, struct source_part *s)
 {
 	int r;
-	while ((r = scan_next(&s->scan)) == 1 && s->scan.chunk.from_ms < b->o->from_ms)
-		;
+	while ((r = scan_next(&s->scan)) == 1) {
+		bool erased = is_erased(b, s, &s->scan.chunk);
+		if (s->scan.chunk.from_ms >= b->o->from_ms && !erased)
+			break;
+		b->n_erased += erased ? s->scan.chunk.n_profiles : 0;
+	}
 	s->is_at_chunk = r == 1;
 	return r < 0 ? r : 0;
 }
 
+/* To the first such chunk of a series. */
+static int start_scan(struct build *b, struct source_part *s, uint32_t series)
+{
+	const struct erasure *e = b->o->erasure;
+	int r = e ? e->chooses(e->arg, s->part, series) : 0;
+	s->is_chosen = r == 1;
+	if (r >= 0)
+		r = scan_series(&s->scan, series);
+	return r < 0 ? r : step_scan(b, s);
+}
+
 static int mark_series(struct build *b, struct source_part *s, uint32_t series)
 {
-	int r = scan_series(&s->scan, series);
-	if (r == 0)
-		r = step_scan(b, s);
+	int r = start_scan(b, s, series);
 	while (r == 0 && s->is_at_chunk) {
 		struct rows rows;
 		r = scan_rows(&s->scan, &rows);
@@ -205,6 +229,8 @@ static int mark_wanted(struct build *b)
 	for (uint32_t k = 0; r == 0 && k < b->n_parts; k++)
 		for (uint32_t i = 0; r == 0 && i < b->parts[k].part->series.n; i++)
 			r = mark_series(b, &b->parts[k], i);
+	/* They are met again when the pages are written. */
+	b->n_erased = 0;
 	return r;
 }
 
@@ -400,9 +426,7 @@ static int write_series(struct build *b, const struct member *members, uint32_t 
 	struct series *series = &b->out.series.data[members->to];
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		struct source_part *s = &b->parts[members[i].part];
-		r = scan_series(&s->scan, members[i].series);
-		if (r == 0)
-			r = step_scan(b, s);
+		r = start_scan(b, s, members[i].series);
 	}
 	for (struct source_part *s; r == 0 && (s = earliest(b, members, n));) {
 		r = write_chunk(b, s, series);
@@ -514,7 +538,10 @@ _Static_assert(sizeof(struct key_row) == 24, "as the file has it");
 static void write_meta(struct build *b)
 {
 	struct block_meta *m = b->meta;
+	/* As near as can be told: a profile of several types is several chunks. */
+	m->n_profiles -= b->n_erased < m->n_profiles ? b->n_erased : m->n_profiles;
 	struct buf bytes = buf_of(1 << 20);
+	(void)snprintf(m->key_id, sizeof(m->key_id), "%s", b->o->seal_with ? b->o->seal_with->id : "");
 	m->starts_from_ms = b->o->from_ms;
 	m->starts_to_ms = b->o->to_ms;
 	m->n_nodes = b->order.node.n;
@@ -598,7 +625,7 @@ static int build_init(struct build *b, const struct part *const *parts, uint32_t
 	int r = profile_init(&b->merged, b->budget);
 	if (r == 0)
 		r = part_init(&b->out, b->budget);
-	return r == 0 ? block_writer_init(&b->writer, fd, &b->meta->id, b->o->zstd_level) : r;
+	return r == 0 ? block_writer_init(&b->writer, fd, &b->meta->id, b->o->zstd_level, b->o->seal_with) : r;
 }
 
 static int build_run(struct build *b)
@@ -614,7 +641,7 @@ static int build_run(struct build *b)
 }
 
 int block_build(const struct part *const *parts, uint32_t n, const struct build_options *o, int fd,
-		struct block_meta *meta, uint64_t *ret_damaged, struct error *err)
+		struct block_meta *meta, struct build_report *ret, struct error *err)
 {
 	struct build b = { .o = o, .budget = o->budget, .meta = meta };
 	meta->n_observations = 0;
@@ -622,9 +649,9 @@ int block_build(const struct part *const *parts, uint32_t n, const struct build_
 	int r = build_init(&b, parts, n, fd);
 	if (r == 0)
 		r = build_run(&b);
-	*ret_damaged = 0;
+	*ret = (struct build_report){ .n_erased = b.n_erased };
 	for (uint32_t k = 0; k < b.n_parts; k++)
-		*ret_damaged += b.parts[k].has_scan ? b.parts[k].scan.stats.n_damaged : 0;
+		ret->n_damaged += b.parts[k].has_scan ? b.parts[k].scan.stats.n_damaged : 0;
 	build_done(&b);
 	if (r == -ENODATA)
 		return error_set(err, r, "no profile starts in the range");

@@ -14,21 +14,36 @@
 
 #define BUILD_MAX_PARTS 256
 
+/* Profiles that do not go in: those of chosen series that start in [from, to), and
+ * sums that have such in them. */
+struct erasure {
+	/* 1, 0, negative errno. */
+	int (*chooses)(void *arg, const struct part *p, uint32_t series);
+	void *arg;
+	int64_t from_ms, to_ms;
+};
+
 struct build_options {
-	int64_t from_ms, to_ms;	  /* profiles that start in [from, to) */
-	bool is_all;		  /* all of the parts do: nothing needs to be looked for */
-	enum resolution finest;	  /* what the parts have and the block gets */
-	enum resolution coarsest; /* sums are made up to this one */
+	int64_t from_ms, to_ms;	       /* profiles that start in [from, to) */
+	bool is_all;		       /* all of the parts do: nothing needs to be looked for */
+	const struct erasure *erasure; /* NULL = none; not with is_all */
+	enum resolution finest;	       /* what the parts have and the block gets */
+	enum resolution coarsest;      /* sums are made up to this one */
 	int zstd_level;
 	const struct key_row *keys; /* kept with it */
 	uint32_t n_keys;
+	const struct master_key *seal_with; /* NULL: the block is not sealed */
 	struct membudget *budget;
 	const _Atomic bool *cancel; /* true: give up soon; may be NULL */
 };
 
-/* Writes the file. The caller sets id, level, last_seq, arrival, number of profiles and replaces of
- * `meta`; the rest is set. *ret_damaged counts pages of the parts that could not
- * be read. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in the
- * range; -ECANCELED. */
+struct build_report {
+	uint64_t n_damaged; /* pages of the parts that could not be read */
+	uint64_t n_erased;  /* profiles */
+};
+
+/* Writes the file. The caller sets id, level, last_seq, arrival, number of
+ * profiles and replaces of `meta`; the rest is set. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in
+ * the range; -ECANCELED. */
 int block_build(const struct part *const *parts, uint32_t n, const struct build_options *o, int fd,
-		struct block_meta *meta, uint64_t *ret_damaged, struct error *err) must_check;
+		struct block_meta *meta, struct build_report *ret, struct error *err) must_check;

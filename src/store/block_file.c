@@ -42,7 +42,8 @@ static int read_table(struct block_file *f, struct error *err)
 		if (row.kind == 0 || row.kind >= N_SECTIONS)
 			continue;
 		if (row.off < BLOCK_HEADER_SIZE || row.off > off || row.stored_size > off - row.off ||
-		    row.size > BLOCK_MAX_SECTION || row.stored_size > row.size || row.codec > BLOCK_ZSTD)
+		    row.size > BLOCK_MAX_SECTION || !block_file_fits(f, row.stored_size, row.size) ||
+		    row.codec > BLOCK_ZSTD)
 			return error_set(err, -EBADMSG, "section %u of the block lies outside of it", row.kind);
 		f->section[row.kind] = row;
 	}
@@ -51,20 +52,35 @@ static int read_table(struct block_file *f, struct error *err)
 
 static int read_meta(struct block_file *f, struct error *err)
 {
-	struct block_id id = f->meta.id;
-	uint64_t size = f->meta.size;
+	const struct block_meta outside = f->meta;
 	struct membudget budget = membudget_of(4 << 20); /* outlives the bytes */
 	_cleanup_(block_bytes_free)
 	struct block_bytes bytes = { 0 };
 	int r = block_file_section(f, SECTION_META, &budget, &bytes, err);
 	if (r == 0 && block_meta_read(block_bytes_slice(&bytes), &f->meta) < 0)
 		r = error_set(err, -EBADMSG, "what the block says of itself makes no sense");
-	f->meta.id = id;
-	f->meta.size = size;
+	f->meta.id = outside.id;
+	f->meta.size = outside.size;
+	memcpy(f->meta.key_id, outside.key_id, sizeof(f->meta.key_id));
 	return r;
 }
 
-static int open_it(struct block_file *f, int dir, const char *name, struct error *err)
+static int find_key(struct block_file *f, const struct keyring *keys, struct error *err)
+{
+	struct slice id = slice_str(f->meta.key_id);
+	if (id.size == 0)
+		return 0;
+	if (!keys)
+		return error_set(err, -ENOKEY,
+				 "the block is sealed with the key %s: give the key file with --encryption-keys",
+				 f->meta.key_id);
+	int r = keyring_find(keys, id, &f->master, err);
+	if (r < 0)
+		error_append(err, " (--encryption-keys)");
+	return r;
+}
+
+static int open_it(struct block_file *f, int dir, const char *name, const struct keyring *keys, struct error *err)
 {
 	struct stat st;
 	uint8_t header[BLOCK_HEADER_SIZE];
@@ -77,7 +93,9 @@ static int open_it(struct block_file *f, int dir, const char *name, struct error
 	int r = block_file_read(f, 0, sizeof(header), header);
 	if (r < 0)
 		return error_set(err, r, "cannot be read: %s", strerror(-r));
-	r = block_header_read(header, &f->meta.id, err);
+	r = block_header_read(header, &f->meta.id, f->meta.key_id, err);
+	if (r == 0)
+		r = find_key(f, keys, err);
 	if (r < 0)
 		return r;
 	f->seed = block_seed(&f->meta.id);
@@ -85,10 +103,10 @@ static int open_it(struct block_file *f, int dir, const char *name, struct error
 	return r == 0 ? read_meta(f, err) : r;
 }
 
-int block_file_open(struct block_file *f, int dir, const char *name, struct error *err)
+int block_file_open(struct block_file *f, int dir, const char *name, const struct keyring *keys, struct error *err)
 {
 	*f = (struct block_file){ .fd = -1 };
-	int r = open_it(f, dir, name, err);
+	int r = open_it(f, dir, name, keys, err);
 	if (r < 0) {
 		block_file_close(f);
 		error_prefix(err, "%s", name);
@@ -109,27 +127,73 @@ void block_bytes_free(struct block_bytes *b)
 	*b = (struct block_bytes){ 0 };
 }
 
-static int unpack_section(const struct block_row *row, struct slice stored, uint8_t *out)
+int block_file_key(const struct block_file *f, struct sealing_key *ret)
+{
+	*ret = (struct sealing_key){ 0 };
+	return f->master ? seal_file_key(f->master, f->meta.id.byte, ret, NULL) : 0;
+}
+
+int block_file_unseal(const struct block_file *f, struct sealing_key *key, uint64_t off, struct slice stored,
+		      uint8_t *out)
+{
+	uint8_t aad[BLOCK_AAD_SIZE];
+	/* As it never grows, it stays where it is. */
+	struct buf to = { .data = out, .cap = stored.size, .max = stored.size };
+	block_aad(&f->meta.id, off, aad);
+	int r = unseal_bytes(key, slice_of(aad, sizeof(aad)), stored, &to, NULL);
+	return r == -ENODATA ? -EBADMSG : r;
+}
+
+static int unpack_section(const struct block_row *row, struct slice packed, uint8_t *out)
 {
 	struct unpacker u;
 	int r = unpacker_init(&u);
 	if (r == 0)
-		r = unpack(&u, stored, out, row->size);
+		r = unpack(&u, packed, out, row->size);
 	unpacker_done(&u);
 	return r;
 }
 
+/* Whole as it was stored, by its hash, and yet the key does not open it: another key than it was
+ * sealed with, or altered by somebody who knew how. */
+static int unseal_section(const struct block_file *f, const struct block_row *row, struct slice stored, uint8_t *out)
+{
+	struct sealing_key key;
+	int r = block_file_key(f, &key);
+	if (r < 0)
+		return r;
+	r = block_file_unseal(f, &key, row->off, stored, out);
+	sealing_key_done(&key);
+	return r == -EBADMSG ? -EKEYREJECTED : r;
+}
+
 static int read_section(const struct block_file *f, const struct block_row *row, uint8_t *out)
 {
+	size_t size = row->stored_size;
 	_cleanup_(free_ptr)
-	uint8_t *stored = malloc(row->stored_size + 1);
+	uint8_t *stored = malloc(size * (f->master ? 2 : 1) + 1);
 	if (!stored)
 		return -ENOMEM;
-	int r = block_file_read(f, row->off, row->stored_size, stored);
-	struct slice bytes = slice_of(stored, row->stored_size);
+	int r = block_file_read(f, row->off, size, stored);
+	struct slice bytes = slice_of(stored, size);
 	if (r == 0 && block_hash(f->seed, bytes) != row->hash)
 		r = -EBADMSG;
+	if (r == 0 && f->master) {
+		r = unseal_section(f, row, bytes, stored + size);
+		bytes = slice_of(stored + size, size - SEAL_EXTRA_SIZE);
+	}
 	return r == 0 ? unpack_section(row, bytes, out) : r;
+}
+
+static int section_error(const struct block_file *f, enum block_section kind, int r, struct error *err)
+{
+	if (r == -EKEYREJECTED)
+		return error_set(err, r,
+				 "the key %s of --encryption-keys does not open section %d: it is not the one that the "
+				 "block was sealed with, or the block was altered",
+				 f->meta.key_id, kind);
+	return error_set(err, r, r == -EBADMSG ? "section %d is damaged" : "section %d cannot be read: %s", kind,
+			 strerror(-r));
 }
 
 int block_file_section(const struct block_file *f, enum block_section kind, struct membudget *budget,
@@ -139,17 +203,17 @@ int block_file_section(const struct block_file *f, enum block_section kind, stru
 	*ret = (struct block_bytes){ 0 };
 	if (row->off == 0 || row->size == 0)
 		return 0;
-	/* What is stored is held beside it for a moment. */
-	if (!membudget_charge(budget, row->size + row->stored_size))
+	/* What is stored is held beside it for a moment, opened and sealed. */
+	size_t beside = row->stored_size * (f->master ? 2 : 1);
+	if (!membudget_charge(budget, row->size + beside))
 		return -ENOBUFS;
 	uint8_t *data = malloc(row->size);
 	int r = data ? read_section(f, row, data) : -ENOMEM;
-	membudget_release(budget, row->stored_size);
+	membudget_release(budget, beside);
 	if (r < 0) {
 		free(data);
 		membudget_release(budget, row->size);
-		return error_set(err, r, r == -EBADMSG ? "section %d is damaged" : "section %d cannot be read: %s",
-				 kind, strerror(-r));
+		return section_error(f, kind, r, err);
 	}
 	*ret = (struct block_bytes){ data, row->size, budget };
 	return 0;

@@ -244,18 +244,19 @@ int block_meta_read(struct slice bytes, struct block_meta *ret)
 
 /* ---- header, table, trailer ---- */
 
-void block_header_write(const struct block_id *id, uint8_t out[static BLOCK_HEADER_SIZE])
+void block_header_write(const struct block_id *id, const char *key_id, uint8_t out[static BLOCK_HEADER_SIZE])
 {
 	memset(out, 0, BLOCK_HEADER_SIZE);
 	memcpy(out, header_magic, 8);
 	put_u32(out + 8, BLOCK_VERSION);
 	memcpy(out + 16, id, BLOCK_ID_SIZE);
+	memcpy(out + 32, key_id, strnlen(key_id, KEY_ID_MAX));
 	put_u64(out + 64, block_hash(0, slice_of(out, 64)));
 }
 
-int block_header_read(const uint8_t in[static BLOCK_HEADER_SIZE], struct block_id *ret, struct error *err)
+int block_header_read(const uint8_t in[static BLOCK_HEADER_SIZE], struct block_id *ret,
+		      char ret_key_id[static KEY_ID_MAX + 1], struct error *err)
 {
-	static const uint8_t not_sealed[32];
 	if (memcmp(in, header_magic, 8) != 0)
 		return error_set(err, -EBADMSG, "not a block: it does not start with \"wickblk\"");
 	if (get_u32(in + 8) != BLOCK_VERSION)
@@ -263,10 +264,16 @@ int block_header_read(const uint8_t in[static BLOCK_HEADER_SIZE], struct block_i
 				 get_u32(in + 8), BLOCK_VERSION);
 	if (get_u64(in + 64) != block_hash(0, slice_of(in, 64)))
 		return error_set(err, -EBADMSG, "the block's header is damaged");
-	if (memcmp(in + 32, not_sealed, sizeof(not_sealed)) != 0)
-		return error_set(err, -EPROTONOSUPPORT, "the block is sealed, which this wick cannot read");
 	memcpy(ret, in + 16, BLOCK_ID_SIZE);
+	memcpy(ret_key_id, in + 32, KEY_ID_MAX);
+	ret_key_id[KEY_ID_MAX] = 0;
 	return 0;
+}
+
+void block_aad(const struct block_id *id, uint64_t off, uint8_t out[static BLOCK_AAD_SIZE])
+{
+	memcpy(out, id, BLOCK_ID_SIZE);
+	put_u64(out + BLOCK_ID_SIZE, off);
 }
 
 void block_row_write(const struct block_row *row, uint8_t out[static BLOCK_ROW_SIZE])

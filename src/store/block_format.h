@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/keyring.h"
 #include "store/part.h"
 
 #define BLOCK_VERSION	   1
@@ -66,7 +67,8 @@ uint64_t block_hash(uint64_t seed, struct slice bytes);
 /* What a block says of itself, without its contents. */
 struct block_meta {
 	struct block_id id;
-	uint64_t size; /* of the file; not in META */
+	uint64_t size;		     /* of the file; not in META */
+	char key_id[KEY_ID_MAX + 1]; /* it is sealed with, "" = not sealed; not in META */
 	int64_t from_ms, to_ms;
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq, n_profiles, n_nodes, n_series, n_observations, level;
@@ -84,9 +86,15 @@ int block_meta_read(struct slice bytes, struct block_meta *ret) must_check;
 /* Notes that the block has this type; those beyond BLOCK_TYPES_SIZE are not listed. */
 void block_meta_add_type(struct block_meta *m, struct slice type);
 
-void block_header_write(const struct block_id *id, uint8_t out[static BLOCK_HEADER_SIZE]);
+/* `key_id` "": the block is not sealed. */
+void block_header_write(const struct block_id *id, const char *key_id, uint8_t out[static BLOCK_HEADER_SIZE]);
 /* -EBADMSG, -EPROTONOSUPPORT; `err` says what. */
-int block_header_read(const uint8_t in[static BLOCK_HEADER_SIZE], struct block_id *ret, struct error *err) must_check;
+int block_header_read(const uint8_t in[static BLOCK_HEADER_SIZE], struct block_id *ret,
+		      char ret_key_id[static KEY_ID_MAX + 1], struct error *err) must_check;
+
+/* What is authenticated with the bytes stored at `off`. */
+#define BLOCK_AAD_SIZE 24
+void block_aad(const struct block_id *id, uint64_t off, uint8_t out[static BLOCK_AAD_SIZE]);
 
 void block_row_write(const struct block_row *row, uint8_t out[static BLOCK_ROW_SIZE]);
 void block_row_read(const uint8_t in[static BLOCK_ROW_SIZE], struct block_row *ret);

@@ -402,7 +402,7 @@ static int load_pages(struct reading *r)
 			page.size[k] = column_u32(&c[5 + 2 * k], BLOCK_MAX_PIECE);
 			page.hash[k] = get_hash(&c[4 + 2 * N_PIECES]);
 			size += page.stored[k];
-			if (page.stored[k] > page.size[k])
+			if (!block_file_fits(&b->file, page.stored[k], page.size[k]))
 				return damaged(r);
 		}
 		if (page.off > b->file.meta.size || size > b->file.meta.size - page.off)
@@ -448,10 +448,11 @@ static int load_all(struct block_part *b, struct error *err)
 	return 0;
 }
 
-int block_part_load(struct block_part *b, int dir, const char *name, struct membudget *budget, struct error *err)
+int block_part_load(struct block_part *b, int dir, const char *name, const struct keyring *keys,
+		    struct membudget *budget, struct error *err)
 {
 	*b = (struct block_part){ .budget = budget };
-	int r = block_file_open(&b->pages.file, dir, name, err);
+	int r = block_file_open(&b->pages.file, dir, name, keys, err);
 	if (r < 0)
 		return r;
 	r = part_init(&b->part, budget);

@@ -37,9 +37,10 @@ struct block_part {
 	struct membudget *budget;
 };
 
-/* Opens and reads it whole. `budget` outlives it. -EBADMSG, -EPROTONOSUPPORT, -EIO, -ENOBUFS, -ENOMEM. */
-int block_part_load(struct block_part *b, int dir, const char *name, struct membudget *budget,
-		    struct error *err) must_check;
+/* Opens and reads it whole. `keys` (block_file_open) and `budget` outlive it. -EBADMSG, -EPROTONOSUPPORT, -EIO,
+ * -ENOBUFS, -ENOMEM. */
+int block_part_load(struct block_part *b, int dir, const char *name, const struct keyring *keys,
+		    struct membudget *budget, struct error *err) must_check;
 void block_part_done(struct block_part *b);
 
 /* The keys of an open block, each given to `add`, whose failure ends it. */

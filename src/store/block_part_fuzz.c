@@ -135,11 +135,11 @@ static void merge_with_itself(const struct part *p, uint32_t n, bool is_all, con
 		.budget = &budget,
 	};
 	struct block_meta meta = { .id = { { 2 } } };
-	uint64_t n_damaged;
+	struct build_report report;
 	int fd = memfd_create("merged", MFD_CLOEXEC);
 	if (fd < 0)
 		return;
-	(void)!block_build(parts, n, &o, fd, &meta, &n_damaged, NULL);
+	(void)!block_build(parts, n, &o, fd, &meta, &report, NULL);
 	(void)close(fd);
 	assert(budget.used == 0 && budget.peak <= budget.max);
 }
@@ -155,7 +155,7 @@ static void look(void)
 {
 	struct block_part b;
 	struct membudget budget = membudget_of(MEMORY), scan_budget = membudget_of(MEMORY);
-	if (block_part_load(&b, 0, "block", &budget, NULL) == 0) {
+	if (block_part_load(&b, 0, "block", NULL, &budget, NULL) == 0) {
 		const struct block_meta *m = &b.pages.file.meta;
 		const struct scan_options all[] = {
 			{ .from_ms = INT64_MIN, .to_ms = INT64_MAX, .coarsest = RES_DAY },

@@ -32,9 +32,10 @@ struct level {
 struct block_scan {
 	const struct block_pages *pages;
 	struct level level[N_RESOLUTIONS];
-	int now;   /* the level being walked; -1: none */
-	int taken; /* the one scan.chunk comes from */
-	struct scratch stored, heads;
+	int now;			      /* the level being walked; -1: none */
+	int taken;			      /* the one scan.chunk comes from */
+	struct scratch stored, packed, heads; /* packed: what was sealed */
+	struct sealing_key key;		      /* this scan's own: it belongs to one thread */
 	struct unpacker unpacker;
 	struct membudget *budget;
 };
@@ -65,7 +66,8 @@ struct block_scan *block_scan_new(const struct scan *s, const struct block_pages
 	b->pages = pages;
 	b->budget = s->budget;
 	b->now = -1;
-	if (unpacker_init(&b->unpacker) < 0) {
+	if (block_file_key(&pages->file, &b->key) < 0 || unpacker_init(&b->unpacker) < 0) {
+		sealing_key_done(&b->key);
 		free(b);
 		return NULL;
 	}
@@ -87,7 +89,9 @@ void block_scan_free(struct block_scan **scan)
 		rows_reader_done(&l->reader);
 	}
 	scratch_done(&b->stored, b->budget);
+	scratch_done(&b->packed, b->budget);
 	scratch_done(&b->heads, b->budget);
+	sealing_key_done(&b->key);
 	unpacker_done(&b->unpacker);
 	free(b);
 	*scan = NULL;
@@ -103,6 +107,8 @@ static int read_piece(struct scan *s, const struct page *page, enum page_piece p
 	for (int i = 0; i < (int)piece; i++)
 		off += page->stored[i];
 	int r = scratch_reserve(&b->stored, page->stored[piece], b->budget);
+	if (r == 0 && b->key.cipher)
+		r = scratch_reserve(&b->packed, page->stored[piece], b->budget);
 	if (r == 0)
 		r = scratch_reserve(out, page->size[piece], b->budget);
 	if (r < 0)
@@ -111,8 +117,13 @@ static int read_piece(struct scan *s, const struct page *page, enum page_piece p
 	r = block_file_read(&b->pages->file, off, stored.size, b->stored.data);
 	if (r == 0 && block_hash(b->pages->file.seed, stored) != page->hash[piece])
 		r = -EBADMSG;
+	struct slice packed = stored;
+	if (r == 0 && b->key.cipher && stored.size) {
+		r = block_file_unseal(&b->pages->file, &b->key, off, stored, b->packed.data);
+		packed = slice_of(b->packed.data, stored.size - SEAL_EXTRA_SIZE);
+	}
 	if (r == 0)
-		r = unpack(&b->unpacker, stored, out->data, page->size[piece]);
+		r = unpack(&b->unpacker, packed, out->data, page->size[piece]);
 	s->stats.n_bytes += stored.size;
 	s->stats.n_damaged += r < 0;
 	return r < 0 ? 0 : 1;

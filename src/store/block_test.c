@@ -42,14 +42,14 @@ static int load(struct block_part *b, const struct block_meta *m, struct membudg
 {
 	char name[BLOCK_ID_HEX + 4];
 	name_of(m, name);
-	return block_part_load(b, dir, name, budget, NULL);
+	return block_part_load(b, dir, name, NULL, budget, NULL);
 }
 
 /* A block of one head, so many profiles. */
 static void block_of(unsigned n, uint32_t seed, struct block_meta *meta)
 {
 	struct head h;
-	assert_int_equal(head_init(&h, 16 << 20), 0);
+	assert_int_equal(head_init(&h, 16 << 20, 1000), 0);
 	testblock_fill(&h, seed, n, START_MS + seed * 12345, STEP_MS);
 	const struct part *part = &h.part;
 	*meta = (struct block_meta){ .last_seq = n };
@@ -100,7 +100,7 @@ static int ask_reader(const struct block_meta *m)
 		(void)execvp(argv[0], argv);
 		_exit(NO_READER);
 	}
-	int status;
+	int status = 0;
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
@@ -114,7 +114,7 @@ static void a_block_says_what_memory_said(void **state)
 		struct block_meta meta = { 0 };
 		struct testblock_seen before, after;
 		struct membudget budget = membudget_of(64 << 20);
-		assert_int_equal(head_init(&h, 16 << 20), 0);
+		assert_int_equal(head_init(&h, 16 << 20, 1000), 0);
 		testblock_fill(&h, seed, seed * seed, START_MS, STEP_MS);
 		const struct part *part = &h.part;
 		testblock_write(dir, &part, 1, RES_RAW, RES_RAW, &meta);
@@ -188,7 +188,7 @@ static void a_sum_of_moments_counts_where_each_of_them_does(void **state)
 	struct head h;
 	struct block_meta meta = { 0 };
 	struct block_part b;
-	assert_int_equal(head_init(&h, 1 << 20), 0);
+	assert_int_equal(head_init(&h, 1 << 20, 1000), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
 		put_instant(&h, t + at[i], 1 << i);
 	const struct part *part = &h.part;

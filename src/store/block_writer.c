@@ -7,16 +7,20 @@
 
 #define FLUSH_SIZE ((size_t)1 << 20)
 
-int block_writer_init(struct block_writer *w, int fd, const struct block_id *id, int level)
+int block_writer_init(struct block_writer *w, int fd, const struct block_id *id, int level,
+		      const struct master_key *seal_with)
 {
 	*w = (struct block_writer){ .fd = fd, .seed = block_seed(id), .id = *id, .out = buf_of(UINT32_MAX) };
+	w->packed = buf_of(UINT32_MAX);
 	int r = packer_init(&w->packer, level);
+	if (r == 0 && seal_with)
+		r = seal_file_key(seal_with, id->byte, &w->key, NULL);
 	uint8_t *header = r == 0 ? buf_room(&w->out, BLOCK_HEADER_SIZE) : NULL;
 	if (!header) {
 		block_writer_done(w);
-		return -ENOMEM;
+		return r < 0 ? r : -ENOMEM;
 	}
-	block_header_write(id, header);
+	block_header_write(id, seal_with ? seal_with->id : "", header);
 	w->out.n = BLOCK_HEADER_SIZE;
 	return 0;
 }
@@ -24,6 +28,8 @@ int block_writer_init(struct block_writer *w, int fd, const struct block_id *id,
 void block_writer_done(struct block_writer *w)
 {
 	packer_done(&w->packer);
+	sealing_key_done(&w->key);
+	buf_done(&w->packed);
 	buf_done(&w->out);
 }
 
@@ -51,11 +57,30 @@ static void pad(struct block_writer *w)
 		flush(w);
 }
 
+/* Appends the packed piece, sealed to its place. */
+static void put_sealed(struct block_writer *w, struct slice plain)
+{
+	uint8_t aad[BLOCK_AAD_SIZE];
+	w->packed.n = 0;
+	size_t size = pack(&w->packer, plain, &w->packed);
+	w->out.failed = w->out.failed || w->packed.failed;
+	if (w->out.failed || size == 0)
+		return;
+	block_aad(&w->id, position(w), aad);
+	int r = seal_bytes(&w->key, slice_of(aad, sizeof(aad)), slice_of(w->packed.data, size), &w->out, NULL);
+	if (r < 0 && w->result == 0)
+		w->result = r == -E2BIG ? -ENOMEM : r;
+}
+
 /* Packs and appends; the hash of what is stored. */
 static uint64_t put(struct block_writer *w, struct slice plain, uint64_t *ret_stored)
 {
 	size_t at = w->out.n;
-	*ret_stored = pack(&w->packer, plain, &w->out);
+	if (w->key.cipher)
+		put_sealed(w, plain);
+	else
+		(void)pack(&w->packer, plain, &w->out);
+	*ret_stored = w->out.n - at;
 	return w->out.failed ? 0 : block_hash(w->seed, slice_of(w->out.data + at, *ret_stored));
 }
 
@@ -77,7 +102,8 @@ void block_writer_section(struct block_writer *w, enum block_section kind, uint3
 {
 	struct block_row row = { .kind = (uint16_t)kind, .n = n, .off = position(w), .size = plain.size };
 	row.hash = put(w, plain, &row.stored_size);
-	row.codec = row.stored_size < row.size ? BLOCK_ZSTD : BLOCK_PLAIN;
+	uint64_t extra = w->key.cipher && row.size ? SEAL_EXTRA_SIZE : 0;
+	row.codec = row.stored_size - extra < row.size ? BLOCK_ZSTD : BLOCK_PLAIN;
 	if (plain.size > BLOCK_MAX_SECTION && w->result == 0)
 		w->result = -E2BIG;
 	w->section[w->n_sections++] = row;

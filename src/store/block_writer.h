@@ -13,14 +13,17 @@ struct block_writer {
 	uint64_t seed, off;
 	struct block_id id;
 	struct packer packer;
-	struct buf out; /* not yet written */
+	struct sealing_key key; /* no cipher: nothing is sealed */
+	struct buf packed;	/* of a piece to be sealed */
+	struct buf out;		/* not yet written */
 	struct block_row section[N_SECTIONS];
 	uint32_t n_sections;
 	int result;
 };
 
-/* `level` of zstd. `fd` is empty. */
-int block_writer_init(struct block_writer *w, int fd, const struct block_id *id, int level) must_check;
+/* `level` of zstd. `fd` is empty. `seal_with` NULL: the block is not sealed. -ENOMEM, -EIO. */
+int block_writer_init(struct block_writer *w, int fd, const struct block_id *id, int level,
+		      const struct master_key *seal_with) must_check;
 void block_writer_done(struct block_writer *w);
 
 /* Writes the pieces; sets off, stored, size and hash of the page. */

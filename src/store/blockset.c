@@ -18,6 +18,7 @@ struct blockset {
 	char dir[PATH_MAX - 64];
 	int dir_fd;
 	size_t cache_max;
+	const struct keyring *keys;
 
 	/* Guards all below, and the own part of each block. */
 	pthread_mutex_t lock;
@@ -27,6 +28,7 @@ struct blockset {
 	VEC(struct block_id) undecided; /* the publisher's: a manifest that names them may be on disk */
 	size_t cache_used;
 	uint64_t clock, n_loads, n_hits;
+	uint64_t bytes; /* of the blocks' files */
 	uint32_t n_damaged;
 };
 
@@ -74,6 +76,7 @@ static struct block *block_new(const struct block_meta *m)
 		.types_size = m->types_size,
 		.n_refs = 1,
 	};
+	memcpy(b->key_id, m->key_id, sizeof(b->key_id));
 	return b;
 }
 
@@ -119,11 +122,18 @@ static int add_block(struct blockset *s, const struct block_meta *m)
 	int r = b ? vec_reserve(NULL, &s->blocks, 1) : -ENOMEM;
 	if (r == 0) {
 		s->blocks.data[s->blocks.n++] = b;
+		s->bytes += b->size;
 	} else if (b) {
 		free(b->types);
 		free(b);
 	}
 	return r;
+}
+
+/* What only we cannot read must not be left out. */
+static bool is_whole(int result)
+{
+	return result == -EPROTONOSUPPORT || result == -ENOKEY || result == -EKEYREJECTED;
 }
 
 static int open_listed(struct blockset *s, const struct block_id *id, struct blockset_report *report, struct error *err)
@@ -132,7 +142,7 @@ static int open_listed(struct blockset *s, const struct block_id *id, struct blo
 	struct block_file f;
 	struct error why = { "" };
 	block_file_name(id, name);
-	int r = block_file_open(&f, s->dir_fd, name, &why);
+	int r = block_file_open(&f, s->dir_fd, name, s->keys, &why);
 	if (r == 0 && !block_id_eq(&f.meta.id, id))
 		r = error_set(&why, -EBADMSG, "%s: the block says it is another one", name);
 	if (r == 0)
@@ -141,7 +151,7 @@ static int open_listed(struct blockset *s, const struct block_id *id, struct blo
 		block_file_close(&f);
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	if (r == -EPROTONOSUPPORT) {
+	if (is_whole(r)) {
 		if (err)
 			*err = why;
 		return r;
@@ -214,7 +224,7 @@ static int rebuild_block(struct blockset *s, const char *name, const struct bloc
 	if (r < 0)
 		return r;
 	s->manifest.blocks.data[s->manifest.blocks.n++] = *id;
-	if (block_file_open(&f, s->dir_fd, name, NULL) < 0)
+	if (block_file_open(&f, s->dir_fd, name, s->keys, NULL) < 0)
 		return 0;
 	if (block_id_eq(&f.meta.id, id)) {
 		if (f.meta.last_seq > s->manifest.last_seq)
@@ -309,8 +319,8 @@ static int open_all(struct blockset *s, struct blockset_report *report, struct e
 	return r == 0 ? remove_orphans(s, report, err) : r;
 }
 
-int blockset_open(const char *dir, size_t cache_max, struct blockset **ret, struct blockset_report *report,
-		  struct error *err)
+int blockset_open(const char *dir, size_t cache_max, const struct keyring *keys, struct blockset **ret,
+		  struct blockset_report *report, struct error *err)
 {
 	*report = (struct blockset_report){ 0 };
 	if (strlen(dir) >= PATH_MAX - 64)
@@ -323,6 +333,7 @@ int blockset_open(const char *dir, size_t cache_max, struct blockset **ret, stru
 		return error_set(err, -ENOMEM, "no memory for the blocks");
 	(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	s->cache_max = cache_max;
+	s->keys = keys;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->unused, NULL);
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -453,14 +464,17 @@ static void swap_list(struct blockset *s, const struct blockset_change *c, struc
 			continue;
 		}
 		b->is_gone = true;
+		s->bytes -= b->size;
 		/* Nobody could make room by it any more: it is in no list. */
 		if (b->n_users == 0)
 			unload(s, b);
 		unref(s, b);
 	}
 	s->blocks.n = out;
-	for (uint32_t i = 0; i < c->n_added; i++)
+	for (uint32_t i = 0; i < c->n_added; i++) {
 		s->blocks.data[s->blocks.n++] = added[i];
+		s->bytes += added[i]->size;
+	}
 }
 
 static int new_blocks(struct blockset *s, const struct blockset_change *c, struct block **ret)
@@ -623,9 +637,10 @@ static size_t tables_size(const struct block_file *f)
 static size_t largest_section(const struct block_file *f)
 {
 	size_t largest = 0;
-	for (int i = 1; i < N_SECTIONS; i++)
-		if (f->section[i].size + f->section[i].stored_size > largest)
-			largest = f->section[i].size + f->section[i].stored_size;
+	for (int i = 1; i < N_SECTIONS; i++) {
+		size_t size = f->section[i].size + f->section[i].stored_size * (f->master ? 2 : 1);
+		largest = size > largest ? size : largest;
+	}
 	return largest;
 }
 
@@ -634,7 +649,7 @@ static int plan(struct blockset *s, const struct block *b, size_t *ret, struct e
 	char name[BLOCK_ID_HEX + 4];
 	struct block_file f;
 	block_file_name(&b->id, name);
-	int r = block_file_open(&f, s->dir_fd, name, err);
+	int r = block_file_open(&f, s->dir_fd, name, s->keys, err);
 	if (r < 0)
 		return r;
 	/* Growing arrays are half as large again at most. */
@@ -655,7 +670,7 @@ static int load(struct blockset *s, struct block *b, struct block_part **ret, st
 	if (!part)
 		return -ENOMEM;
 	block_file_name(&b->id, name);
-	int r = block_part_load(part, s->dir_fd, name, &b->budget, err);
+	int r = block_part_load(part, s->dir_fd, name, s->keys, &b->budget, err);
 	if (r < 0)
 		free(part);
 	else
@@ -738,13 +753,21 @@ uint32_t blockset_read_keys(struct blockset *s, int64_t since_ms, int (*add)(voi
 		if (b->arrived_to_ms < since_ms)
 			continue;
 		block_file_name(&b->id, name);
-		int r = block_file_open(&f, s->dir_fd, name, NULL);
+		int r = block_file_open(&f, s->dir_fd, name, s->keys, NULL);
 		if (r == 0)
 			r = block_read_keys(&f, add, arg, &budget, NULL);
 		block_file_close(&f);
 		n_failed += r < 0;
 	}
 	return n_failed;
+}
+
+uint64_t blockset_bytes(struct blockset *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	uint64_t bytes = s->bytes;
+	(void)pthread_mutex_unlock(&s->lock);
+	return bytes;
 }
 
 void blockset_get_stats(struct blockset *s, struct blockset_stats *ret)
@@ -757,10 +780,10 @@ void blockset_get_stats(struct blockset *s, struct blockset_stats *ret)
 		.cache_max = s->cache_max,
 		.n_loads = s->n_loads,
 		.n_hits = s->n_hits,
+		.bytes = s->bytes,
 	};
 	for (uint32_t i = 0; i < s->blocks.n; i++) {
 		const struct block *b = s->blocks.data[i];
-		ret->bytes += b->size;
 		ret->n_profiles += b->n_profiles;
 		if (i == 0 || b->from_ms < ret->oldest_ms)
 			ret->oldest_ms = b->from_ms;

@@ -18,6 +18,7 @@ struct blockset;
 
 struct block {
 	struct block_id id;
+	char key_id[KEY_ID_MAX + 1]; /* "" = not sealed */
 	uint64_t size;
 	int64_t from_ms, to_ms, starts_from_ms, starts_to_ms, arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq, n_profiles, n_nodes, n_series, n_observations, level;
@@ -50,9 +51,10 @@ struct blockset_stats {
 	uint64_t n_profiles;
 };
 
-/* `dir` is created. Its tables get `cache_max` bytes. -EPROTONOSUPPORT, -EIO ... */
-int blockset_open(const char *dir, size_t cache_max, struct blockset **ret, struct blockset_report *report,
-		  struct error *err) must_check;
+/* `dir` is created. Its tables get `cache_max` bytes. `keys` (NULL = none) open what is sealed.
+ * -EPROTONOSUPPORT; -ENOKEY, -EKEYREJECTED: a block's key is not among them; -EIO ... */
+int blockset_open(const char *dir, size_t cache_max, const struct keyring *keys, struct blockset **ret,
+		  struct blockset_report *report, struct error *err) must_check;
 void blockset_close(struct blockset **s); /* for _cleanup_ */
 
 /* Of the log, as the manifest has it. */
@@ -102,6 +104,8 @@ void blockset_unload(struct blockset *s, struct block *b);
 uint32_t blockset_read_keys(struct blockset *s, int64_t since_ms, int (*add)(void *arg, const struct key_row *row),
 			    void *arg);
 
+/* Bytes of all blocks' files. */
+uint64_t blockset_bytes(struct blockset *s);
 void blockset_get_stats(struct blockset *s, struct blockset_stats *ret);
 int blockset_dir(const struct blockset *s);
 void block_file_name(const struct block_id *id, char out[static BLOCK_ID_HEX + 4]);

@@ -50,7 +50,7 @@ struct fixture {
 static int open_set(struct fixture *f, size_t cache)
 {
 	f->err.text[0] = 0;
-	return blockset_open(f->dir, cache, &f->set, &f->report, &f->err);
+	return blockset_open(f->dir, cache, NULL, &f->set, &f->report, &f->err);
 }
 
 static void reopen(struct fixture *f)
@@ -116,8 +116,8 @@ static void make_block(struct fixture *f, unsigned n, struct block_meta *ret)
 	struct error err = { "" };
 	struct membudget budget = membudget_of(64 << 20);
 	struct build_options o = { .to_ms = INTAKE_TIME_MAX_MS, .is_all = true, .zstd_level = 1, .budget = &budget };
-	uint64_t n_damaged;
-	assert_int_equal(head_init(&h, 16 << 20), 0);
+	struct build_report report;
+	assert_int_equal(head_init(&h, 16 << 20, 1000), 0);
 	testblock_fill(&h, ++seed, n, START_MS, 10000);
 	const struct part *part = &h.part;
 	*ret = (struct block_meta){ .n_profiles = n,
@@ -128,7 +128,7 @@ static void make_block(struct fixture *f, unsigned n, struct block_meta *ret)
 	assert_true(fd >= 0);
 	o.keys = h.keys.data;
 	o.n_keys = h.keys.n;
-	if (block_build(&part, 1, &o, fd, ret, &n_damaged, &err) < 0)
+	if (block_build(&part, 1, &o, fd, ret, &report, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(close(fd), 0);
 	head_done(&h);
@@ -448,7 +448,7 @@ static void damage_that_only_reading_finds_is_counted_once(void **state)
 	add_block(f, 50, &meta);
 	char name[BLOCK_ID_HEX + 4];
 	block_file_name(&meta.id, name);
-	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL), 0);
+	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL, NULL), 0);
 	change_byte(file_of(f, &meta.id), (off_t)file.section[SECTION_NODES].off);
 	block_file_close(&file);
 	reopen(f);
@@ -499,7 +499,7 @@ static void a_damaged_manifest_is_made_anew_from_the_blocks(void **state)
 	assert_int_equal(blockset_list(f->set, &list, &n), 0);
 	/* Files of replaced blocks are still there when the power goes. */
 	struct head h;
-	assert_int_equal(head_init(&h, 1 << 20), 0);
+	assert_int_equal(head_init(&h, 1 << 20, 1000), 0);
 	testblock_fill(&h, 9, 10, START_MS, 1000);
 	const struct part *part = &h.part;
 	merged = (struct block_meta){ .last_seq = 41, .n_replaces = 2, .replaces = { old[0].id, old[1].id } };
@@ -585,7 +585,7 @@ static void keys_that_cannot_be_read_are_counted(void **state)
 	assert_int_equal(blockset_read_keys(f->set, INT64_MAX, count_key, &n), 0);
 	assert_int_equal(n, 0);
 	block_file_name(&a.id, name);
-	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL), 0);
+	assert_int_equal(block_file_open(&file, blockset_dir(f->set), name, NULL, NULL), 0);
 	change_byte(file_of(f, &a.id), (off_t)file.section[SECTION_KEYS].off);
 	block_file_close(&file);
 	assert_int_equal(blockset_read_keys(f->set, 0, count_key, &n), 1);

@@ -43,7 +43,7 @@ static bool is_same_span(const struct block *a, const struct block *b)
 static void gather(struct block **blocks, uint32_t n, int level, bool raw, const struct compaction_limits *l,
 		   struct compaction *ret)
 {
-	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN };
+	*ret = (struct compaction){ .why = COMPACT_MERGE, .finest = raw ? RES_RAW : RES_5MIN, .coarsest = RES_DAY };
 	for (uint32_t i = 0; i < n && ret->n < COMPACTION_MAX; i++) {
 		struct block *b = blocks[i];
 		if (b->is_bad || has_raw(b) != raw || (level >= 0 && b->level != (uint64_t)level))
@@ -53,6 +53,34 @@ static void gather(struct block **blocks, uint32_t n, int level, bool raw, const
 		ret->block[ret->n++] = b;
 		ret->n_nodes += b->n_nodes;
 	}
+}
+
+static bool plan_one(struct compaction *ret, enum compaction_why why, struct block *b)
+{
+	*ret = (struct compaction){
+		.why = why,
+		.block = { b },
+		.n = 1,
+		.n_nodes = b->n_nodes,
+		.finest = RES_5MIN,
+		.coarsest = RES_DAY,
+		.zstd_level = LEVEL_AT_REST,
+	};
+	return true;
+}
+
+/* What lies at rest would keep its key until it goes. One that is not to be sealed any more stays. */
+static bool plan_reseal(struct block **blocks, uint32_t n, const struct compaction_limits *l, struct compaction *ret)
+{
+	for (uint32_t i = 0; l->key_id && i < n; i++) {
+		struct block *b = blocks[i];
+		if (b->is_bad || strcmp(b->key_id, l->key_id) == 0 || b->n_nodes > l->n_nodes)
+			continue;
+		(void)plan_one(ret, COMPACT_RESEAL, b);
+		ret->finest = has_raw(b) ? RES_RAW : RES_5MIN;
+		return true;
+	}
+	return false;
 }
 
 static bool plan_span(struct block **blocks, uint32_t n, const struct compaction_limits *l, struct compaction *ret)
@@ -70,7 +98,7 @@ static bool plan_span(struct block **blocks, uint32_t n, const struct compaction
 			if (ret->n > 1 || (ret->n == 1 && !has_sums(ret->block[0])))
 				return true;
 		}
-		return false;
+		return plan_reseal(blocks, n, l, ret);
 	}
 	for (int level = 0; level < MAX_LEVEL; level++) {
 		gather(blocks, n, level, true, l, ret);
@@ -79,19 +107,6 @@ static bool plan_span(struct block **blocks, uint32_t n, const struct compaction
 			return true;
 	}
 	return false;
-}
-
-static bool plan_one(struct compaction *ret, enum compaction_why why, struct block *b)
-{
-	*ret = (struct compaction){
-		.why = why,
-		.block = { b },
-		.n = 1,
-		.n_nodes = b->n_nodes,
-		.finest = RES_5MIN,
-		.zstd_level = LEVEL_AT_REST,
-	};
-	return true;
 }
 
 static bool plan_age(struct block **blocks, uint32_t n, const struct compaction_limits *l, struct compaction *ret)

@@ -5,6 +5,7 @@
  *   a day that is over and quiet: all of it -> one, with sums of 5 min, 1 h, 1 d
  *   by age of arrival: raw profiles go first, sums later
  *   over the limit of bytes: raw of what arrived first, then its sums
+ *   at rest with another key than the one to write with: written anew
  *
  * Pure: looks at what blocks say of themselves. */
 #pragma once
@@ -19,6 +20,7 @@ enum compaction_why {
 	COMPACT_THIN_FOR_SPACE,
 	COMPACT_EXPIRE, /* the block goes by age */
 	COMPACT_EVICT,	/* for space */
+	COMPACT_RESEAL, /* written anew with the key of now */
 };
 
 struct compaction {
@@ -26,7 +28,7 @@ struct compaction {
 	struct block *block[COMPACTION_MAX]; /* of one span of starts */
 	uint32_t n;
 	uint64_t n_nodes;
-	enum resolution finest; /* of what comes of them */
+	enum resolution finest, coarsest; /* of what comes of them */
 	int zstd_level;
 };
 
@@ -34,7 +36,8 @@ struct compaction_limits {
 	int64_t now_ms;
 	uint64_t n_nodes; /* of the blocks that become one, added up */
 	int64_t raw_age_ms, sums_age_ms;
-	uint64_t bytes; /* of all blocks */
+	uint64_t bytes;	    /* of all blocks */
+	const char *key_id; /* to seal with; NULL = none */
 };
 
 /* The next thing to do; false: nothing. Orders `blocks`. */

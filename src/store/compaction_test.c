@@ -389,6 +389,42 @@ static void any_state_comes_to_rest(void **state)
 	}
 }
 
+/* Else an old key would have to be kept for as long as sums are. */
+static void what_rests_is_sealed_with_the_key_of_now_once(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w);
+	for (int i = 0; i < 3; i++)
+		(void)flushed(&w, w.limits.now_ms - i * DAY, 1000);
+	w.blocks[0]->resolutions = 15;
+	w.blocks[1]->resolutions = 14; /* only sums */
+	w.blocks[2]->resolutions = 15;
+	(void)snprintf(w.blocks[2]->key_id, sizeof(w.blocks[2]->key_id), "new");
+	w.limits.now_ms += 10 * DAY;
+	struct compaction plan;
+	struct block *list[3];
+	memcpy(list, w.blocks, sizeof(list));
+	assert_false(compaction_plan(list, 3, &w.limits, &plan));
+	w.limits.key_id = "new";
+	for (int i = 0; i < 2; i++) {
+		memcpy(list, w.blocks, sizeof(list));
+		assert_true(compaction_plan(list, 3, &w.limits, &plan));
+		assert_int_equal(plan.why, COMPACT_RESEAL);
+		assert_int_equal(plan.n, 1);
+		assert_string_equal(plan.block[0]->key_id, "");
+		assert_int_equal(plan.finest, plan.block[0]->resolutions == 15 ? RES_RAW : RES_5MIN);
+		(void)snprintf(plan.block[0]->key_id, sizeof(plan.block[0]->key_id), "new");
+	}
+	memcpy(list, w.blocks, sizeof(list));
+	assert_false(compaction_plan(list, 3, &w.limits, &plan));
+	/* One that memory cannot hold stays as it is. */
+	w.limits.key_id = "newer";
+	w.limits.n_nodes = 999;
+	assert_false(compaction_plan(list, 3, &w.limits, &plan));
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +437,7 @@ int main(void)
 		cmocka_unit_test(for_space_raw_goes_first_and_the_oldest_first),
 		cmocka_unit_test(blocks_that_cannot_be_read_are_left_alone_until_their_time),
 		cmocka_unit_test(more_blocks_than_fit_into_one_plan_are_merged_in_turns),
+		cmocka_unit_test(what_rests_is_sealed_with_the_key_of_now_once),
 		cmocka_unit_test(any_state_comes_to_rest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

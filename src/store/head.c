@@ -6,10 +6,11 @@
 #include <assert.h>
 #include <errno.h>
 
-int head_init(struct head *h, size_t memory_max)
+int head_init(struct head *h, size_t memory_max, uint32_t max_values)
 {
 	*h = (struct head){ .budget = membudget_of(memory_max) };
 	part_index_init(&h->index, &h->budget);
+	label_guard_init(&h->labels, max_values, &h->budget);
 	int r = part_init(&h->part, &h->budget);
 	h->part.head = h;
 	return r;
@@ -34,6 +35,7 @@ void head_done(struct head *h)
 	vec_done(b, &h->keys);
 	vec_done(b, &h->starts);
 	part_index_done(&h->index);
+	label_guard_done(&h->labels);
 	part_done(&h->part);
 }
 
@@ -119,7 +121,7 @@ static int map_profile(struct head *h, const struct profile *p, struct mapping_j
 		return -ENOMEM;
 	int r = dict_import(&h->part.names.dict, &p->dict, j->nodes);
 	if (r == 0)
-		r = label_sets_import(&h->part.names, p, j->labels);
+		r = label_sets_import(&h->part.names, p, &h->labels, j->labels);
 	if (r == 0)
 		sort_samples(p, j);
 	return r;

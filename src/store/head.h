@@ -15,8 +15,8 @@
 #include "store/rows.h"
 #include "store/times.h"
 
-#define HEAD_MAX_SERIES 100000
-#define HEAD_MAX_HOSTS	10000
+#define HEAD_MAX_SERIES 1000000
+#define HEAD_MAX_HOSTS	100000
 
 struct head_chunk {
 	struct chunk chunk;
@@ -39,14 +39,16 @@ struct head {
 	VEC(struct key_row) keys; /* of the profiles */
 	VEC(int64_t) starts;	  /* of each profile, however many types it has */
 	struct part_index index;
+	struct label_guard labels;
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq; /* of the log's records in here */
 	uint64_t n_observations;
 	struct membudget budget;
 };
 
-/* `memory_max` caps everything. */
-int head_init(struct head *h, size_t memory_max) must_check;
+/* `memory_max` caps everything. Of each label of samples, values behind the first
+ * `max_values` become GUARD_OTHER. */
+int head_init(struct head *h, size_t memory_max, uint32_t max_values) must_check;
 void head_done(struct head *h);
 
 /* A prepared profile; to be published or abandoned. */

@@ -7,6 +7,7 @@
 #include "store/intake_otlp.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 static const char *const label_names[N_SERIES_LABELS] = {
 #define SERIES_LABEL(id, name) name,
@@ -107,6 +108,18 @@ static void set_times(struct intake_profile *p, const struct intake *in)
 	p->to_ms = to;
 }
 
+/* Years back is a backfill; ahead is a clock that is wrong. */
+static int check_times(const struct intake_profile *p, const struct intake *in, struct error *err)
+{
+	int64_t ahead = p->to_ms - in->received_ms;
+	if (ahead <= INTAKE_AHEAD_MS)
+		return 0;
+	return error_set(err, -EPROTONOSUPPORT,
+			 "the profile ends %" PRId64
+			 " s in the future, and %d s are the limit: is the sender's clock right?",
+			 ahead / 1000, INTAKE_AHEAD_MS / 1000);
+}
+
 static int decode(const struct intake *in, struct slice body, const struct format_limits *limits, struct profile *p,
 		  struct error *err)
 {
@@ -136,6 +149,9 @@ int intake_take(const struct intake *in, struct profile *p, struct intake_profil
 	if (r < 0)
 		return r;
 	set_times(&ip, in);
+	r = check_times(&ip, in, err);
+	if (r < 0)
+		return r;
 	*ret = ip;
 	return 0;
 }

@@ -25,6 +25,7 @@ const char *series_label_name(enum series_label l); /* "host" */
 #define INTAKE_TYPE_MAX	   256
 #define INTAKE_KEY_MAX	   64
 #define INTAKE_TIME_MAX_MS 4102444800000 /* the year 2100 */
+#define INTAKE_AHEAD_MS	   600000	 /* how far in the future a profile may end */
 
 struct intake {
 	struct slice label[N_SERIES_LABELS]; /* service is never empty */

@@ -2,6 +2,7 @@
 #include "store/part.h"
 
 #include "base/saturate.h"
+#include "store/guard.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -136,7 +137,53 @@ static int import_label(struct profile *dst, const struct profile *p, const stru
 	return r;
 }
 
-int label_sets_import(struct profile *dst, const struct profile *p, struct labels_id *map)
+void label_guard_init(struct label_guard *g, uint32_t max, struct membudget *budget)
+{
+	*g = (struct label_guard){ .max = max };
+	u64map_init(&g->values, budget);
+	u64map_init(&g->counts, budget);
+}
+
+void label_guard_done(struct label_guard *g)
+{
+	u64map_done(&g->values);
+	u64map_done(&g->counts);
+}
+
+/* Of numbers the hash counts: that two fall together only lets one more in. */
+static uint64_t value_key(const struct label *l)
+{
+	return (uint64_t)l->key.v << 32 |
+	       (l->is_num ? (uint32_t)((uint64_t)l->num * 0x9e3779b97f4a7c15 >> 32) | 1 : l->str.v);
+}
+
+/* Folds a value that is new and one too many. */
+static int guard_label(struct profile *dst, struct label_guard *g, struct label *l)
+{
+	uint64_t key = value_key(l);
+	if (u64map_get(&g->values, key))
+		return 0;
+	uint32_t *n = u64map_put(&g->counts, l->key.v);
+	if (!n)
+		return -ENOBUFS;
+	/* A count starts at 1: 0 is not there. */
+	*n += *n == 0;
+	if (*n <= g->max) {
+		++*n;
+		uint32_t *slot = u64map_put(&g->values, key);
+		if (!slot)
+			return -ENOBUFS;
+		*slot = 1;
+		return 0;
+	}
+	g->n_folded++;
+	l->is_num = 0;
+	l->num = 0;
+	l->unit.v = 0;
+	return strtab_intern_str(&dst->dict.strings, GUARD_OTHER, &l->str);
+}
+
+int label_sets_import(struct profile *dst, const struct profile *p, struct label_guard *guard, struct labels_id *map)
 {
 	uint32_t n_sets = p->labels_off.n - 1;
 	map[0].v = 0;
@@ -146,6 +193,8 @@ int label_sets_import(struct profile *dst, const struct profile *p, struct label
 		const struct label *from = profile_label_set(p, (struct labels_id){ i }, &n);
 		for (uint32_t l = 0; l < n; l++) {
 			int r = import_label(dst, p, &from[l], &set[l]);
+			if (r == 0 && guard)
+				r = guard_label(dst, guard, &set[l]);
 			if (r < 0)
 				return r;
 		}

@@ -124,8 +124,20 @@ int part_host(struct part *p, struct part_index *x, struct slice name, uint32_t 
 /* The same for a series, whose strings are the part's. */
 int part_series(struct part *p, struct part_index *x, const struct series *row, uint32_t max, uint32_t *ret) must_check;
 
-/* Adds the label sets of `p`: map[set of p] = set of `dst`. */
-int label_sets_import(struct profile *dst, const struct profile *p, struct labels_id *map) must_check;
+/* How many values each label of samples has. */
+struct label_guard {
+	uint32_t max;
+	struct u64map values; /* label << 32 | value */
+	struct u64map counts; /* label -> number of them */
+	uint64_t n_folded;    /* label sets in which a value became GUARD_OTHER */
+};
+
+void label_guard_init(struct label_guard *g, uint32_t max, struct membudget *budget);
+void label_guard_done(struct label_guard *g);
+
+/* Adds the label sets of `p`: map[set of p] = set of `dst`. `guard` NULL: values are not counted. */
+int label_sets_import(struct profile *dst, const struct profile *p, struct label_guard *guard,
+		      struct labels_id *map) must_check;
 
 /* Index of the source; 0 when both words are empty or the table is full. */
 uint32_t part_source(struct part *p, const char *name, const char *unwind);

@@ -82,7 +82,7 @@ static int make_room(struct replay *p)
 {
 	struct store *s = p->store;
 	struct stored_head *h;
-	int r = stored_head_new(s->options.head_memory / 2, &h);
+	int r = stored_head_new(s, s->options.head_memory / 2, &h);
 	if (r < 0)
 		return r;
 	s->sealed = s->active;
@@ -168,9 +168,11 @@ static int run_once(struct store *s, const char *dir, unsigned n_threads, struct
 		.head_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	int r = wal_open(dir, s->options.segment_size, p.last_seq, &s->wal, err);
+	if (r == 0)
+		wal_use_keys(s->wal, s->options.keys);
 	/* The log holds what two heads held. */
 	if (r == 0)
-		r = stored_head_new(s->options.head_memory, &s->active);
+		r = stored_head_new(s, s->options.head_memory, &s->active);
 	if (r < 0)
 		return r;
 	pthread_t threads[THREADS_MAX];

@@ -14,21 +14,24 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define SEGMENT_SIZE	((uint64_t)64 << 20)
-#define FLUSH_LOG	((uint64_t)192 << 20)
-#define FLUSH_AGE_MS	(60 * INT64_C(60000))
-#define RAW_AGE_MS	(30 * INT64_C(86400000))
-#define SUMS_AGE_MS	(400 * INT64_C(86400000))
-#define KEYS_SHARE(max) ((max) / 8) /* of the memory of heads */
+#define SEGMENT_SIZE	 ((uint64_t)64 << 20)
+#define FLUSH_LOG	 ((uint64_t)192 << 20)
+#define FLUSH_AGE_MS	 (60 * INT64_C(60000))
+#define RAW_AGE_MS	 (30 * INT64_C(86400000))
+#define SUMS_AGE_MS	 (400 * INT64_C(86400000))
+#define MAX_SERIES	 100000
+#define MAX_VALUES	 10000
+#define KEYS_SHARE(max)	 ((max) / 8) /* of the memory of heads */
+#define GUARD_SHARE(max) ((max) / 16)
 
 /* ---- heads ---- */
 
-int stored_head_new(size_t memory_max, struct stored_head **ret)
+int stored_head_new(const struct store *s, size_t memory_max, struct stored_head **ret)
 {
 	struct stored_head *h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
-	int r = head_init(&h->head, memory_max);
+	int r = head_init(&h->head, memory_max, s->options.max_values);
 	if (r < 0) {
 		free(h);
 		return r;
@@ -114,11 +117,13 @@ static int open_blocks(struct store *s, struct store_replay *replay, struct erro
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof(path), "%s/blocks", s->dir) >= (int)sizeof(path))
 		return error_set(err, -ENAMETOOLONG, "data folder %s: the path is too long", s->dir);
-	int r = blockset_open(path, s->options.tables_memory, &s->blocks, &replay->blocks, err);
-	if (r < 0 && r != -EPROTONOSUPPORT)
+	int r = blockset_open(path, s->options.tables_memory, s->options.keys, &s->blocks, &replay->blocks, err);
+	if (r < 0 && r != -EPROTONOSUPPORT && r != -ENOKEY && r != -EKEYREJECTED)
 		error_append(err, "; free some space or choose another folder with --data");
 	if (r < 0)
 		return r;
+	const struct guard_limits limits = { s->options.max_series, s->options.max_values };
+	guard_init(&s->guard, &limits, blockset_key_seed(s->blocks), GUARD_SHARE(s->options.head_memory));
 	replay->n_keys_lost = store_load_keys(s);
 	/* A manifest made anew has another seed: no key is the same. */
 	struct blockset_stats stats;
@@ -193,6 +198,10 @@ static void set_defaults(struct store_options *o)
 		o->raw_age_ms = RAW_AGE_MS;
 	if (!o->sums_age_ms)
 		o->sums_age_ms = SUMS_AGE_MS;
+	if (!o->max_series)
+		o->max_series = MAX_SERIES;
+	if (!o->max_values)
+		o->max_values = MAX_VALUES;
 }
 
 int store_open(const struct store_options *options, struct store **ret, struct store_replay *ret_replay,
@@ -230,6 +239,7 @@ void store_close(struct store **store)
 	stored_head_unref(s->active);
 	stored_head_unref(s->sealed);
 	keys_done(&s->keys);
+	guard_done(&s->guard);
 	blockset_close(&s->blocks);
 	vec_done(NULL, &s->kept);
 	close_fd(&s->lock_fd);
@@ -301,6 +311,9 @@ void store_get_status(struct store *s, struct store_status *ret)
 	ret->sync_ns = s->sync_ns;
 	ret->sync_max_ns = s->sync_max_ns;
 	ret->keeping = s->keeping;
+	ret->n_folded_values = s->n_folded_values;
+	ret->n_folded_series = s->n_folded_series;
+	ret->n_folded_label_sets = s->n_folded_label_sets;
 	(void)pthread_mutex_unlock(&s->queue_lock);
 	ret->disk_used = ret->log_bytes + ret->blocks.bytes;
 	/* Announced while there is time to act. */
@@ -328,4 +341,41 @@ int store_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *er
 {
 	assert(s->options.is_idle);
 	return keeper_tidy(s, now_ms, ret_more, err);
+}
+
+int store_erase(struct store *s, struct store_erasure *e, struct error *err)
+{
+	e->n_profiles = e->n_blocks = 0;
+	e->is_done = false;
+	e->result = 0;
+	if (s->options.is_idle) {
+		int r = store_flush(s, err);
+		return r == 0 ? keeper_erase(s, e, err) : r;
+	}
+	(void)pthread_mutex_lock(&s->parts_lock);
+	bool is_busy = s->erasure != NULL;
+	if (!is_busy) {
+		s->erasure = e;
+		s->seal_wanted = true;
+	}
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	if (is_busy)
+		return error_set(err, -EBUSY, "something else is being deleted");
+	writer_wake(s);
+	(void)pthread_mutex_lock(&s->parts_lock);
+	while (!e->is_done)
+		(void)pthread_cond_wait(&s->sealed_changed, &s->parts_lock);
+	s->erasure = NULL;
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	if (e->result < 0 && err)
+		*err = e->err;
+	return e->result;
+}
+
+void store_cancel_erasures(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->parts_lock);
+	s->cancel_erasure = true;
+	(void)pthread_cond_broadcast(&s->sealed_changed);
+	(void)pthread_mutex_unlock(&s->parts_lock);
 }

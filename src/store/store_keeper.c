@@ -49,12 +49,12 @@ struct flush {
 	uint32_t n_steps;
 	struct block_meta *metas;
 	uint32_t n_written;
-	uint64_t n_damaged;
+	struct build_report report;
 };
 
 /* Writes one file, whose name `meta->id` says. */
 static int write_file(struct store *s, const struct part *const *parts, uint32_t n_parts, struct build_options *o,
-		      struct block_meta *meta, uint64_t *ret_damaged, struct error *err)
+		      struct block_meta *meta, struct build_report *ret, struct error *err)
 {
 	int r = block_id_random(&meta->id);
 	if (r < 0)
@@ -63,7 +63,7 @@ static int write_file(struct store *s, const struct part *const *parts, uint32_t
 	int fd = blockset_create(s->blocks, &meta->id, err);
 	if (fd < 0)
 		return fd;
-	r = block_build(parts, n_parts, o, fd, meta, ret_damaged, err);
+	r = block_build(parts, n_parts, o, fd, meta, ret, err);
 	if (r < 0)
 		blockset_discard(s->blocks, &meta->id);
 	return r;
@@ -89,6 +89,7 @@ static int write_step(struct flush *f, uint32_t i, struct error *err)
 		.finest = RES_RAW,
 		.coarsest = RES_RAW,
 		.zstd_level = FLUSH_LEVEL,
+		.seal_with = store_writer_key(f->store),
 		.keys = f->head->keys.data,
 		.n_keys = is_last ? f->head->keys.n : 0,
 		.budget = &budget,
@@ -100,7 +101,7 @@ static int write_step(struct flush *f, uint32_t i, struct error *err)
 		.arrived_to_ms = f->head->arrived_to_ms,
 		.n_profiles = profiles_within(f->head, o.from_ms, o.to_ms),
 	};
-	int r = write_file(f->store, &part, 1, &o, meta, &f->n_damaged, err);
+	int r = write_file(f->store, &part, 1, &o, meta, &f->report, err);
 	f->n_written += r == 0;
 	return r;
 }
@@ -192,6 +193,7 @@ int keeper_flush(struct store *s, struct error *err)
 struct merging {
 	struct store *store;
 	const struct compaction *plan;
+	const struct erasure *erasure;
 	struct block_part *parts;
 	uint32_t n_loaded;
 	VEC(struct key_row) keys;
@@ -226,7 +228,8 @@ static int load_parts(struct merging *m, struct error *err)
 	for (uint32_t i = 0; r == 0 && i < c->n; i++) {
 		char name[BLOCK_ID_HEX + 4];
 		block_file_name(&c->block[i]->id, name);
-		r = block_part_load(&m->parts[i], blockset_dir(m->store->blocks), name, &m->budget, err);
+		r = block_part_load(&m->parts[i], blockset_dir(m->store->blocks), name, m->store->options.keys,
+				    &m->budget, err);
 		if (r == 0) {
 			m->n_loaded++;
 			r = block_read_keys(&m->parts[i].pages.file, keep_key, m, &m->budget, err);
@@ -254,7 +257,7 @@ static void describe(const struct compaction *c, struct block_meta *meta)
 	}
 }
 
-static int build_merged(struct merging *m, struct block_meta *meta, uint64_t *ret_damaged, struct error *err)
+static int build_merged(struct merging *m, struct block_meta *meta, struct build_report *ret, struct error *err)
 {
 	const struct compaction *c = m->plan;
 	const struct part *parts[BUILD_MAX_PARTS];
@@ -263,16 +266,18 @@ static int build_merged(struct merging *m, struct block_meta *meta, uint64_t *re
 	struct build_options o = {
 		.from_ms = c->block[0]->starts_from_ms,
 		.to_ms = c->block[0]->starts_to_ms,
-		.is_all = true,
+		.is_all = !m->erasure,
+		.erasure = m->erasure,
 		.finest = c->finest,
-		.coarsest = RES_DAY,
+		.coarsest = c->coarsest,
 		.zstd_level = c->zstd_level,
+		.seal_with = store_writer_key(m->store),
 		.keys = m->keys.data,
 		.n_keys = m->keys.n,
 		.budget = &m->budget,
 		.cancel = &m->store->stop_keeper,
 	};
-	return write_file(m->store, parts, c->n, &o, meta, ret_damaged, err);
+	return write_file(m->store, parts, c->n, &o, meta, ret, err);
 }
 
 static int publish(struct store *s, const struct compaction *c, const struct block_meta *meta, struct error *err)
@@ -308,6 +313,7 @@ static void count_compaction(struct store *s, const struct compaction *c, int re
 		k->n_thinned_for_space += c->why == COMPACT_THIN_FOR_SPACE;
 		k->n_expired += c->why == COMPACT_EXPIRE;
 		k->n_evicted += c->why == COMPACT_EVICT;
+		k->n_resealed += c->why == COMPACT_RESEAL;
 		k->n_damaged_pages += n_damaged;
 		for (uint32_t i = 0; i < c->n; i++)
 			k->compacted_bytes += c->block[i]->size;
@@ -316,12 +322,14 @@ static void count_compaction(struct store *s, const struct compaction *c, int re
 	(void)pthread_mutex_unlock(&s->queue_lock);
 }
 
-static int merge(struct store *s, const struct compaction *c, int64_t now_ms, uint64_t *ret_damaged, struct error *err)
+static int merge(struct store *s, const struct compaction *c, const struct erasure *erasure, int64_t now_ms,
+		 struct build_report *ret, struct error *err)
 {
 	_cleanup_(merging_done)
 	struct merging m = {
 		.store = s,
 		.plan = c,
+		.erasure = erasure,
 		.keys_since_ms = now_ms - KEYS_MAX_AGE_MS,
 		.budget = membudget_of(s->options.build_memory),
 	};
@@ -329,10 +337,13 @@ static int merge(struct store *s, const struct compaction *c, int64_t now_ms, ui
 	describe(c, &meta);
 	int r = load_parts(&m, err);
 	if (r == 0)
-		r = build_merged(&m, &meta, ret_damaged, err);
+		r = build_merged(&m, &meta, ret, err);
 	/* Blocks are as large as memory lets them be. */
 	if (r == -ENOBUFS && c->n > 1)
 		s->node_cap = (uint32_t)(s->node_cap < c->n_nodes / 2 ? s->node_cap : c->n_nodes / 2);
+	/* All of it was erased. */
+	if (r == -ENODATA && erasure)
+		return publish(s, c, NULL, err);
 	/* No page can be read; a table or page beyond its limit; too large by itself: the next time is no better. */
 	bool is_hopeless = r == -ENODATA || r == -E2BIG || (r == -ENOBUFS && c->n == 1);
 	for (uint32_t i = 0; is_hopeless && i < c->n; i++)
@@ -342,11 +353,11 @@ static int merge(struct store *s, const struct compaction *c, int64_t now_ms, ui
 
 static int carry_out(struct store *s, const struct compaction *c, int64_t now_ms, struct error *err)
 {
-	uint64_t n_damaged = 0;
+	struct build_report report = { 0 };
 	int64_t start = clock_mono_ns();
 	bool goes = c->why == COMPACT_EXPIRE || c->why == COMPACT_EVICT;
-	int r = goes ? publish(s, c, NULL, err) : merge(s, c, now_ms, &n_damaged, err);
-	count_compaction(s, c, r, clock_mono_ns() - start, n_damaged);
+	int r = goes ? publish(s, c, NULL, err) : merge(s, c, NULL, now_ms, &report, err);
+	count_compaction(s, c, r, clock_mono_ns() - start, report.n_damaged);
 	return r;
 }
 
@@ -361,12 +372,14 @@ int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *e
 	uint64_t log_max = s->options.flush_log * 2;
 	if (log_max > s->options.disk_limit / 4)
 		log_max = s->options.disk_limit / 4;
+	const struct master_key *key = store_writer_key(s);
 	const struct compaction_limits limits = {
 		.now_ms = now_ms,
 		.n_nodes = s->node_cap,
 		.raw_age_ms = s->options.raw_age_ms,
 		.sums_age_ms = s->options.sums_age_ms,
 		.bytes = s->options.disk_limit - log_max,
+		.key_id = key ? key->id : NULL,
 	};
 	int r = blockset_list(s->blocks, &blocks, &n);
 	if (r < 0)
@@ -380,6 +393,83 @@ int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *e
 	return r;
 }
 
+/* ---- erasing ---- */
+
+/* Whether the block has a series that is chosen. */
+static int is_touched(struct store *s, const struct block *b, const struct erasure *e, struct error *err)
+{
+	const struct part *p;
+	int r = blockset_load(s->blocks, (struct block *)b, &p, err);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; r == 0 && i < p->series.n; i++)
+		r = e->chooses(e->arg, p, i);
+	blockset_unload(s->blocks, (struct block *)b);
+	return r;
+}
+
+/* Writes the block anew without what is chosen. */
+static int erase_from(struct store *s, struct block *b, struct store_erasure *e, struct error *err)
+{
+	struct compaction plan = {
+		.why = COMPACT_MERGE,
+		.block = { b },
+		.n = 1,
+		.n_nodes = b->n_nodes,
+		.finest = b->resolutions & 1u << RES_RAW ? RES_RAW : RES_5MIN,
+		.coarsest = b->resolutions & 1u << RES_DAY ? RES_DAY : RES_RAW,
+		.zstd_level = FLUSH_LEVEL,
+	};
+	struct build_report report = { 0 };
+	int r = is_touched(s, b, &e->what, err);
+	if (r == 1)
+		r = merge(s, &plan, &e->what, clock_wall_ns() / 1000000, &report, err);
+	e->n_profiles += report.n_erased;
+	e->n_blocks += report.n_erased > 0;
+	return r;
+}
+
+int keeper_erase(struct store *s, struct store_erasure *e, struct error *err)
+{
+	struct block **blocks;
+	uint32_t n;
+	int r = blockset_list(s->blocks, &blocks, &n);
+	if (r < 0)
+		return error_set(err, r, "out of memory");
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		if (s->cancel_erasure)
+			r = error_set(err, -ECANCELED, "the server is stopping");
+		else if (blocks[i]->from_ms < e->what.to_ms && blocks[i]->to_ms >= e->what.from_ms)
+			r = erase_from(s, blocks[i], e, err);
+	}
+	blockset_release(s->blocks, blocks, n);
+	return r;
+}
+
+/* What came before it was asked for is in blocks now; or writing it failed. With parts_lock. */
+static bool can_erase(const struct store *s)
+{
+	return s->erasure && !s->erasure->is_done &&
+	       (s->cancel_erasure || s->flush_failed || (!s->seal_wanted && !s->sealed));
+}
+
+static void erase_if_asked(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->parts_lock);
+	struct store_erasure *e = can_erase(s) ? s->erasure : NULL;
+	if (e && s->flush_failed)
+		e->result = error_set(&e->err, -ENOSPC, "%s", s->flush_err.text);
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	if (!e)
+		return;
+	if (e->result == 0)
+		e->result = keeper_erase(s, e, &e->err);
+	(void)pthread_mutex_lock(&s->parts_lock);
+	e->is_done = true;
+	(void)pthread_cond_broadcast(&s->sealed_changed);
+	(void)pthread_mutex_unlock(&s->parts_lock);
+}
+
 /* ---- the thread ---- */
 
 /* False: it is time to end. */
@@ -388,7 +478,7 @@ static bool wait_for_work(struct store *s, int64_t until_ns)
 	(void)pthread_mutex_lock(&s->parts_lock);
 	struct timespec ts = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
 	int e = 0;
-	while (!s->stop_keeper && (!s->sealed || s->flush_failed) && e == 0)
+	while (!s->stop_keeper && (!s->sealed || s->flush_failed) && !can_erase(s) && e == 0)
 		e = pthread_cond_timedwait(&s->sealed_changed, &s->parts_lock, &ts);
 	(void)pthread_mutex_unlock(&s->parts_lock);
 	return !s->stop_keeper;
@@ -413,6 +503,7 @@ static void *keeper_thread(void *arg)
 			r = keeper_flush(s, NULL);
 			next_tidy = clock_mono_ns();
 		}
+		erase_if_asked(s);
 		if (r == 0 && clock_mono_ns() >= next_tidy) {
 			bool more = true;
 			while (more && !s->stop_keeper && !has_sealed(s) && r == 0)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "store/blockset.h"
+#include "store/guard.h"
 #include "store/head.h"
 #include "store/store.h"
 
@@ -35,8 +36,10 @@ struct store {
 	struct store_options options;
 	char *dir;
 	int dir_fd, lock_fd;
-	struct wal *wal;  /* the writer's, once it runs */
-	struct keys keys; /* the writer's */
+	struct wal *wal;       /* the writer's, once it runs */
+	struct keys keys;      /* the writer's */
+	struct guard guard;    /* the writer's */
+	uint64_t n_folded_now; /* the writer's: label sets since it last told */
 	struct blockset *blocks;
 
 	/* Guards the two heads and their references. */
@@ -48,6 +51,9 @@ struct store {
 	bool flush_failed;
 	struct error flush_err;
 	_Atomic bool stop_keeper;
+	struct store_erasure *erasure; /* asked for; NULL = none */
+	bool seal_wanted;	       /* for it; the writer does it */
+	_Atomic bool cancel_erasure;
 	uint32_t node_cap; /* the keeper's: of blocks that become one */
 
 	/* Guards all below. */
@@ -60,9 +66,11 @@ struct store {
 	int refuse_result;
 	uint64_t refuse_limit, refuse_need;
 	uint64_t drop_seq; /* the log may go up to here */
+	bool is_woken;
 	uint64_t log_used;
 	uint64_t n_stored, n_duplicates, n_refused, n_failed, n_keys, n_keys_forgotten;
 	uint64_t n_syncs, sync_ns, sync_max_ns;
+	uint64_t n_folded_values, n_folded_series, n_folded_label_sets;
 	struct store_keeper_stats keeping;
 
 	/* Records that could not be read at start: they stay in the log. */
@@ -74,7 +82,13 @@ struct store {
 
 #define MIB(n) ((n) >> 20)
 
-int stored_head_new(size_t memory_max, struct stored_head **ret) must_check;
+/* NULL: nothing is sealed. */
+static inline const struct master_key *store_writer_key(const struct store *s)
+{
+	return s->options.keys ? keyring_writer(s->options.keys) : NULL;
+}
+
+int stored_head_new(const struct store *s, size_t memory_max, struct stored_head **ret) must_check;
 /* With parts_lock. */
 void stored_head_unref(struct stored_head *h);
 
@@ -85,6 +99,8 @@ uint32_t store_load_keys(struct store *s);
 
 int writer_start(struct store *s, struct error *err) must_check;
 void writer_stop(struct store *s);
+/* Something other than a commit is due: seal_wanted. */
+void writer_wake(struct store *s);
 /* The active head becomes the sealed one; waits until there is none. -ENOSPC and the like: it
  * cannot be written, `err` says why. */
 int writer_seal(struct store *s, struct error *err) must_check;
@@ -101,5 +117,7 @@ int keeper_start(struct store *s, struct error *err) must_check;
 void keeper_stop(struct store *s);
 /* Writes the sealed head as blocks. For start; else the keeper does it. */
 int keeper_flush(struct store *s, struct error *err) must_check;
+/* Blocks without what `e` chooses take the place of those that have it. */
+int keeper_erase(struct store *s, struct store_erasure *e, struct error *err) must_check;
 /* One round of compaction and retention. */
 int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *err) must_check;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "base/clock.h"
 #include "format/pprof.h"
 #include "store/scan.h"
 #include "store/store.h"
@@ -97,6 +98,11 @@ static void on_done(struct store_commit *c)
 	(void)pthread_mutex_unlock(&u->lock);
 }
 
+static int64_t now_ms(void)
+{
+	return clock_wall_ns() / 1000000;
+}
+
 /* main -> f<n>: value n + 1 */
 static void upload_init(struct upload *u, unsigned n, const char *key)
 {
@@ -125,7 +131,7 @@ static void upload_init(struct upload *u, unsigned n, const char *key)
 	struct intake *in = &u->commit.record.intake;
 	in->label[SERIES_SERVICE] = slice_str("api");
 	in->key = slice_str(u->key);
-	in->received_ms = 1700000000000;
+	in->received_ms = now_ms();
 	struct slice body = slice_of(u->body.data, u->body.n);
 	assert_int_equal(intake_decode(in, body, &format_limits_default, NULL, &u->profile, NULL), 0);
 	u->commit.record.body = body;
@@ -307,6 +313,78 @@ static void limits_refuse_and_name_themselves(void **state)
 	store_close(&f->store);
 }
 
+static int is_service(void *arg, const struct part *p, uint32_t series)
+{
+	return slice_eq(part_string(p, p->series.data[series].label[SERIES_SERVICE]), slice_str(arg));
+}
+
+static unsigned n_blocks(struct fixture *f)
+{
+	struct store_status status;
+	store_get_status(f->store, &status);
+	return status.blocks.n_blocks;
+}
+
+/* Whether any file of the store has these bytes in plain. */
+static bool files_have(const struct fixture *f, const char *word)
+{
+	char command[160];
+	(void)snprintf(command, sizeof(command), "grep -rqaF '%s' '%s'", word, f->dir);
+	return system(command) == 0;
+}
+
+static void flushed_and_merged_profiles_are_all_there_once(void **state)
+{
+	struct fixture *f = *state;
+	int64_t expected = 0;
+	char key[16];
+	bool more = true;
+	for (unsigned i = 0; i < 30; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		assert_int_equal(upload(f, i, key), 0);
+		expected += i + 1;
+		if (i % 5 == 4)
+			assert_int_equal(store_flush(f->store, NULL), 0);
+		assert_int_equal(total(f), expected);
+	}
+	assert_int_equal(n_blocks(f), 6);
+	/* An hour later: their day is over and quiet, and its blocks become one. */
+	while (more)
+		assert_int_equal(store_tidy(f->store, now_ms() + 3600000, &more, NULL), 0);
+	assert_int_equal(n_blocks(f), 1);
+	assert_int_equal(total(f), expected);
+	reopen(f);
+	assert_int_equal(f->replay.n_profiles, 0);
+	assert_int_equal(total(f), expected);
+	assert_int_equal(upload(f, 3, "k3"), 1);
+	assert_int_equal(upload(f, 30, "k30"), 0);
+	assert_int_equal(total(f), expected + 31);
+}
+
+static void what_is_deleted_is_in_no_file(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { "" };
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(upload(f, i, ""), 0);
+	assert_int_equal(store_flush(f->store, NULL), 0);
+	assert_int_equal(upload(f, 4, ""), 0);
+	assert_true(files_have(f, "api"));
+	struct store_erasure none = { .what = { is_service, "other", 0, INTAKE_TIME_MAX_MS } };
+	assert_int_equal(store_erase(f->store, &none, &err), 0);
+	assert_int_equal(none.n_profiles, 0);
+	assert_int_equal(total(f), 1 + 2 + 3 + 4 + 5);
+	struct store_erasure all = { .what = { is_service, "api", 0, INTAKE_TIME_MAX_MS } };
+	assert_int_equal(store_erase(f->store, &all, &err), 0);
+	assert_int_equal(all.n_profiles, 5);
+	assert_int_equal(total(f), 0);
+	reopen(f);
+	assert_int_equal(total(f), 0);
+	assert_false(files_have(f, "api"));
+	assert_int_equal(upload(f, 9, ""), 0);
+	assert_int_equal(total(f), 10);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -316,6 +394,8 @@ int main(void)
 		CASE(a_failed_sync_is_never_acknowledged),
 		CASE(a_folder_has_one_owner),
 		CASE(limits_refuse_and_name_themselves),
+		CASE(flushed_and_merged_profiles_are_all_there_once),
+		CASE(what_is_deleted_is_in_no_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

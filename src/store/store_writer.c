@@ -40,9 +40,7 @@ int writer_check_disk(struct store *s, uint64_t size, enum block_reason *ret_why
 		      struct error *err)
 {
 	const struct store_options *o = &s->options;
-	struct blockset_stats blocks;
-	blockset_get_stats(s->blocks, &blocks);
-	uint64_t used = wal_bytes(s->wal) + blocks.bytes;
+	uint64_t used = wal_bytes(s->wal) + blockset_bytes(s->blocks);
 	if (used + size > o->disk_limit) {
 		*ret_why = REFUSE_DISK_LIMIT;
 		*ret_limit = o->disk_limit;
@@ -103,7 +101,7 @@ int writer_seal(struct store *s, struct error *err)
 		(void)pthread_cond_wait(&s->sealed_changed, &s->parts_lock);
 	int r = s->sealed ? error_set(err, -ENOSPC, "%s", s->flush_err.text) : 0;
 	(void)pthread_mutex_unlock(&s->parts_lock);
-	if (r == 0 && stored_head_new(s->options.head_memory / 2, &h) < 0)
+	if (r == 0 && stored_head_new(s, s->options.head_memory / 2, &h) < 0)
 		r = error_set(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		return r;
@@ -147,6 +145,22 @@ static void seal_if_due(struct store *s)
 		(void)!writer_seal(s, NULL);
 }
 
+/* For whoever waits until what is in memory now is in blocks. */
+static void seal_if_asked(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->parts_lock);
+	bool wanted = s->seal_wanted;
+	(void)pthread_mutex_unlock(&s->parts_lock);
+	/* If it cannot be, the keeper's failure is the answer. */
+	if (!wanted || writer_seal(s, NULL) < 0)
+		return;
+	(void)pthread_mutex_lock(&s->parts_lock);
+	s->seal_wanted = false;
+	(void)pthread_cond_broadcast(&s->sealed_changed);
+	(void)pthread_mutex_unlock(&s->parts_lock);
+}
+
+/* Segments that blocks hold go. */
 void writer_drop_log(struct store *s)
 {
 	(void)pthread_mutex_lock(&s->queue_lock);
@@ -190,6 +204,7 @@ static struct store_commit *find_twin(struct store_commit *batch, const struct s
 static int stage(struct store *s, struct store_commit *c)
 {
 	struct stored_head *h = s->active;
+	uint64_t n_folded = h->head.labels.n_folded;
 	(void)pthread_rwlock_wrlock(&h->lock);
 	c->result = head_prepare(&h->head, &c->record.intake, c->profile, &c->staged, &c->err);
 	if (c->result == 0) {
@@ -201,6 +216,7 @@ static int stage(struct store *s, struct store_commit *c)
 	}
 	(void)pthread_rwlock_unlock(&h->lock);
 	c->is_staged = c->result == 0;
+	s->n_folded_now += h->head.labels.n_folded - n_folded;
 	return c->result;
 }
 
@@ -213,6 +229,7 @@ static int prepare(struct store *s, struct store_commit *batch, struct store_com
 		c->twin = key == KEY_PENDING ? find_twin(batch, c) : NULL;
 		return 0;
 	}
+	guard_fold(&s->guard, &c->record.intake);
 	if (stage(s, c) != -ENOBUFS)
 		return 0;
 	if (!may_seal)
@@ -324,6 +341,10 @@ static void count_and_answer(struct store *s, struct store_commit *batch, const 
 	s->log_used = wal_bytes(s->wal);
 	s->n_keys = keys_count(&s->keys);
 	s->n_keys_forgotten = s->keys.n_forgotten;
+	s->n_folded_values = s->guard.n_folded_values;
+	s->n_folded_series = s->guard.n_folded_series;
+	s->n_folded_label_sets += s->n_folded_now;
+	s->n_folded_now = 0;
 	if (stored && s->refuse == REFUSE_MEMORY)
 		s->refuse = REFUSE_NOT;
 	(void)pthread_mutex_unlock(&s->queue_lock);
@@ -361,8 +382,9 @@ static struct store_commit *take_batch(struct store *s, bool *ret_stop)
 {
 	(void)pthread_mutex_lock(&s->queue_lock);
 	int64_t until = clock_mono_ns() + (is_of_disk(s->refuse) ? RECHECK_NS : AGE_CHECK_NS);
-	while (!s->first && !s->stop && !s->drop_seq && clock_mono_ns() < until)
+	while (!s->first && !s->stop && !s->drop_seq && !s->is_woken && clock_mono_ns() < until)
 		wait_until(s, until);
+	s->is_woken = false;
 	struct store_commit *batch = s->first, **end = &s->first;
 	size_t bytes = 0, n = 0;
 	while (*end && n < BATCH_COMMITS && (n == 0 || bytes + (*end)->record.body.size <= BATCH_BYTES)) {
@@ -393,8 +415,10 @@ static void *writer_thread(void *arg)
 		while (batch)
 			batch = commit_some(s, batch);
 		writer_drop_log(s);
-		if (!stop)
+		if (!stop) {
+			seal_if_asked(s);
 			seal_if_due(s);
+		}
 	}
 	return NULL;
 }
@@ -427,6 +451,14 @@ void writer_stop(struct store *s)
 	s->has_writer = false;
 	(void)pthread_mutex_unlock(&s->queue_lock);
 	(void)pthread_cond_destroy(&s->wake);
+}
+
+void writer_wake(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->queue_lock);
+	s->is_woken = true;
+	(void)pthread_cond_signal(&s->wake);
+	(void)pthread_mutex_unlock(&s->queue_lock);
 }
 
 int store_submit(struct store *s, struct store_commit *c)

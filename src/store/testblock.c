@@ -108,7 +108,7 @@ void testblock_write(int dir, const struct part *const *parts, uint32_t n, enum 
 		.budget = &budget,
 	};
 	struct error err = { "" };
-	uint64_t n_damaged;
+	struct build_report report;
 	char name[BLOCK_ID_HEX + 4];
 	meta->n_profiles = 0;
 	for (uint32_t i = 0; i < n; i++)
@@ -125,10 +125,10 @@ void testblock_write(int dir, const struct part *const *parts, uint32_t n, enum 
 	memcpy(name + BLOCK_ID_HEX - 1, ".blk", 5);
 	int fd = openat(dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
-	if (block_build(parts, n, &o, fd, meta, &n_damaged, &err) < 0)
+	if (block_build(parts, n, &o, fd, meta, &report, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(close(fd), 0);
-	assert_int_equal(n_damaged, 0);
+	assert_int_equal(report.n_damaged, 0);
 	assert_int_equal(budget.used, 0);
 }
 

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 #define SEGMENTS_MAX 65536
+#define HEAD_MAX     (WAL_HEADER_SIZE + WAL_META_MAX + WAL_BODY_MAX + SEAL_EXTRA_SIZE)
+#define HEAD_KEPT    ((size_t)1 << 20)
 
 struct segment {
 	uint32_t number;
@@ -31,6 +33,7 @@ struct wal {
 	uint64_t next_seq;
 	uint64_t closed_bytes; /* of the segments before the one written */
 	struct wal_report report;
+	const struct keyring *keys;
 
 	/* Reading: segments.data[reading] */
 	uint32_t reading;
@@ -40,8 +43,9 @@ struct wal {
 	/* Writing: fd = -1 until the next batch opens a segment. */
 	int fd;
 	uint64_t salt;
-	uint64_t synced, end; /* batch = [synced, end) */
-	struct buf head;      /* scratch of one append */
+	struct sealing_key key; /* of that segment; no cipher: it is not sealed */
+	uint64_t synced, end;	/* batch = [synced, end) */
+	struct buf head;	/* scratch of one append */
 };
 
 static void segment_name(const struct segment *s, char out[static 64])
@@ -66,7 +70,7 @@ static int list_segments(struct wal *w, struct error *err)
 	int r = 0;
 	const struct dirent *e;
 	while (r == 0 && (e = readdir(d))) {
-		struct segment s;
+		struct segment s = { 0 };
 		char again[64];
 		if (sscanf(e->d_name, "%" SCNx32 "-%" SCNx64 ".wal", &s.number, &s.salt) != 2)
 			continue;
@@ -101,7 +105,7 @@ int wal_open(const char *dir, uint64_t segment_size, uint64_t last_seq, struct w
 	w->fd = -1;
 	w->next_seq = last_seq + 1;
 	w->segment_size = segment_size;
-	w->head = buf_of(WAL_HEADER_SIZE + WAL_META_MAX);
+	w->head = buf_of(HEAD_MAX);
 	w->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->dir_fd < 0)
 		return error_set(err, -errno, "%s: %m", dir);
@@ -122,10 +126,17 @@ void wal_free(struct wal **w)
 	}
 	close_fd(&(*w)->fd);
 	close_fd(&(*w)->dir_fd);
+	sealing_key_done(&(*w)->key);
 	vec_done(NULL, &(*w)->segments);
 	buf_done(&(*w)->head);
 	free(*w);
 	*w = NULL;
+}
+
+void wal_use_keys(struct wal *w, const struct keyring *keys)
+{
+	assert(w->reading == 0 && !w->reader_open && w->fd < 0);
+	w->keys = keys;
 }
 
 static int reader_start(struct wal *w, struct error *err)
@@ -136,7 +147,7 @@ static int reader_start(struct wal *w, struct error *err)
 	int fd = openat(w->dir_fd, name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(err, -errno, "%s/%s: %m", w->dir, name);
-	int r = wal_reader_init(&w->reader, fd, s->salt, err);
+	int r = wal_reader_init(&w->reader, fd, s->salt, w->keys, err);
 	if (r < 0) {
 		error_prefix(err, "%s/%s", w->dir, name);
 		wal_reader_done(&w->reader);
@@ -147,13 +158,24 @@ static int reader_start(struct wal *w, struct error *err)
 	return 0;
 }
 
+static const char *writer_key_id(const struct wal *w)
+{
+	return w->keys ? keyring_writer(w->keys)->id : "";
+}
+
+static int take_writer_key(struct wal *w, uint64_t salt, struct error *err)
+{
+	sealing_key_done(&w->key);
+	return w->keys ? wal_segment_key(keyring_writer(w->keys), salt, &w->key, err) : 0;
+}
+
 /* What stands behind the last good record of the last segment was never
- * acknowledged and is cut. If the rest is whole and not yet full, the segment
- * goes on being written. */
+ * acknowledged and is cut. If the rest is whole, not yet full and sealed as what
+ * is written now, the segment goes on being written. */
 static int adopt_last(struct wal *w, struct segment *s, int fd, struct error *err)
 {
 	const struct wal_reader *reader = &w->reader;
-	bool has_header = reader->size >= WAL_SEGMENT_HEADER_SIZE;
+	bool has_header = !reader->is_cut;
 	uint64_t end = has_header ? reader->good_end : 0;
 	if (end != reader->size && (ftruncate(fd, (off_t)end) < 0 || fdatasync(fd) < 0)) {
 		int r = error_set(err, -errno, "%s: cannot cut the torn end of the last segment: %m", w->dir);
@@ -161,10 +183,16 @@ static int adopt_last(struct wal *w, struct segment *s, int fd, struct error *er
 		return r;
 	}
 	s->size = end;
-	if (!has_header || reader->n_damaged || end >= w->segment_size) {
+	if (!has_header || reader->n_damaged || end >= w->segment_size ||
+	    strcmp(reader->key_id, writer_key_id(w)) != 0) {
 		w->closed_bytes += end;
 		close_fd(&fd);
 		return 0;
+	}
+	int r = take_writer_key(w, reader->salt, err);
+	if (r < 0) {
+		close_fd(&fd);
+		return r;
 	}
 	w->fd = fd;
 	w->salt = reader->salt;
@@ -201,6 +229,24 @@ static int reader_finish(struct wal *w, struct error *err)
 	return r;
 }
 
+static int reading_failed(const struct wal *w, int r, struct error *err)
+{
+	const struct wal_reader *reader = &w->reader;
+	char name[64];
+	segment_name(&w->segments.data[w->reading], name);
+	if (r != -EKEYREJECTED)
+		return error_set(err, r, "%s/%s: cannot read: %s", w->dir, name, strerror(-r));
+	if (!reader->key_id[0])
+		return error_set(err, r,
+				 "%s/%s: the segment's header is damaged, and no key opens the record at byte %" PRIu64
+				 ": give all keys with --encryption-keys",
+				 w->dir, name, reader->bad_off);
+	return error_set(err, r,
+			 "%s/%s: the key %s of --encryption-keys does not open the record at byte %" PRIu64
+			 ": it is not the one that the log was sealed with, or the record was altered",
+			 w->dir, name, reader->key_id, reader->bad_off);
+}
+
 int wal_next(struct wal *w, struct wal_record *ret, struct error *err)
 {
 	while (w->reading < w->segments.n) {
@@ -209,8 +255,7 @@ int wal_next(struct wal *w, struct wal_record *ret, struct error *err)
 			return r;
 		r = wal_reader_next(&w->reader, ret);
 		if (r < 0)
-			return error_set(err, r, "%s: cannot read segment %" PRIu32 ": %s", w->dir,
-					 w->segments.data[w->reading].number, strerror(-r));
+			return reading_failed(w, r, err);
 		if (r == 1) {
 			w->report.n_records++;
 			w->report.n_bytes += ret->body.size;
@@ -255,9 +300,13 @@ static int segment_create(struct wal *w, const struct segment *s, const char *na
 	int fd = openat(w->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	uint8_t header[WAL_SEGMENT_HEADER_SIZE];
-	wal_segment_header_write(s->salt, header);
-	int r = write_at(fd, header, sizeof(header), 0);
+	uint8_t header[WAL_SEALED_HEADER_SIZE];
+	const char *key_id = writer_key_id(w);
+	if (key_id[0])
+		wal_sealed_header_write(s->salt, key_id, header);
+	else
+		wal_segment_header_write(s->salt, header);
+	int r = write_at(fd, header, wal_segment_header_size(key_id), 0);
 	if (r == 0 && fdatasync(fd) < 0)
 		r = -errno;
 	/* Without this the file itself could be gone after a power cut. */
@@ -280,6 +329,8 @@ static int segment_open_next(struct wal *w, struct error *err)
 	segment_name(&s, name);
 	int r = vec_reserve(NULL, &w->segments, 1);
 	if (r == 0)
+		r = take_writer_key(w, s.salt, NULL);
+	if (r == 0)
 		r = segment_create(w, &s, name);
 	if (r < 0)
 		return error_set(err, r, "%s/%s: cannot create: %s", w->dir, name, strerror(-r));
@@ -287,7 +338,7 @@ static int segment_open_next(struct wal *w, struct error *err)
 	w->segments.data[w->segments.n++] = s;
 	w->reading = w->segments.n;
 	w->salt = s.salt;
-	w->synced = w->end = WAL_SEGMENT_HEADER_SIZE;
+	w->synced = w->end = wal_segment_header_size(writer_key_id(w));
 	return 0;
 }
 
@@ -303,7 +354,7 @@ static void segment_retire(struct wal *w, uint64_t size)
 void wal_rotate(struct wal *w)
 {
 	assert(w->synced == w->end);
-	if (w->fd >= 0 && w->end > WAL_SEGMENT_HEADER_SIZE)
+	if (w->fd >= 0 && w->end > wal_segment_header_size(writer_key_id(w)))
 		segment_retire(w, w->end);
 }
 
@@ -350,31 +401,53 @@ int wal_probe(struct wal *w, struct error *err)
 	return w->fd >= 0 ? 0 : segment_open_next(w, err);
 }
 
-int wal_append(struct wal *w, struct wal_record *record, struct error *err)
+/* The record as it is written, but for its padding: all of it in `head`, or what leads the body. */
+static int write_head(struct wal *w, const struct wal_record *record, struct slice *ret_body, struct error *err)
 {
-	assert(w->reading == w->segments.n && record->body.size <= WAL_BODY_MAX);
-	int r = wal_probe(w, err);
-	if (r < 0)
-		return r;
-	static const uint8_t zeros[8];
-	record->seq = w->next_seq;
 	w->head.n = 0;
+	w->head.failed = false;
+	*ret_body = record->body;
+	if (w->key.cipher) {
+		*ret_body = (struct slice){ 0 };
+		return wal_record_seal(record, w->salt, &w->key, &w->head, err);
+	}
 	wal_record_write(record, w->salt, &w->head);
-	if (w->head.failed)
-		return -ENOMEM;
-	size_t size = w->head.n + record->body.size;
+	return w->head.failed ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+static int write_record(struct wal *w, struct slice body, struct error *err)
+{
+	static const uint8_t zeros[8];
+	size_t size = w->head.n + body.size;
 	uint64_t at = w->end;
 	/* Counted before it is written: a part of it may be there on failure. */
 	w->end = at + size + wal_padding(size);
-	r = write_at(w->fd, w->head.data, w->head.n, at);
+	int r = write_at(w->fd, w->head.data, w->head.n, at);
 	if (r == 0)
-		r = write_at(w->fd, record->body.data, record->body.size, at + w->head.n);
+		r = write_at(w->fd, body.data, body.size, at + w->head.n);
 	if (r == 0)
 		r = write_at(w->fd, zeros, wal_padding(size), at + size);
+	return r < 0 ? error_set(err, r, "%s: cannot write: %s", w->dir, strerror(-r)) : 0;
+}
+
+int wal_append(struct wal *w, struct wal_record *record, struct error *err)
+{
+	assert(w->reading == w->segments.n && record->body.size <= WAL_BODY_MAX);
+	struct slice body;
+	int r = wal_probe(w, err);
 	if (r < 0)
-		return error_set(err, r, "%s: cannot write: %s", w->dir, strerror(-r));
-	w->segments.data[w->segments.n - 1].last_seq = w->next_seq++;
-	return 0;
+		return r;
+	record->seq = w->next_seq;
+	r = write_head(w, record, &body, err);
+	if (r == 0)
+		r = write_record(w, body, err);
+	/* A large record leaves no large buffer behind. */
+	if (w->head.cap > HEAD_KEPT)
+		buf_done(&w->head);
+	w->head.max = HEAD_MAX;
+	if (r == 0)
+		w->segments.data[w->segments.n - 1].last_seq = w->next_seq++;
+	return r;
 }
 
 int wal_sync(struct wal *w, struct error *err)

@@ -30,8 +30,13 @@ struct wal_report {
 int wal_open(const char *dir, uint64_t segment_size, uint64_t last_seq, struct wal **ret, struct error *err) must_check;
 void wal_free(struct wal **w);
 
+/* Before anything is read: `keys` (NULL = none) open what is read and seal what is written.
+ * They outlive the log. */
+void wal_use_keys(struct wal *w, const struct keyring *keys);
+
 /* 1 and the next record, oldest first (valid until the next call); 0 at the
- * end, when the torn tail has been cut; negative errno. To be called until
+ * end, when the torn tail has been cut; negative errno (-ENOKEY, -EKEYREJECTED: a
+ * segment is sealed with a key that is not among ours). To be called until
  * it returns 0 before the first append. */
 int wal_next(struct wal *w, struct wal_record *ret, struct error *err) must_check;
 const struct wal_report *wal_get_report(const struct wal *w);

@@ -61,7 +61,7 @@ static uint64_t read_file(int fd, uint64_t file_size)
 	struct wal_reader r;
 	struct wal_record record;
 	uint64_t n = 0;
-	if (wal_reader_init(&r, fd, SALT, NULL) == 0) {
+	if (wal_reader_init(&r, fd, SALT, NULL, NULL) == 0) {
 		while (wal_reader_next(&r, &record) == 1) {
 			assert(record.body.size <= file_size && record.intake.label[SERIES_SERVICE].size > 0);
 			n++;

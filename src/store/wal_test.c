@@ -45,6 +45,25 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off64_t off)
 	return __real_pwrite64(fd, data, size, off);
 }
 
+#define KEY_A "a 0101010101010101010101010101010101010101010101010101010101010101\n"
+#define KEY_B "b 0202020202020202020202020202020202020202020202020202020202020202\n"
+#define NOT_A "a 0303030303030303030303030303030303030303030303030303030303030303\n"
+
+static struct keyring *keys; /* NULL: nothing is sealed */
+
+/* NULL: from now on without. */
+static void use_keys(const char *text)
+{
+	keyring_free(&keys);
+	if (text)
+		assert_int_equal(keyring_parse(slice_str(text), &keys, NULL), 0);
+}
+
+static size_t header_size(void)
+{
+	return keys ? WAL_SEALED_HEADER_SIZE : WAL_SEGMENT_HEADER_SIZE;
+}
+
 struct folder {
 	char path[64];
 };
@@ -57,6 +76,12 @@ static int set_up(void **state)
 	fail_sync = fail_write_at = 0;
 	*state = f;
 	return 0;
+}
+
+static int set_up_sealed(void **state)
+{
+	use_keys(KEY_A);
+	return set_up(state);
 }
 
 static void empty(const char *path)
@@ -75,6 +100,7 @@ static int tear_down(void **state)
 	empty(f->path);
 	(void)rmdir(f->path);
 	free(f);
+	use_keys(NULL);
 	return 0;
 }
 
@@ -84,6 +110,7 @@ static struct wal *open_wal(const struct folder *f, uint64_t segment_size)
 	struct error err = { "" };
 	if (wal_open(f->path, segment_size, 0, &w, &err) < 0)
 		fail_msg("%s", err.text);
+	wal_use_keys(w, keys);
 	return w;
 }
 
@@ -259,7 +286,7 @@ static void a_flipped_bit_costs_one_record_and_is_counted(void **state)
 			continue; /* the version: another case */
 		struct wal_report report;
 		unsigned seen = read_folder(f, &report);
-		unsigned hit = bit / 8 < WAL_SEGMENT_HEADER_SIZE ? 3 : bit / 8 < ends[0] ? 0 : 1;
+		unsigned hit = bit / 8 < header_size() ? 3 : bit / 8 < ends[0] ? 0 : 1;
 		/* Padding may be hit: then nothing is lost. */
 		assert_int_equal(seen | 1u << hit, 7 | 1u << hit);
 		assert_true(seen == 7 || report.n_damaged == 1);
@@ -290,7 +317,7 @@ static void a_record_inside_a_body_is_not_a_record(void **state)
 	uint8_t whole[8192];
 	char path[512];
 	size_t size = take_segment(f, path, whole, sizeof(whole));
-	whole[WAL_SEGMENT_HEADER_SIZE] ^= 1; /* the outer record is no more */
+	whole[header_size()] ^= 1; /* the outer record is no more */
 	put_segment(path, whole, size);
 	assert_int_equal(read_folder(f, NULL), 1u << 4);
 }
@@ -353,7 +380,7 @@ static void a_later_version_is_refused_by_number(void **state)
 	uint8_t whole[4096];
 	char path[512];
 	size_t size = take_segment(f, path, whole, sizeof(whole));
-	whole[8] = WAL_VERSION + 1;
+	whole[8] = WAL_VERSION_SEALED + 1;
 	uint64_t hash = XXH3_64bits(whole, 24);
 	memcpy(whole + 24, &hash, sizeof(hash));
 	put_segment(path, whole, size);
@@ -361,13 +388,164 @@ static void a_later_version_is_refused_by_number(void **state)
 	struct wal_record r;
 	struct error err;
 	assert_int_equal(wal_next(w, &r, &err), -EPROTONOSUPPORT);
-	assert_non_null(strstr(err.text, "version 2"));
+	assert_non_null(strstr(err.text, "version 3"));
 	wal_free(&w);
+}
+
+/* ---- sealed ---- */
+
+static int read_error(const struct folder *f, struct error *err)
+{
+	_cleanup_(wal_free)
+	struct wal *w = open_wal(f, 1 << 20);
+	struct wal_record r;
+	int e;
+	while ((e = wal_next(w, &r, err)) == 1)
+		;
+	return e;
+}
+
+static bool holds(struct slice bytes, const char *word)
+{
+	return memmem(bytes.data, bytes.size, word, strlen(word)) != NULL;
+}
+
+/* Who gets hold of the disk learns neither what ran nor where. */
+static void nothing_of_a_record_is_readable(void **state)
+{
+	const struct folder *f = *state;
+	uint8_t whole[4096];
+	char path[512];
+	struct wal *w = open_wal(f, 1 << 20);
+	assert_int_equal(read_all(w), 0);
+	append_synced(w, 0);
+	wal_free(&w);
+	struct slice bytes = slice_of(whole, take_segment(f, path, whole, sizeof(whole)));
+	assert_false(holds(bytes, "body") || holds(bytes, "api") || holds(bytes, "key-0") || holds(bytes, "h1"));
+	assert_int_equal(read_folder(f, NULL), 1);
+}
+
+/* Acknowledged profiles must not be cut off as if they were a torn write, only since the key
+ * is not at hand. */
+static void without_its_key_a_log_is_refused_and_left_as_it_is(void **state)
+{
+	const struct folder *f = *state;
+	struct error err;
+	struct wal *w = open_wal(f, 1 << 20);
+	assert_int_equal(read_all(w), 0);
+	append_synced(w, 0);
+	wal_free(&w);
+	use_keys(NULL);
+	assert_int_equal(read_error(f, &err), -ENOKEY);
+	assert_non_null(strstr(err.text, "the key a"));
+	assert_non_null(strstr(err.text, "--encryption-keys"));
+	use_keys(KEY_B);
+	assert_int_equal(read_error(f, &err), -ENOKEY);
+	assert_non_null(strstr(err.text, "no key with the id a"));
+	use_keys(NOT_A);
+	assert_int_equal(read_error(f, &err), -EKEYREJECTED);
+	assert_non_null(strstr(err.text, "byte 72"));
+	assert_non_null(strstr(err.text, "the key a of --encryption-keys"));
+	use_keys(KEY_B KEY_A);
+	assert_int_equal(read_folder(f, NULL), 1);
+}
+
+/* Sealing may be switched on, and its key replaced, over a log that is there. */
+static void segments_of_all_keys_are_read_and_none_is_continued(void **state)
+{
+	const struct folder *f = *state;
+	const char *texts[] = { NULL, KEY_A, KEY_B KEY_A };
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+		use_keys(texts[i]);
+		for (unsigned k = 0; k < 2; k++) {
+			struct wal *w = open_wal(f, 1 << 20);
+			assert_int_equal(read_all(w), (1u << (2 * i + k)) - 1);
+			append_synced(w, 2 * i + k);
+			assert_int_equal(wal_get_report(w)->n_segments, i + (k > 0));
+			wal_free(&w);
+		}
+	}
+	struct wal_report report;
+	assert_int_equal(read_folder(f, &report), 0x3f);
+	assert_int_equal(report.n_segments, 3);
+}
+
+static void the_header_of_a_sealed_segment_may_be_lost(void **state)
+{
+	const struct folder *f = *state;
+	uint8_t whole[4096];
+	char path[512];
+	struct error err;
+	struct wal *w = open_wal(f, 1 << 20);
+	assert_int_equal(read_all(w), 0);
+	append_synced(w, 0);
+	append_synced(w, 1);
+	wal_free(&w);
+	size_t size = take_segment(f, path, whole, sizeof(whole));
+	memset(whole, 0xff, WAL_SEALED_HEADER_SIZE);
+	put_segment(path, whole, size);
+	use_keys(NULL);
+	assert_int_equal(read_error(f, &err), -EKEYREJECTED);
+	assert_non_null(strstr(err.text, "header is damaged"));
+	use_keys(KEY_B KEY_A);
+	assert_int_equal(read_folder(f, NULL), 3);
+}
+
+static uint64_t hash_of(const uint8_t *record, size_t size, uint64_t salt)
+{
+	_cleanup_(buf_done)
+	struct buf b = buf_of(4096);
+	buf_add(&b, record, size);
+	memset(b.data + 24, 0, 8);
+	return XXH3_64bits_withSeed(b.data, b.n, salt);
+}
+
+/* Hashes are for accidents: who changes a record on purpose makes its hash right again. */
+static void a_record_altered_on_purpose_is_not_believed(void **state)
+{
+	const struct folder *f = *state;
+	uint8_t whole[4096];
+	char path[512];
+	uint64_t salt, hash;
+	struct error err;
+	struct wal *w = open_wal(f, 1 << 20);
+	assert_int_equal(read_all(w), 0);
+	append_synced(w, 0);
+	wal_free(&w);
+	size_t size = take_segment(f, path, whole, sizeof(whole));
+	uint8_t *record = whole + WAL_SEALED_HEADER_SIZE;
+	size_t record_size = wal_record_size(record);
+	memcpy(&salt, whole + 16, sizeof(salt));
+	memcpy(&hash, record + 24, sizeof(hash));
+	assert_int_equal(hash_of(record, record_size, salt), hash);
+	/* Codec, sequence number, a byte of the nonce, of the text, of the tag. */
+	const size_t places[] = { 5, 16, 33, 32 + 12 + 3, record_size - 1 };
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		record[places[i]] ^= 1;
+		hash = hash_of(record, record_size, salt);
+		memcpy(record + 24, &hash, sizeof(hash));
+		put_segment(path, whole, size);
+		assert_int_equal(read_error(f, &err), -EKEYREJECTED);
+		record[places[i]] ^= 1;
+	}
+	/* Nor is one that is not sealed, in a segment that is. */
+	struct wal_record forged = { .seq = 7, .intake.key = slice_str("forged") };
+	struct buf out = buf_of(4096);
+	forged.intake.label[SERIES_SERVICE] = slice_str("evil");
+	wal_record_write(&forged, salt, &out);
+	memcpy(record, out.data, out.n);
+	put_segment(path, whole, WAL_SEALED_HEADER_SIZE + out.n);
+	buf_done(&out);
+	assert_int_equal(read_folder(f, NULL), 0);
 }
 
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define SEALED(f)                                                                                                      \
+	{                                                                                                              \
+		"sealed_" #f, f, set_up_sealed, tear_down, NULL                                                        \
+	}
 	const struct CMUnitTest tests[] = {
 		CASE(records_come_back_whole_and_in_order),
 		CASE(a_torn_end_costs_only_what_was_not_whole),
@@ -376,6 +554,18 @@ int main(void)
 		CASE(after_a_failed_sync_nothing_of_the_batch_remains),
 		CASE(a_full_disk_at_any_write_loses_nothing_acknowledged),
 		CASE(a_later_version_is_refused_by_number),
+		SEALED(records_come_back_whole_and_in_order),
+		SEALED(a_torn_end_costs_only_what_was_not_whole),
+		SEALED(a_flipped_bit_costs_one_record_and_is_counted),
+		SEALED(a_record_inside_a_body_is_not_a_record),
+		SEALED(after_a_failed_sync_nothing_of_the_batch_remains),
+		SEALED(a_full_disk_at_any_write_loses_nothing_acknowledged),
+		SEALED(a_later_version_is_refused_by_number),
+		SEALED(nothing_of_a_record_is_readable),
+		SEALED(without_its_key_a_log_is_refused_and_left_as_it_is),
+		SEALED(the_header_of_a_sealed_segment_may_be_lost),
+		SEALED(a_record_altered_on_purpose_is_not_believed),
+		CASE(segments_of_all_keys_are_read_and_none_is_continued),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,18 @@ export interface TreeMeta {
 	to_ms?: number;
 	profiles?: number;
 	quality?: Quality;
+	stats?: QueryStats;
 	diff?: { whole_a: number; whole_b: number }; /* of a comparison: what shares are of */
+}
+
+/* What an answer took, and whether it is exactly what was asked for. */
+export interface QueryStats {
+	blocks: number;
+	damaged_blocks: number;
+	damaged_pages: number;
+	resolutions: string[];
+	exact: boolean;
+	seconds: number;
 }
 
 export interface Series {
@@ -91,6 +102,10 @@ export interface Status {
 	reason: string | null;
 	memory: { used: number; limit: number };
 	disk: { used: number; limit: number };
+	disk_free: number;
+	disk_low: boolean;
+	blocks: number;
+	damaged_blocks: number;
 	profiles: number;
 	oldest_ms: number | null;
 	newest_ms: number | null;

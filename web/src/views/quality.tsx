@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quality.tsx: how far what is shown can be trusted, beside what is shown. */
 import type { Quality, StackEnd } from '../api/types';
-import { formatAge, formatCount, formatShare } from '../logic/format';
+import { formatAge, formatBytes, formatCount, formatShare } from '../logic/format';
 import { cutOf, missingOf, type Loss } from '../logic/loss';
 import { incompleteShare, stateOfEnd } from '../logic/stack_end';
 import { stateFormat } from '../logic/url';
@@ -85,6 +85,17 @@ function treeFacts(): Fact[] {
 			title: `Share of the total that ends in code for which no function name is known${unnamedFrames(q.unnamed_frames)}`,
 			level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
 		});
+	const stats = t.meta.stats;
+	if (stats && !stats.exact)
+		ret.push({
+			name: 'inexact',
+			text: stats.damaged_blocks + stats.damaged_pages > 0 ? 'parts cannot be read' : 'at the ends: sums only',
+			title:
+				stats.damaged_blocks + stats.damaged_pages > 0
+					? `${stats.damaged_blocks} blocks and ${stats.damaged_pages} pages are damaged and missing here`
+					: 'Single profiles of this time are kept no more: sums that reach over the ends of the range count whole',
+			level: 'warn',
+		});
 	if (t.prunedTotal > 0)
 		ret.push({
 			name: 'pruned',
@@ -142,6 +153,12 @@ export function QualityStrip() {
 	if (age) facts.push(age);
 	if (status.value && !status.value.accepting)
 		facts.unshift({ name: 'refusing', text: `server refuses data: ${status.value.reason ?? 'no reason given'}`, level: 'bad' });
+	else if (status.value?.disk_low)
+		facts.unshift({ name: 'disk', text: `disk space is running low: ${formatBytes(status.value.disk_free)} free`, level: 'bad',
+			title: `Profiles take ${formatBytes(status.value.disk.used)} of ${formatBytes(status.value.disk.limit)} (--disk-limit).` });
+	if (status.value && status.value.damaged_blocks > 0)
+		facts.push({ name: 'damage', text: `${status.value.damaged_blocks} damaged block${status.value.damaged_blocks > 1 ? 's' : ''} left out`,
+			level: 'bad', title: 'They could not be read when the server started; its log says which.' });
 	if (state.value.live && liveState.value === 'waiting')
 		facts.unshift({ name: 'connection', text: 'no live connection, trying again', level: 'bad' });
 	return (

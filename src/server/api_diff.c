@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_diff.c: GET diff: functions whose share changed between two ranges of time. */
+#include "model/diff.h"
+
+#include "query/merge.h"
+#include "server/param.h"
+#include "server/query_run.h"
+
+#include <errno.h>
+#include <math.h>
+
+struct diff_job {
+	struct selector selector; /* of B; A has the same but its range */
+	struct filter *filter;
+	int64_t a_from_ms, a_to_ms;
+	int64_t limit;
+	int order; /* 0 = by total, 1 = by self */
+};
+
+static void diff_job_done(struct diff_job *job)
+{
+	selector_done(&job->selector);
+	filter_free(&job->filter);
+}
+
+static int merge_side(struct query *q, const struct diff_job *job, enum diff_side side, struct calltree *ret,
+		      struct error *err)
+{
+	struct selector selector = job->selector;
+	if (side == DIFF_A) {
+		selector.from_ms = job->a_from_ms;
+		selector.to_ms = job->a_to_ms;
+	}
+	_cleanup_(merge_free)
+	struct merge *m = merge_new(slice_of(NULL, 0), false, &q->budget);
+	struct merge_sums sums;
+	struct selection *s;
+	int r = m ? query_begin(q, &selector, job->filter, err) : -ENOBUFS;
+	if (r < 0)
+		return r;
+	while ((r = query_next(q, &s, err)) == 1) {
+		r = merge_add(m, s);
+		if (r < 0)
+			break;
+	}
+	query_end(q);
+	return r == 0 ? merge_finish(m, ret, &sums) : r;
+}
+
+static int add_side(struct query *q, const struct diff_job *job, enum diff_side side, struct diff *d, struct error *err)
+{
+	struct calltree t;
+	int r = merge_side(q, job, side, &t, err);
+	if (r < 0)
+		return r;
+	const struct diff_window window = { .whole = t.total[0] };
+	r = diff_add(d, side, &t, &window);
+	calltree_done(&t);
+	return r;
+}
+
+/* A function and how far its share moved. */
+struct change {
+	double by;
+	uint32_t func;
+};
+
+static int compare_change(const void *a, const void *b)
+{
+	const struct change *x = a, *y = b;
+	if (x->by != y->by)
+		return x->by > y->by ? -1 : 1;
+	return x->func < y->func ? -1 : x->func > y->func;
+}
+
+static void write_item(struct jsonw *w, const char *key, const struct diff *d, enum diff_family family, uint32_t i)
+{
+	const struct diff_item *item = &d->item[family][i];
+	struct diff_result r = diff_result(d, family, i, 0.05);
+	jsonw_object(w, key);
+	jsonw_i64(w, "a", item->value[DIFF_A]);
+	jsonw_i64(w, "b", item->value[DIFF_B]);
+	jsonw_f64(w, "share_a", r.share[DIFF_A]);
+	jsonw_f64(w, "share_b", r.share[DIFF_B]);
+	jsonw_f64(w, "delta", r.delta);
+	jsonw_end(w, '}');
+}
+
+static void write_function(struct jsonw *w, const struct diff *d, uint32_t func)
+{
+	const struct calltree *t = &d->tree;
+	jsonw_object(w, NULL);
+	jsonw_str(w, "name", strtab_get(&t->names, t->funcs[func].name));
+	jsonw_str(w, "file", strtab_get(&t->names, t->funcs[func].file));
+	jsonw_str(w, "module", strtab_get(&t->names, t->funcs[func].module));
+	write_item(w, "self", d, DIFF_FUNC_SELF, func);
+	write_item(w, "total", d, DIFF_FUNC_TOTAL, func);
+	jsonw_end(w, '}');
+}
+
+static int write_diff(struct query *q, const struct diff_job *job, const struct diff *d)
+{
+	uint32_t n = d->tree.n_funcs;
+	_cleanup_(free_ptr)
+	struct change *changes = malloc(((size_t)n + 1) * sizeof(*changes));
+	if (!changes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct diff_result r = diff_result(d, job->order ? DIFF_FUNC_SELF : DIFF_FUNC_TOTAL, i, 0.05);
+		changes[i] = (struct change){ fabs(r.delta), i };
+	}
+	qsort(changes, n, sizeof(*changes), compare_change);
+	struct jsonw w = { .out = &q->out };
+	jsonw_object(&w, NULL);
+	jsonw_str(&w, "type", type_match_get(&q->type));
+	jsonw_str(&w, "unit", type_unit(type_match_get(&q->type)));
+	jsonw_i64(&w, "total_a", d->side[DIFF_A].whole);
+	jsonw_i64(&w, "total_b", d->side[DIFF_B].whole);
+	jsonw_array(&w, "functions");
+	for (uint32_t i = 0; i < n && i < job->limit; i++)
+		if (changes[i].by > 0)
+			write_function(&w, d, changes[i].func);
+	jsonw_end(&w, ']');
+	query_write_stats(q, &w);
+	jsonw_end(&w, '}');
+	return 0;
+}
+
+static int diff_work(struct query *q, struct error *err)
+{
+	const struct diff_job *job = q->job;
+	struct diff d;
+	int r = diff_init(&d, &q->budget);
+	if (r < 0)
+		return r;
+	r = add_side(q, job, DIFF_A, &d, err);
+	if (r == 0)
+		r = add_side(q, job, DIFF_B, &d, err);
+	if (r == 0)
+		r = diff_finish(&d);
+	if (r == 0)
+		r = write_diff(q, job, &d);
+	diff_done(&d);
+	return r;
+}
+
+void api_diff(struct http_request *rq, void *ctx)
+{
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "base_from", "base_to",
+					     "limit",	      "order",	    NULL };
+	static const char *const orders[] = { "total", "self", NULL };
+	_cleanup_(diff_job_done)
+	struct diff_job job = { 0 };
+	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter))
+		return;
+	/* As long as the range, right before it. */
+	int64_t from = job.selector.from_ms, to = job.selector.to_ms;
+	if (!param_int(rq, "base_from", 0, INTAKE_TIME_MAX_MS, from - (to - from), &job.a_from_ms) ||
+	    !param_int(rq, "base_to", 0, INTAKE_TIME_MAX_MS, from, &job.a_to_ms) ||
+	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_word(rq, "order", orders, &job.order))
+		return;
+	if (job.a_from_ms >= job.a_to_ms) {
+		http_answer_error(rq, 400, "bad_request", "base_from", -1, "base_from must come before base_to");
+		return;
+	}
+	query_run(ctx, rq, diff_work, &job, "application/json");
+}
