@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define N_FUNCTIONS 3000 /* of a service */
-#define N_COMMON    800  /* of those, the same in all: libraries and kernel */
+#define N_COMMON    800	 /* of those, the same in all: libraries and kernel */
 #define N_KERNEL    300	 /* of those */
 #define N_SITES	    2	 /* places in a function that call */
 #define N_CALLEES   10

@@ -43,7 +43,7 @@ static int walk(struct asking *a, const struct selector *selector, struct membud
 		if (!view_may_have(v, i, selector->from_ms, selector->to_ms))
 			continue;
 		bench_check(view_open(v, i, &p, &err), &err);
-		r = selection_init(&s, p, selector, budget);
+		r = selection_init(&s, p, selector, budget, NULL);
 		s.stats = &a->stats;
 		s.is_raw = a->is_raw;
 		if (r == 0)
@@ -85,6 +85,15 @@ static void ask_day(struct asking *a)
 {
 	struct membudget budget = membudget_of(BUDGET);
 	struct selector s = days(0, 1);
+	struct calltree tree;
+	merge(a, &s, &budget, &tree);
+	calltree_done(&tree);
+}
+
+static void ask_two_days(struct asking *a)
+{
+	struct membudget budget = membudget_of(BUDGET);
+	struct selector s = days(0, 2);
 	struct calltree tree;
 	merge(a, &s, &budget, &tree);
 	calltree_done(&tree);
@@ -216,6 +225,8 @@ int bench_query(const char *dir, uint32_t n_nodes, uint32_t n_days)
 	a.is_raw = true;
 	measure(&a, "merge_raw_cold", ask_day, true, 3);
 	measure(&a, "merge_raw_warm", ask_day, false, 5);
+	if (n_days > 1)
+		measure(&a, "two_days_raw_cold", ask_two_days, true, 3);
 	a.is_raw = false;
 	measure(&a, "merge_sums_cold", ask_day, true, 3);
 	measure(&a, "merge_sums_warm", ask_day, false, REPEAT);

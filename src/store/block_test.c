@@ -100,7 +100,7 @@ static int ask_reader(const struct block_meta *m)
 		(void)execvp(argv[0], argv);
 		_exit(NO_READER);
 	}
-	int status;
+	int status = 0;
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status);
 }

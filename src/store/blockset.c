@@ -22,9 +22,10 @@ struct blockset {
 
 	/* Guards all below, and the own part of each block. */
 	pthread_mutex_t lock;
-	pthread_cond_t unused;	  /* a loaded block has no user any more, or has been loaded */
+	pthread_cond_t unused;	  /* a loaded block has no user any more, is loaded, or is not any more */
 	struct manifest manifest; /* `blocks` lists damaged ones, too */
 	VEC(struct block *) blocks;
+	VEC(struct block_id) undecided; /* the publisher's: a manifest that names them may be on disk */
 	size_t cache_used;
 	uint64_t clock, n_loads, n_hits;
 	uint64_t bytes; /* of the blocks' files */
@@ -88,6 +89,7 @@ static void unload(struct blockset *s, struct block *b)
 	free(b->loaded);
 	b->loaded = NULL;
 	s->cache_used -= b->budget.max;
+	(void)pthread_cond_broadcast(&s->unused);
 }
 
 /* With the lock. */
@@ -209,55 +211,68 @@ static int compare_replaced(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct block_id));
 }
 
-/* All whole blocks but those that another one replaces. */
+struct block_ids {
+	struct block_id *data;
+	uint32_t n, cap;
+};
+
+/* Lists a block by its name: one that cannot be read stays, and is told of as any that is listed. Of
+ * one that only we cannot read, nobody knows what it replaces. */
+static int rebuild_block(struct blockset *s, const char *name, const struct block_id *id, struct block_ids *replaced,
+			 struct error *err)
+{
+	struct block_file f;
+	struct error why;
+	int r = vec_reserve(NULL, &s->manifest.blocks, 1);
+	if (r < 0)
+		return error_set(err, r, "no memory for the list of blocks");
+	s->manifest.blocks.data[s->manifest.blocks.n++] = *id;
+	r = block_file_open(&f, s->dir_fd, name, s->keys, &why);
+	if (is_whole(r) && err)
+		*err = why;
+	if (r < 0)
+		return is_whole(r) ? r : 0;
+	if (block_id_eq(&f.meta.id, id)) {
+		if (f.meta.last_seq > s->manifest.last_seq)
+			s->manifest.last_seq = f.meta.last_seq;
+		r = vec_reserve(NULL, replaced, f.meta.n_replaces);
+		for (uint32_t i = 0; r == 0 && i < f.meta.n_replaces; i++)
+			replaced->data[replaced->n++] = f.meta.replaces[i];
+	}
+	block_file_close(&f);
+	return r < 0 ? error_set(err, r, "no memory for the list of blocks") : 0;
+}
+
+static void leave_out_replaced(struct blockset *s, struct block_ids *replaced)
+{
+	uint32_t out = 0;
+	if (!replaced->n)
+		return;
+	qsort(replaced->data, replaced->n, sizeof(struct block_id), compare_replaced);
+	for (uint32_t i = 0; i < s->manifest.blocks.n; i++) {
+		struct block_id id = s->manifest.blocks.data[i];
+		if (!bsearch(&id, replaced->data, replaced->n, sizeof(id), compare_replaced))
+			s->manifest.blocks.data[out++] = id;
+	}
+	s->manifest.blocks.n = out;
+}
+
+/* All blocks but those that another one replaces. */
 static int rebuild(struct blockset *s, struct blockset_report *report, struct error *err)
 {
-	VEC(struct block_id) replaced = { 0 };
+	struct block_ids replaced = { 0 };
 	DIR *d = open_dir(s);
 	if (!d)
 		return error_set(err, -errno, "%s: %m", s->dir);
 	int r = 0;
 	for (const struct dirent *e; r == 0 && (e = readdir(d));) {
 		struct block_id id;
-		struct block_file f;
 		bool is_tmp;
-		struct error why = { "" };
-		if (!parse_name(e->d_name, &id, &is_tmp))
-			continue;
-		r = block_file_open(&f, s->dir_fd, e->d_name, s->keys, &why);
-		if (is_whole(r)) {
-			if (err)
-				*err = why;
-			break;
-		}
-		if (r < 0) {
-			r = 0;
-			report->n_damaged++;
-			note(report, &why);
-			continue;
-		}
-		if (f.meta.last_seq > s->manifest.last_seq)
-			s->manifest.last_seq = f.meta.last_seq;
-		r = vec_reserve(NULL, &s->manifest.blocks, 1);
-		if (r == 0)
-			r = vec_reserve(NULL, &replaced, f.meta.n_replaces);
-		if (r == 0) {
-			s->manifest.blocks.data[s->manifest.blocks.n++] = f.meta.id;
-			for (uint32_t i = 0; i < f.meta.n_replaces; i++)
-				replaced.data[replaced.n++] = f.meta.replaces[i];
-		}
-		block_file_close(&f);
+		if (parse_name(e->d_name, &id, &is_tmp))
+			r = rebuild_block(s, e->d_name, &id, &replaced, err);
 	}
 	(void)closedir(d);
-	if (replaced.n)
-		qsort(replaced.data, replaced.n, sizeof(struct block_id), compare_replaced);
-	uint32_t out = 0;
-	for (uint32_t i = 0; i < s->manifest.blocks.n; i++) {
-		struct block_id id = s->manifest.blocks.data[i];
-		if (!replaced.n || !bsearch(&id, replaced.data, replaced.n, sizeof(id), compare_replaced))
-			s->manifest.blocks.data[out++] = id;
-	}
-	s->manifest.blocks.n = out;
+	leave_out_replaced(s, &replaced);
 	vec_done(NULL, &replaced);
 	report->is_rebuilt = true;
 	return r;
@@ -268,7 +283,8 @@ static int new_identity(struct blockset *s, struct error *err)
 	if (block_id_random(&s->manifest.store) < 0 ||
 	    getrandom(&s->manifest.key_seed, sizeof(s->manifest.key_seed), 0) != (ssize_t)sizeof(uint64_t))
 		return error_set(err, -EIO, "no random numbers: %m");
-	return manifest_write(s->dir_fd, &s->manifest, err);
+	bool unsure;
+	return manifest_write(s->dir_fd, &s->manifest, &unsure, err);
 }
 
 /* Whether there is any block at all. */
@@ -346,6 +362,7 @@ void blockset_close(struct blockset **set)
 	for (uint32_t i = 0; i < s->blocks.n; i++)
 		unref(s, s->blocks.data[i]);
 	vec_done(NULL, &s->blocks);
+	vec_done(NULL, &s->undecided);
 	manifest_done(&s->manifest);
 	close_fd(&s->dir_fd);
 	(void)pthread_cond_destroy(&s->unused);
@@ -388,6 +405,9 @@ int blockset_create(struct blockset *s, const struct block_id *id, struct error 
 void blockset_discard(struct blockset *s, const struct block_id *id)
 {
 	char name[BLOCK_ID_HEX + 8];
+	for (uint32_t i = 0; i < s->undecided.n; i++)
+		if (block_id_eq(&s->undecided.data[i], id))
+			return;
 	temporary_name(id, name);
 	(void)unlinkat(s->dir_fd, name, 0);
 	block_file_name(id, name);
@@ -451,6 +471,9 @@ static void swap_list(struct blockset *s, const struct blockset_change *c, struc
 		}
 		b->is_gone = true;
 		s->bytes -= b->size;
+		/* Nobody could make room by it any more: it is in no list. */
+		if (b->n_users == 0)
+			unload(s, b);
 		unref(s, b);
 	}
 	s->blocks.n = out;
@@ -483,6 +506,35 @@ static void free_new(struct block **added, uint32_t n)
 	free(added);
 }
 
+/* After a manifest that may or may not be on disk: the old one again, and what only that one named goes. */
+static int decide(struct blockset *s, struct error *err)
+{
+	bool unsure;
+	int r = s->undecided.n ? manifest_write(s->dir_fd, &s->manifest, &unsure, err) : 0;
+	while (r == 0 && s->undecided.n) {
+		struct block_id id = s->undecided.data[--s->undecided.n];
+		blockset_discard(s, &id);
+	}
+	return r;
+}
+
+/* Names the files, then writes the manifest, which is when they count. */
+static int make_durable(struct blockset *s, const struct blockset_change *c, const struct manifest *next,
+			struct error *err)
+{
+	bool unsure;
+	int r = vec_reserve(NULL, &s->undecided, c->n_added);
+	if (r < 0)
+		return error_set(err, r, "no memory for the list of blocks");
+	r = name_files(s, c, err);
+	if (r < 0)
+		return r;
+	r = manifest_write(s->dir_fd, next, &unsure, err);
+	for (uint32_t i = 0; r < 0 && unsure && i < c->n_added; i++)
+		s->undecided.data[s->undecided.n++] = c->added[i].id;
+	return r;
+}
+
 int blockset_publish(struct blockset *s, const struct blockset_change *c, struct blockset_pending *ret,
 		     struct error *err)
 {
@@ -497,9 +549,9 @@ int blockset_publish(struct blockset *s, const struct blockset_change *c, struct
 	else if (r < 0)
 		(void)error_set(err, r, "no memory for the list of blocks");
 	if (r == 0)
-		r = name_files(s, c, err);
+		r = decide(s, err);
 	if (r == 0)
-		r = manifest_write(s->dir_fd, &next, err);
+		r = make_durable(s, c, &next, err);
 	if (r < 0) {
 		free_new(added, c->n_added);
 		return r;
@@ -657,6 +709,10 @@ static int load_now(struct blockset *s, struct block *b, struct error *err)
 		}
 		s->n_loads++;
 	}
+	if ((r == -EBADMSG || r == -EIO || r == -ENOENT) && !b->is_damaged) {
+		b->is_damaged = true;
+		s->n_damaged++;
+	}
 	b->is_loading = false;
 	(void)pthread_cond_broadcast(&s->unused);
 	return r;
@@ -684,7 +740,9 @@ int blockset_load(struct blockset *s, struct block *b, const struct part **ret, 
 void blockset_unload(struct blockset *s, struct block *b)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	if (--b->n_users == 0)
+	if (--b->n_users == 0 && b->is_gone)
+		unload(s, b);
+	if (b->n_users == 0)
 		(void)pthread_cond_broadcast(&s->unused);
 	(void)pthread_mutex_unlock(&s->lock);
 }

@@ -30,7 +30,7 @@ struct block {
 
 	/* The set's own. */
 	uint32_t n_refs, n_users;
-	bool is_gone, is_loading;
+	bool is_gone, is_loading, is_damaged;
 	uint64_t used_at;
 	struct block_part *loaded;
 	struct membudget budget;
@@ -64,7 +64,8 @@ const uint64_t *blockset_kept(const struct blockset *s, uint32_t *ret_n);
 
 /* A file to write a block into; blockset_publish() gives it its name. The fd or negative errno. */
 int blockset_create(struct blockset *s, const struct block_id *id, struct error *err) must_check;
-/* Removes the file of a block that was not published. */
+/* Removes the file of a block that was not published; one that a manifest may name which
+ * may be on disk stays until another manifest is. */
 void blockset_discard(struct blockset *s, const struct block_id *id);
 
 struct blockset_change {

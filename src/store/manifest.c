@@ -231,8 +231,9 @@ void manifest_format(const struct manifest *m, struct buf *out)
 	buf_printf(out, "check %016" PRIx64 "\n", block_hash(0, slice_of(out->data, out->n)));
 }
 
-int manifest_write(int dir, const struct manifest *m, struct error *err)
+int manifest_write(int dir, const struct manifest *m, bool *ret_unsure, struct error *err)
 {
+	*ret_unsure = false;
 	_cleanup_(buf_done)
 	struct buf text = buf_of(FILE_SIZE_MAX);
 	manifest_format(m, &text);
@@ -245,7 +246,9 @@ int manifest_write(int dir, const struct manifest *m, struct error *err)
 		r = -errno;
 	if (r == 0 && renameat(dir, "manifest.tmp", dir, "manifest") < 0)
 		r = -errno;
-	if (r == 0 && fsync(dir) < 0)
+	if (r == 0 && fsync(dir) < 0) {
 		r = -errno;
+		*ret_unsure = true;
+	}
 	return r < 0 ? error_set(err, r, "the manifest cannot be written: %s", strerror(-r)) : 0;
 }

@@ -25,6 +25,6 @@ void manifest_format(const struct manifest *m, struct buf *out);
 
 /* -ENOENT: there is none; -EBADMSG: damaged; -EPROTONOSUPPORT. `dir` is the blocks' folder. */
 int manifest_read(int dir, struct manifest *ret, struct error *err) must_check;
-/* On disk when it returns 0; else the old one is as it was, or the new one is
- * there but may be gone after a power cut. */
-int manifest_write(int dir, const struct manifest *m, struct error *err) must_check;
+/* On disk when it returns 0; else the old one is as it was or, with *ret_unsure, the new
+ * one is there but may be gone after a power cut. */
+int manifest_write(int dir, const struct manifest *m, bool *ret_unsure, struct error *err) must_check;

@@ -132,14 +132,14 @@ static void take_over(struct store *s, struct blockset_pending *pending)
 	(void)pthread_mutex_unlock(&s->parts_lock);
 }
 
-static void note_flush(struct store *s, int result, int64_t took_ns)
+static void note_flush(struct store *s, int result, uint64_t last_seq, int64_t took_ns)
 {
 	(void)pthread_mutex_lock(&s->queue_lock);
 	s->keeping.n_flushes += result == 0;
 	s->keeping.n_flush_failures += result < 0;
 	s->keeping.flush_ns += (uint64_t)took_ns;
 	if (result == 0)
-		s->drop_seq = s->sealed_seq;
+		s->drop_seq = last_seq;
 	if (s->has_writer)
 		(void)pthread_cond_signal(&s->wake);
 	(void)pthread_mutex_unlock(&s->queue_lock);
@@ -160,11 +160,13 @@ int keeper_flush(struct store *s, struct error *err)
 	struct flush f = { .store = s, .head = &s->sealed->head };
 	struct blockset_pending pending;
 	int64_t start = clock_mono_ns();
+	/* From take_over() on, s->sealed_seq may be that of the next one, which is not written yet. */
+	uint64_t last_seq = s->sealed_seq;
 	int r = write_steps(&f, &why);
 	struct blockset_change change = {
 		.added = f.metas,
 		.n_added = f.n_written,
-		.last_seq = s->sealed_seq,
+		.last_seq = last_seq,
 		.kept = s->kept.data,
 		.n_kept = s->kept.n,
 	};
@@ -181,7 +183,7 @@ int keeper_flush(struct store *s, struct error *err)
 			*err = why;
 	}
 	free(f.metas);
-	note_flush(s, r, clock_mono_ns() - start);
+	note_flush(s, r, last_seq, clock_mono_ns() - start);
 	return r;
 }
 
@@ -232,8 +234,8 @@ static int load_parts(struct merging *m, struct error *err)
 			m->n_loaded++;
 			r = block_read_keys(&m->parts[i].pages.file, keep_key, m, &m->budget, err);
 		}
-		/* What cannot be read stays as it is, and is not tried again. */
-		if (r == -EBADMSG || r == -EIO || r == -EKEYREJECTED)
+		/* What cannot be read stays as it is, and is not tried again: it would stand before all else. */
+		if (r < 0 && r != -ENOMEM && r != -ENOBUFS && r != -EMFILE && r != -ENFILE)
 			c->block[i]->is_bad = true;
 	}
 	return r;
@@ -337,11 +339,15 @@ static int merge(struct store *s, const struct compaction *c, const struct erasu
 	if (r == 0)
 		r = build_merged(&m, &meta, ret, err);
 	/* Blocks are as large as memory lets them be. */
-	if (r == -ENOBUFS)
+	if (r == -ENOBUFS && c->n > 1)
 		s->node_cap = (uint32_t)(s->node_cap < c->n_nodes / 2 ? s->node_cap : c->n_nodes / 2);
 	/* All of it was erased. */
 	if (r == -ENODATA && erasure)
 		return publish(s, c, NULL, err);
+	/* No page can be read; a table or page beyond its limit; too large by itself: the next time is no better. */
+	bool is_hopeless = r == -ENODATA || r == -E2BIG || (r == -ENOBUFS && c->n == 1);
+	for (uint32_t i = 0; is_hopeless && i < c->n; i++)
+		c->block[i]->is_bad = true;
 	return r == 0 ? publish(s, c, &meta, err) : r;
 }
 
@@ -493,8 +499,10 @@ static void *keeper_thread(void *arg)
 	int64_t until = next_tidy;
 	while (wait_for_work(s, until)) {
 		int r = 0;
-		if (has_sealed(s))
+		if (has_sealed(s)) {
 			r = keeper_flush(s, NULL);
+			next_tidy = clock_mono_ns();
+		}
 		erase_if_asked(s);
 		if (r == 0 && clock_mono_ns() >= next_tidy) {
 			bool more = true;

@@ -47,6 +47,7 @@ struct store {
 	pthread_cond_t sealed_changed;
 	struct stored_head *active, *sealed; /* sealed: NULL = none is being written */
 	uint64_t sealed_seq;		     /* last record of the log in `sealed` */
+	uint64_t log_sealed;		     /* the writer's: bytes of the log before the active head's */
 	bool flush_failed;
 	struct error flush_err;
 	_Atomic bool stop_keeper;
@@ -103,6 +104,8 @@ void writer_wake(struct store *s);
 /* The active head becomes the sealed one; waits until there is none. -ENOSPC and the like: it
  * cannot be written, `err` says why. */
 int writer_seal(struct store *s, struct error *err) must_check;
+/* Segments that blocks hold go. */
+void writer_drop_log(struct store *s);
 int writer_check_disk(struct store *s, uint64_t size, enum block_reason *ret_why, uint64_t *ret_limit,
 		      struct error *err) must_check;
 void writer_refuse(struct store *s, enum block_reason why, int result, uint64_t limit, const struct error *err);
@@ -110,7 +113,7 @@ void writer_refuse(struct store *s, enum block_reason why, int result, uint64_t 
 /* ---- store_keeper.c ---- */
 
 int keeper_start(struct store *s, struct error *err) must_check;
-/* What is sealed is written first. */
+/* What is sealed and not written yet stays in the log. */
 void keeper_stop(struct store *s);
 /* Writes the sealed head as blocks. For start; else the keeper does it. */
 int keeper_flush(struct store *s, struct error *err) must_check;

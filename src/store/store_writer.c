@@ -106,6 +106,7 @@ int writer_seal(struct store *s, struct error *err)
 	if (r < 0)
 		return r;
 	wal_rotate(s->wal);
+	s->log_sealed = wal_bytes(s->wal);
 	(void)pthread_mutex_lock(&s->parts_lock);
 	s->sealed = s->active;
 	s->sealed_seq = s->active->head.last_seq;
@@ -115,13 +116,19 @@ int writer_seal(struct store *s, struct error *err)
 	return 0;
 }
 
-/* Bytes of the log that no block holds. */
+/* Bytes of the log that are the active head's; segments with records that cannot be read stay for long. */
+static uint64_t log_of_active(const struct store *s)
+{
+	uint64_t bytes = wal_bytes(s->wal);
+	return bytes > s->log_sealed ? bytes - s->log_sealed : 0;
+}
+
 static bool is_due(struct store *s)
 {
 	const struct head *h = &s->active->head;
 	if (h->part.n_profiles == 0)
 		return false;
-	return h->budget.used >= s->options.head_memory / 16 * 7 || wal_bytes(s->wal) >= s->options.flush_log ||
+	return h->budget.used >= s->options.head_memory / 16 * 7 || log_of_active(s) >= s->options.flush_log ||
 	       clock_wall_ns() / 1000000 - h->arrived_from_ms >= s->options.flush_age_ms;
 }
 
@@ -134,7 +141,7 @@ static void seal_if_due(struct store *s)
 	bool is_busy = s->sealed != NULL;
 	(void)pthread_mutex_unlock(&s->parts_lock);
 	/* A log that grows for long is one that takes long to read again. */
-	if (!is_busy || wal_bytes(s->wal) >= s->options.flush_log * 2)
+	if (!is_busy || log_of_active(s) >= s->options.flush_log / 2 * 3)
 		(void)!writer_seal(s, NULL);
 }
 
@@ -154,15 +161,22 @@ static void seal_if_asked(struct store *s)
 }
 
 /* Segments that blocks hold go. */
-static void drop_log(struct store *s)
+void writer_drop_log(struct store *s)
 {
 	(void)pthread_mutex_lock(&s->queue_lock);
 	uint64_t seq = s->drop_seq;
 	s->drop_seq = 0;
 	(void)pthread_mutex_unlock(&s->queue_lock);
-	if (seq)
-		/* One that cannot be removed is tried again with the next, and skipped at start. */
-		(void)!wal_drop(s->wal, seq, s->kept.data, s->kept.n, NULL);
+	if (!seq)
+		return;
+	uint64_t before = wal_bytes(s->wal);
+	/* One that cannot be removed is tried again with the next, and skipped at start. */
+	(void)!wal_drop(s->wal, seq, s->kept.data, s->kept.n, NULL);
+	uint64_t gone = before - wal_bytes(s->wal);
+	s->log_sealed = s->log_sealed > gone ? s->log_sealed - gone : 0;
+	(void)pthread_mutex_lock(&s->queue_lock);
+	s->log_used = wal_bytes(s->wal);
+	(void)pthread_mutex_unlock(&s->queue_lock);
 }
 
 /* ---- a batch ---- */
@@ -400,7 +414,7 @@ static void *writer_thread(void *arg)
 			recheck(s);
 		while (batch)
 			batch = commit_some(s, batch);
-		drop_log(s);
+		writer_drop_log(s);
 		if (!stop) {
 			seal_if_asked(s);
 			seal_if_due(s);
@@ -432,8 +446,11 @@ void writer_stop(struct store *s)
 	(void)pthread_cond_signal(&s->wake);
 	(void)pthread_mutex_unlock(&s->queue_lock);
 	(void)pthread_join(s->writer, NULL);
-	(void)pthread_cond_destroy(&s->wake);
+	/* The keeper signals as long as there is a writer. */
+	(void)pthread_mutex_lock(&s->queue_lock);
 	s->has_writer = false;
+	(void)pthread_mutex_unlock(&s->queue_lock);
+	(void)pthread_cond_destroy(&s->wake);
 }
 
 void writer_wake(struct store *s)
