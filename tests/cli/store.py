@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""store.py BUILD: wick store, backup and restore on the folder of a real server."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
+BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("WICK_BUILD_ROOT", "build")
+os.environ["WICK_BUILD_ROOT"] = BUILD
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path.insert(0, os.path.join(ROOT, "src/server"))
+from serverprocess import Folder, Server, one_pprof, wait_for  # noqa: E402
+from tap import case, run  # noqa: E402
+
+WICK = os.path.join(BUILD, "wick")
+NOW = int(time.time() * 1000)
+DAY = 86400000
+KEY_A, KEY_B = ("2026-a " + "01" * 32, "2026-b " + "02" * 32)
+
+
+def wick(*arguments, status=0):
+    """(stdout, stderr)"""
+    done = subprocess.run([WICK, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, (arguments, done.returncode, done.stdout, done.stderr)
+    assert "ERROR: " not in done.stderr, done.stderr  # a sanitizer's
+    return done.stdout, done.stderr
+
+
+def stat(data, *arguments):
+    return json.loads(wick("store", "stat", "--json", "--data", data, *arguments)[0])
+
+
+def key_file(folder, *keys):
+    path = os.path.join(folder, "keys")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.write(fd, "\n".join(keys).encode())
+    os.close(fd)
+    return path
+
+
+def ingest(server, count, first=0, at=NOW - 60000, service="api"):
+    for i in range(first, first + count):
+        assert server.ingest(one_pprof(f"f{i}", 1, at), service=service, key=f"key-{i}")[0] == 200
+
+
+def total(server, **params):
+    return server.get("top", **{"from_": NOW - 90 * DAY, "to": NOW + DAY, **params})["total"]
+
+
+def blocks(data):
+    return sorted(f for f in os.listdir(os.path.join(data, "blocks")) if f.endswith(".blk"))
+
+
+# ---- stat --------------------------------------------------------------------
+
+
+@case
+def stat_counts_what_a_running_server_has():
+    with Folder() as data, Server(data) as s:
+        ingest(s, 2)
+        said = stat(data)
+        assert (said["blocks"], said["segments"]) == (0, 1) and said["log_bytes"] > 32, said
+    with Folder() as data, Server(data, "--flush-size", "1") as s:
+        ingest(s, 10)
+        ingest(s, 5, 10, NOW - 3 * DAY)
+        wait_for(lambda: stat(data)["profiles"] == 15, "all profiles in blocks")
+        said = stat(data)
+        days = {row["starts_from_ms"] // DAY for row in said["rows"]}
+        assert days == {(NOW - 60000) // DAY, (NOW - 3 * DAY) // DAY}, said
+        assert sum(row["profiles"] for row in said["rows"]) == 15
+        assert said["oldest_ms"] == NOW - 3 * DAY and said["newest_ms"] == NOW - 50000
+        assert [k["key"] for k in said["keys"]] == [""]
+        text, _ = wick("store", "stat", "--data", data)
+        assert re.search(r"raw\+5m\+1h\+1d", text) and "profiles 15" in text, text
+
+
+@case
+def stat_says_when_an_old_key_may_go():
+    with Folder() as home:
+        data, keys = os.path.join(home, "data"), key_file(home, KEY_A)
+        with Server(data, "--encryption-keys", keys, "--flush-size", "1") as s:
+            ingest(s, 3, 0, NOW - 3 * DAY)
+            wait_for(lambda: blocks(data), "a block")
+            s.stop()
+        # Without keys, the keys in use are told all the same.
+        assert {k["key"] for k in stat(data)["keys"]} == {"2026-a"}
+        assert all(row["unread"] for row in stat(data)["rows"])
+        keys = key_file(home, KEY_B, KEY_A)
+        said = stat(data, "--encryption-keys", keys)
+        assert [k["key"] for k in said["keys"] if k["blocks"]] == ["2026-a"] and said["profiles"] >= 1
+        with Server(data, "--encryption-keys", keys, "--flush-size", "1") as s:
+            ingest(s, 1, 3)
+            wait_for(lambda: [k for k in stat(data, "--encryption-keys", keys)["keys"] if k["key"] == "2026-b"],
+                     "the new key")
+            s.stop()
+        said = stat(data, "--encryption-keys", keys)
+        assert {k["key"]: k["seals"] for k in said["keys"]}["2026-b"]
+
+
+@case
+def a_folder_without_a_store_is_named():
+    with Folder() as data:
+        _, said = wick("store", "stat", "--data", data, status=1)
+        assert data in said and "--data" in said
+        wick("store", "stat", "--data", data + "/none", status=1)
+    assert "wants" in wick("store", status=2)[1]
+    assert "--nonsense" in wick("store", "stat", "--nonsense", status=2)[1]
+
+
+run()
