@@ -44,12 +44,13 @@ static int run_store(int argc, char **argv)
 		int (*run)(const struct command *c, int argc, char **argv);
 	} actions[] = {
 		{ "stat", store_stat_run },
+		{ "check", store_check_run },
 
 	};
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(actions); i++)
 		if (strcmp(argv[1], actions[i].name) == 0)
 			return actions[i].run(&cmd_store, argc - 1, argv + 1);
-	return command_usage_error(&cmd_store, "wants stat");
+	return command_usage_error(&cmd_store, "wants stat or check");
 }
 
 const struct command cmd_store = {
