@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
@@ -168,6 +169,99 @@ def check_tells_lost_blocks_from_merged_ones():
         os.rename(os.path.join(data, "blocks", gone), os.path.join(data, "gone"))
         said, _ = wick("store", "check", "--data", data, status=1)
         assert gone in said and "not there" in said and "damaged 1" in said, said
+
+
+# ---- backup and restore --------------------------------------------------------
+
+
+class Load:
+    """Ingests profile after profile, each with a value of its own bit, until the server is gone."""
+
+    def __init__(self, server):
+        self.server, self.acked, self.stop = server, [], False
+        self.thread = threading.Thread(target=self.ingest, daemon=True)
+        self.thread.start()
+
+    def ingest(self):
+        i = 0
+        while not self.stop:
+            try:
+                status, _ = self.server.ingest(one_pprof(f"f{i}", 1, NOW - (i % 3) * DAY - 60000), service="api", key=f"key-{i}")
+            except OSError:
+                return
+            assert status == 200
+            self.acked.append(i)
+            i += 1
+
+
+def names(server):
+    """{function: value} of everything."""
+    rows = server.get("top", from_=NOW - 90 * DAY, to=NOW + DAY, limit=10000)["functions"]
+    return {row["name"]: row["self"] for row in rows}
+
+
+def backup_under_load(*backup_options, keys=False):
+    with Folder() as home:
+        data, options = os.path.join(home, "data"), ()
+        if keys:
+            options = ("--encryption-keys", key_file(home, KEY_A))
+        copies = []
+        with Server(data, "--flush-size", "1", *options) as s:
+            load = Load(s)
+            for k in range(4):
+                wait_for(lambda k=k: len(load.acked) > 40 * (k + 1), "load")
+                before = len(load.acked)
+                copy = os.path.join(home, f"copy-{k}")
+                wick("backup", "--data", data, *backup_options, copy)
+                copies.append((copy, before))
+            s.kill()
+            load.thread.join()
+        assert not [f for f in os.listdir(home) if ".tmp-" in f]
+        for copy, before in copies:
+            restored = copy + "-restored"
+            wick("restore", copy, "--data", restored)
+            assert "damaged 0" in wick("store", "check", "--data", restored, *options)[0]
+            with Server(restored, *options) as s:
+                found = names(s)
+                assert all(value == 1 for value in found.values()), found
+                missing = [i for i in range(before) if f"f{i}" not in found]
+                assert not missing, (before, missing)
+                # It is a store like any other, and knows what was sent to it.
+                ingest(s, 1, 0, NOW - 60000)
+                ingest(s, 1, 100000)
+                assert total(s) == len(found) + 1
+                s.stop()
+
+
+@case
+def a_backup_under_load_has_what_was_acknowledged_exactly_once():
+    backup_under_load()
+
+
+@case
+def so_has_one_of_links_and_one_that_is_sealed():
+    backup_under_load("--link", keys=True)
+
+
+@case
+def nothing_is_overwritten():
+    with Folder() as home:
+        data, copy, empty = (os.path.join(home, name) for name in ("data", "copy", "empty"))
+        with Server(data) as s:
+            ingest(s, 2)
+            wick("backup", "--data", data, copy)
+            assert "not empty" in wick("backup", "--data", data, copy, status=1)[1]
+            s.stop()
+        assert "not empty" in wick("restore", copy, "--data", data, status=1)[1]
+        os.mkdir(empty)
+        wick("restore", copy, "--data", empty)
+        with Server(empty) as s:
+            assert total(s) == 2
+            s.stop()
+        assert "--data" in wick("restore", copy, status=2)[1]
+        os.mkdir(os.path.join(home, "other"))
+        assert "holds no profiles" in wick("restore", os.path.join(home, "other"), "--data", home + "/x", status=1)[1]
+        assert sorted(os.listdir(home)) == ["copy", "data", "empty", "other"]
 
 
 @case
