@@ -32,3 +32,5 @@ void store_place_done(struct store_place *p); /* for _cleanup_ */
 /* argv[0] is the action's name. The exit status. */
 int store_stat_run(const struct command *c, int argc, char **argv);
 int store_check_run(const struct command *c, int argc, char **argv);
+int store_export_run(const struct command *c, int argc, char **argv);
+int store_import_run(const struct command *c, int argc, char **argv);

@@ -264,6 +264,47 @@ def nothing_is_overwritten():
         assert sorted(os.listdir(home)) == ["copy", "data", "empty", "other"]
 
 
+# ---- export and import -----------------------------------------------------------
+
+
+@case
+def what_was_exported_can_be_imported():
+    with Folder() as home:
+        data, out, other, one = (os.path.join(home, name) for name in ("data", "out", "other", "all.pb.gz"))
+        with Server(data, "--flush-size", "1") as s:
+            ingest(s, 6)
+            ingest(s, 4, 6, NOW - 3 * DAY, service="we/ird")
+            wait_for(lambda: stat(data)["profiles"] == 10, "all in blocks")
+            assert "pid" in wick("store", "export", "--data", data, out, status=1)[1]
+            s.stop()
+        with Server(data) as s:  # two more that only the log has
+            ingest(s, 2, 10)
+            s.stop()
+        assert "profiles 12" in wick("store", "export", "--data", data, out)[0]
+        files = sorted(os.path.join(out, f) for f in os.listdir(out))
+        assert len(files) == 12 and sum("we_ird" in f for f in files) == 4, files
+        assert "--force" in wick("store", "export", "--data", data, out, status=1)[1]
+        # A part of it.
+        said, _ = wick("store", "export", "--data", data, "--query", 'cpu{service="api"}', out + "-api")
+        assert "profiles 8" in said
+        day = time.strftime("%Y-%m-%d", time.gmtime((NOW - 2 * DAY) / 1000))
+        assert "profiles 4" in wick("store", "export", "--data", data, "--to", day, out + "-old")[0]
+        assert "nothing" in wick("store", "export", "--data", data, "--to", "1000", out + "-none", status=1)[1]
+        assert "12" in wick("store", "export", "--data", data, "--merge", one)[0]
+        text, _ = wick("report", one)
+        assert all(f"f{i}" in text for i in range(12)), text
+        # And back: the files say whose they are.
+        assert "stored 12 present 0" in wick("store", "import", "--data", other, *files)[0]
+        assert "stored 0 present 12" in wick("store", "import", "--data", other, *files)[0]
+        assert "--service" in wick("store", "import", "--data", other, one, status=2)[1]
+        with Server(other) as s:
+            assert total(s) == 12
+            assert total(s, service="we/ird") == 4
+            assert {f"f{i}" for i in range(12)} == set(names(s))
+            assert "stop it" in wick("store", "import", "--data", other, files[0], status=1)[1]
+            s.stop()
+
+
 @case
 def a_folder_without_a_store_is_named():
     with Folder() as data:
