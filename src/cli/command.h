@@ -22,7 +22,7 @@ struct command {
 #define EXIT_INPUT 3
 
 extern const struct command cmd_up, cmd_server, cmd_agent, cmd_record, cmd_report, cmd_convert, cmd_merge, cmd_diff,
-	cmd_debuginfo, cmd_version, cmd_help;
+	cmd_debuginfo, cmd_store, cmd_backup, cmd_restore, cmd_version, cmd_help;
 
 /* NULL when there is none of that name. */
 const struct command *command_find(const char *name);

@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&cmd_up,	&cmd_record, &cmd_report, &cmd_convert, &cmd_merge, &cmd_diff,
-	&cmd_debuginfo, &cmd_server, &cmd_agent,  &cmd_version, &cmd_help,
+	&cmd_up,    &cmd_record, &cmd_report,  &cmd_convert, &cmd_merge, &cmd_diff,    &cmd_debuginfo,
+	&cmd_store, &cmd_backup, &cmd_restore, &cmd_server,  &cmd_agent, &cmd_version, &cmd_help,
 };
 
 const struct command *command_find(const char *name)

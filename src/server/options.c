@@ -2,6 +2,7 @@
 #include "server/options.h"
 
 #include "base/settings.h"
+#include "store/folder.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -170,25 +171,6 @@ static int set_option(void *arg, unsigned row, const char *setting, const char *
 	return -EINVAL;
 }
 
-/* The folder of a service manager, of the system, of the user. */
-static int default_data(struct options *o, struct error *err)
-{
-	const char *state = getenv("STATE_DIRECTORY"), *home = getenv("HOME"), *xdg = getenv("XDG_DATA_HOME");
-	int n;
-	if (state && *state)
-		n = snprintf(o->data, sizeof(o->data), "%.*s", (int)strcspn(state, ":"), state);
-	else if (geteuid() == 0)
-		n = snprintf(o->data, sizeof(o->data), "/var/lib/wick");
-	else if (xdg && *xdg)
-		n = snprintf(o->data, sizeof(o->data), "%s/wick", xdg);
-	else if (home && *home)
-		n = snprintf(o->data, sizeof(o->data), "%s/.local/share/wick", home);
-	else
-		return error_set(err, -EINVAL, "no data folder: HOME is not set; give one with --data");
-	return n < 0 || (size_t)n >= sizeof(o->data) ? error_set(err, -EINVAL, "the data folder's path is too long")
-						     : 0;
-}
-
 static bool is_loopback(const char *address)
 {
 	struct in_addr v4;
@@ -213,7 +195,7 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 	};
 	int r = settings_read(rows, N_OPTIONS, argc, argv, set_option, o, err);
 	if (r == 0 && !o->data[0])
-		r = default_data(o, err);
+		r = folder_default(o->data, err);
 	if (r == 0 && !o->insecure && !is_loopback(o->address))
 		r = error_set(err, -EINVAL,
 			      "--listen %s:%u is reachable from other machines and there is no password yet: add "

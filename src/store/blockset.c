@@ -216,16 +216,22 @@ struct block_ids {
 	uint32_t n, cap;
 };
 
-/* Lists a block by its name: one that cannot be read stays, and is told of as any that is listed. */
-static int rebuild_block(struct blockset *s, const char *name, const struct block_id *id, struct block_ids *replaced)
+/* Lists a block by its name: one that cannot be read stays, and is told of as any that is listed. Of
+ * one that only we cannot read, nobody knows what it replaces. */
+static int rebuild_block(struct blockset *s, const char *name, const struct block_id *id, struct block_ids *replaced,
+			 struct error *err)
 {
 	struct block_file f;
+	struct error why;
 	int r = vec_reserve(NULL, &s->manifest.blocks, 1);
 	if (r < 0)
-		return r;
+		return error_set(err, r, "no memory for the list of blocks");
 	s->manifest.blocks.data[s->manifest.blocks.n++] = *id;
-	if (block_file_open(&f, s->dir_fd, name, s->keys, NULL) < 0)
-		return 0;
+	r = block_file_open(&f, s->dir_fd, name, s->keys, &why);
+	if (is_whole(r) && err)
+		*err = why;
+	if (r < 0)
+		return is_whole(r) ? r : 0;
 	if (block_id_eq(&f.meta.id, id)) {
 		if (f.meta.last_seq > s->manifest.last_seq)
 			s->manifest.last_seq = f.meta.last_seq;
@@ -234,7 +240,7 @@ static int rebuild_block(struct blockset *s, const char *name, const struct bloc
 			replaced->data[replaced->n++] = f.meta.replaces[i];
 	}
 	block_file_close(&f);
-	return r;
+	return r < 0 ? error_set(err, r, "no memory for the list of blocks") : 0;
 }
 
 static void leave_out_replaced(struct blockset *s, struct block_ids *replaced)
@@ -263,13 +269,13 @@ static int rebuild(struct blockset *s, struct blockset_report *report, struct er
 		struct block_id id;
 		bool is_tmp;
 		if (parse_name(e->d_name, &id, &is_tmp))
-			r = rebuild_block(s, e->d_name, &id, &replaced);
+			r = rebuild_block(s, e->d_name, &id, &replaced, err);
 	}
 	(void)closedir(d);
 	leave_out_replaced(s, &replaced);
 	vec_done(NULL, &replaced);
 	report->is_rebuilt = true;
-	return r < 0 ? error_set(err, r, "no memory for the list of blocks") : 0;
+	return r;
 }
 
 static int new_identity(struct blockset *s, struct error *err)

@@ -182,6 +182,7 @@ int wal_reader_next(struct wal_reader *r, struct wal_record *ret)
 			r->damaged_bytes += off - r->pos;
 		}
 		/* The padding of the last record may be missing. */
+		r->record_off = off;
 		r->pos = r->good_end = off + size;
 		off = r->pos;
 		if (known) {

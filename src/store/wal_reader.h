@@ -29,6 +29,7 @@ struct wal_reader {
 	struct buf window;
 	uint64_t window_off;
 
+	uint64_t record_off;		   /* of the record given out */
 	uint64_t bad_off;		   /* with -EKEYREJECTED */
 	uint64_t n_damaged, damaged_bytes; /* places between good records */
 	uint64_t tail_bytes;		   /* behind the last good record */
