@@ -53,9 +53,9 @@ static int read_table(struct block_file *f, struct error *err)
 static int read_meta(struct block_file *f, struct error *err)
 {
 	const struct block_meta outside = f->meta;
+	struct membudget budget = membudget_of(4 << 20); /* outlives the bytes */
 	_cleanup_(block_bytes_free)
 	struct block_bytes bytes = { 0 };
-	struct membudget budget = membudget_of(4 << 20);
 	int r = block_file_section(f, SECTION_META, &budget, &bytes, err);
 	if (r == 0 && block_meta_read(block_bytes_slice(&bytes), &f->meta) < 0)
 		r = error_set(err, -EBADMSG, "what the block says of itself makes no sense");

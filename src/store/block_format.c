@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/block_format.h"
 
+#include "store/column.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <sys/random.h>
@@ -191,11 +193,21 @@ static uint64_t *number_field(struct block_meta *m, unsigned number)
 	}
 }
 
+static bool is_time(unsigned number)
+{
+	return number == META_FROM || number == META_TO || number == META_STARTS_FROM || number == META_STARTS_TO ||
+	       number == META_ARRIVED_FROM || number == META_ARRIVED_TO;
+}
+
 static int read_field(struct block_meta *m, unsigned number, struct slice value)
 {
 	uint64_t *to = number_field(m, number);
 	if (to || number == META_RESOLUTIONS) {
 		if (value.size != 8)
+			return -EBADMSG;
+		int64_t time = (int64_t)get_u64(value.data);
+		/* Ages are added to it. */
+		if (is_time(number) && (time > COLUMN_TIME_MAX || time < -COLUMN_TIME_MAX))
 			return -EBADMSG;
 		if (to)
 			*to = get_u64(value.data);

@@ -129,6 +129,13 @@ static int load_nodes(struct reading *r)
 	return e == 0 ? check(r, c, 2) : e;
 }
 
+/* One of a later version is none that we know. */
+static uint8_t get_found(struct column *c)
+{
+	uint32_t found = column_u32(c, UINT8_MAX);
+	return found < N_FRAME_FOUNDS ? (uint8_t)found : 0;
+}
+
 static int load_frames(struct reading *r)
 {
 	struct dict *d = &r->b->part.names.dict;
@@ -145,7 +152,7 @@ static int load_frames(struct reading *r)
 			.address = column_d(&c[2]),
 			.line = column_u32(&c[3], UINT32_MAX),
 			.kind = (uint8_t)column_u32(&c[4], UINT8_MAX),
-			.found = (uint8_t)column_u32(&c[5], UINT8_MAX),
+			.found = get_found(&c[5]),
 			.flags = (uint8_t)column_u32(&c[6], UINT8_MAX),
 			.column = column_u32(&c[7], UINT32_MAX),
 		};
@@ -221,7 +228,7 @@ static int load_windows(struct reading *r, struct host *host, uint32_t n, struct
 	int e = vec_reserve(r->b->budget, &host->windows, n);
 	for (uint32_t i = 0; e == 0 && i < n; i++)
 		host->windows.data[host->windows.n++] = (struct window){
-			.from_ms = (int64_t)column_d(&c[2]),
+			.from_ms = column_time(&c[2]),
 			.duration_ms = column_u32(&c[3], UINT32_MAX),
 			.n_cpus = column_u32(&c[4], UINT32_MAX),
 			.source = column_u32(&c[5], p->sources.n - 1),
@@ -345,7 +352,7 @@ static int load_series(struct reading *r)
 				row.label[label[k]] = value;
 		}
 		row.host = column_u32(&c[1], UINT32_MAX);
-		row.last_ms = (int64_t)column_d(&c[2]);
+		row.last_ms = column_time(&c[2]);
 		if (row.host >= p->hosts.n)
 			return damaged(r);
 		for (int k = 0; k < N_RESOLUTIONS; k++) {
@@ -384,8 +391,11 @@ static int load_pages(struct reading *r)
 		e = vec_reserve(r->b->budget, &b->pages, r->n);
 	for (uint32_t i = 0; e == 0 && i < r->n; i++) {
 		struct page page = { .off = column_d(&c[0]), .n_chunks = column_u32(&c[1], UINT32_MAX) };
-		page.from_ms = (int64_t)column_d(&c[2]);
-		page.to_ms = page.from_ms + (int64_t)(column_u(&c[3]) & INT64_MAX >> 1);
+		page.from_ms = column_time(&c[2]);
+		uint64_t span = column_u(&c[3]);
+		if (span > COLUMN_TIME_MAX)
+			return damaged(r);
+		page.to_ms = page.from_ms + (int64_t)span;
 		uint64_t size = 0;
 		for (int k = 0; k < N_PIECES; k++) {
 			page.stored[k] = column_u32(&c[4 + 2 * k], UINT32_MAX);

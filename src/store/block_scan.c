@@ -138,7 +138,7 @@ static bool parse_heads(struct level *l, const struct page *page, struct slice b
 		if (columns_next(&bytes, &c[i]) < 0)
 			return false;
 	for (uint32_t i = 0; i < page->n_chunks; i++) {
-		struct chunk chunk = { .from_ms = (int64_t)column_d(&c[FROM]) };
+		struct chunk chunk = { .from_ms = column_time(&c[FROM]) };
 		chunk.duration_ms = column_u32(&c[DURATION], UINT32_MAX);
 		chunk.n_rows = column_u32(&c[ROWS], UINT32_MAX);
 		uint64_t scale = column_u(&c[SCALE]);

@@ -118,6 +118,18 @@ static inline uint32_t column_u32(struct column *c, uint32_t max)
 	return 0;
 }
 
+/* A time in ms, far enough from the ends that a duration can be added. */
+#define COLUMN_TIME_MAX (INT64_MAX / 4)
+
+static inline int64_t column_time(struct column *c)
+{
+	int64_t v = (int64_t)column_d(c);
+	if (v >= -COLUMN_TIME_MAX && v <= COLUMN_TIME_MAX)
+		return v;
+	c->bad = true;
+	return 0;
+}
+
 /* A reference to a row of a table of rows 0 .. n. */
 static inline uint32_t column_r(struct column *c, uint32_t *next, uint32_t n)
 {
