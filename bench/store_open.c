@@ -21,6 +21,10 @@ struct store *bench_open(const char *dir)
 {
 	struct error err = { "" };
 	struct store *s;
+	/* A key in WICK_ENCRYPTION_KEYS: the first one to come wipes it. */
+	static struct keyring *keys;
+	if (!keys)
+		bench_check(keyring_load("", &keys, &err), &err);
 	const struct store_options options = {
 		.dir = dir,
 		.memory_limit = BENCH_MEMORY,
@@ -33,6 +37,7 @@ struct store *bench_open(const char *dir)
 		.sums_age_ms = 4000 * BENCH_DAY_MS,
 		.raw_age_ms = 4000 * BENCH_DAY_MS,
 		.is_idle = true,
+		.keys = keys,
 	};
 	bench_check(store_open(&options, &s, NULL, &err), &err);
 	return s;

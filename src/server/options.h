@@ -11,7 +11,7 @@
 struct options {
 	char address[64]; /* numeric, an IPv6 one in brackets */
 	uint16_t port;
-	bool insecure; /* an address other than loopback is wanted */
+	bool insecure;	 /* an address other than loopback is wanted */
 	char data[4096]; /* FOLDER_PATH_SIZE */
 	uint64_t memory_limit, disk_limit, disk_reserve;
 	int64_t retention_ms, sums_retention_ms;
