@@ -45,7 +45,7 @@ static void make_whole(uint8_t *bytes, size_t size)
 	uint32_t n;
 	if (size < BLOCK_HEADER_SIZE + BLOCK_TRAILER_SIZE)
 		return;
-	block_header_write(&id, bytes);
+	block_header_write(&id, "", bytes);
 	memcpy(&off, bytes + size - BLOCK_TRAILER_SIZE, sizeof(off));
 	memcpy(&n, bytes + size - BLOCK_TRAILER_SIZE + 8, sizeof(n));
 	off = le64toh(off);

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define N_UPLOADS 20
+#define N_UPLOADS 14
 #define ALL	  ((INT64_C(1) << N_UPLOADS) - 1)
 #define DAY_MS	  INT64_C(86400000)
 #define T0_MS	  (19675 * DAY_MS) /* a day that is over */
@@ -122,6 +122,7 @@ int __wrap_openat64(int dir, const char *name, int flags, ...)
 struct life {
 	struct teststore t;
 	_Atomic int64_t *acked; /* shared with a child */
+	uint64_t n_merges;
 };
 
 static const struct store_options options = {
@@ -175,6 +176,7 @@ static void tidy(struct life *l)
 /* Whatever fails, it goes on. */
 static void live(struct life *l)
 {
+	struct store_status status;
 	fault.n_calls = 0;
 	fault.is_on = true;
 	if (teststore_open(&l->t, &options) == 0) {
@@ -185,9 +187,11 @@ static void live(struct life *l)
 				(void)!store_flush(l->t.store, NULL);
 				check_reading(l);
 			}
-			if (i % 8 == 7)
+			if (i % 6 == 5)
 				tidy(l);
 		}
+		store_get_status(l->t.store, &status);
+		l->n_merges = status.keeping.n_compactions;
 		store_close(&l->t.store);
 	}
 	fault.is_on = false;
@@ -255,12 +259,13 @@ static void life_done(struct life *l)
 /* How many calls there are. */
 static int calls_of_a_life(void)
 {
-	struct life l;
+	struct life l = { 0 };
 	fault.at = INT32_MAX;
 	fault.n = 0;
 	life_init(&l);
 	live(&l);
 	assert_int_equal(*l.acked, ALL);
+	assert_true(l.n_merges > 1);
 	int n = fault.n_calls;
 	check_after(&l, false);
 	life_done(&l);
@@ -273,7 +278,7 @@ static void fail_each(enum how how, int n)
 	int calls = calls_of_a_life();
 	unsigned lost = 0;
 	for (int at = 1; at <= calls; at++) {
-		struct life l;
+		struct life l = { 0 };
 		life_init(&l);
 		fault.at = at;
 		fault.n = n;
@@ -315,8 +320,8 @@ static void end_at_each(enum how how)
 {
 	int calls = calls_of_a_life(), ended = 0;
 	for (int at = 1; at <= calls; at++) {
-		struct life l;
-		int status;
+		struct life l = { 0 };
+		int status = 0;
 		life_init(&l);
 		fault.at = at;
 		fault.n = 1;
