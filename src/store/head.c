@@ -12,6 +12,10 @@ int head_init(struct head *h, size_t memory_max)
 	part_index_init(&h->index, &h->budget);
 	int r = part_init(&h->part, &h->budget);
 	h->part.head = h;
+	if (r == 0)
+		r = known_stacks_init(&h->known, &h->budget);
+	if (r < 0)
+		head_done(h);
 	return r;
 }
 
@@ -33,6 +37,7 @@ void head_done(struct head *h)
 	vec_done(b, &h->series);
 	vec_done(b, &h->keys);
 	part_index_done(&h->index);
+	known_stacks_done(&h->known);
 	part_done(&h->part);
 }
 
@@ -116,7 +121,7 @@ static int map_profile(struct head *h, const struct profile *p, struct mapping_j
 	j->order = malloc(((size_t)profile_n_samples(p) + 1) * sizeof(*j->order));
 	if (!j->nodes || !j->labels || !j->rows || !j->order)
 		return -ENOMEM;
-	int r = dict_import(&h->part.names.dict, &p->dict, j->nodes);
+	int r = known_stacks_import(&h->known, &h->part.names.dict, p, j->nodes);
 	if (r == 0)
 		r = label_sets_import(&h->part.names, p, j->labels);
 	if (r == 0)

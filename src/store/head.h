@@ -11,6 +11,7 @@
 #pragma once
 
 #include "store/keys.h"
+#include "store/known_stacks.h"
 #include "store/part.h"
 #include "store/rows.h"
 
@@ -35,6 +36,7 @@ struct head {
 	uint32_t n_staged;
 	VEC(struct key_row) keys; /* of the profiles */
 	struct part_index index;
+	struct known_stacks known;
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq; /* of the log's records in here */
 	struct membudget budget;
