@@ -127,11 +127,21 @@ static int reserve(struct rows_reader *r, uint32_t n)
 static bool get_nodes(struct rows_reader *r, uint32_t n)
 {
 	struct column c = r->column[ROW_NODE];
+	uint32_t *out = r->node;
 	uint64_t node = 0;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n;) {
+		struct column_number k = { c.p, 0 };
+		for (uint32_t end = i + column_n_ample(&c, n - i); i < end; i++) {
+			k = column_next(k.p, &c.bad);
+			node += k.v > UINT32_MAX ? UINT32_MAX : k.v;
+			out[i] = (uint32_t)node;
+		}
+		c.p = k.p;
+		if (i == n)
+			break;
 		uint64_t step = column_u(&c);
 		node += step > UINT32_MAX ? UINT32_MAX : step;
-		r->node[i] = (uint32_t)node;
+		out[i++] = (uint32_t)node;
 	}
 	r->column[ROW_NODE] = c;
 	return !c.bad && node <= r->max_node;
@@ -153,9 +163,20 @@ static bool get_labels(struct rows_reader *r, uint32_t n)
 static bool get_values(struct rows_reader *r, uint32_t n, int64_t scale)
 {
 	struct column c = r->column[ROW_VALUE];
+	int64_t *out = r->value;
 	bool overflow = false;
-	for (uint32_t i = 0; i < n; i++)
-		overflow |= __builtin_mul_overflow(column_z(&c), scale, &r->value[i]);
+	for (uint32_t i = 0; i < n;) {
+		struct column_number k = { c.p, 0 };
+		for (uint32_t end = i + column_n_ample(&c, n - i); i < end; i++) {
+			k = column_next(k.p, &c.bad);
+			overflow |= __builtin_mul_overflow(unzigzag(k.v), scale, &out[i]);
+		}
+		c.p = k.p;
+		if (i == n)
+			break;
+		overflow |= __builtin_mul_overflow(column_z(&c), scale, &out[i]);
+		i++;
+	}
 	r->column[ROW_VALUE] = c;
 	return !c.bad && !overflow;
 }
