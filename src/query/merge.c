@@ -104,6 +104,12 @@ static int summing_init(struct summing *t, struct merge *m, const struct selecti
 
 static void count_ends(struct summing *t, const struct rows *rows)
 {
+	/* Without labels all rows end alike. */
+	if (!rows->labels && !selection_looks_at_rows(t->s)) {
+		int64_t *sum = &t->merge->sums.ended[stack_ends_of(&t->ends, 0)];
+		*sum = i64_add_saturating(*sum, t->scan.chunk.total);
+		return;
+	}
 	for (uint32_t i = 0; i < rows->n; i++) {
 		if (!selection_has_row(t->s, rows, i))
 			continue;
