@@ -95,20 +95,12 @@ static void mapping_job_done(struct mapping_job *j)
 	free(j->order);
 }
 
-static int compare_place(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-	if (x->node != y->node)
-		return x->node < y->node ? -1 : 1;
-	return x->labels < y->labels ? -1 : x->labels > y->labels;
-}
-
 static void sort_samples(const struct profile *p, struct mapping_job *j)
 {
 	uint32_t n = profile_n_samples(p);
 	for (uint32_t i = 0; i < n; i++)
 		j->rows[i] = (struct row){ j->nodes[p->node.data[i].v].v, j->labels[p->labels.data[i].v].v, i };
-	qsort(j->rows, n, sizeof(*j->rows), compare_place);
+	rows_sort(j->rows, n);
 	for (uint32_t i = 0; i < n; i++)
 		j->order[i] = (uint32_t)j->rows[i].value;
 }

@@ -15,13 +15,57 @@ static int compare_row(const void *a, const void *b)
 	return x->labels < y->labels ? -1 : x->labels > y->labels;
 }
 
+#define RADIX_LEAST 64 /* rows: fewer are sorted by comparing */
+
+static uint64_t place(const struct row *r)
+{
+	return (uint64_t)r->node << 32 | r->labels;
+}
+
+/* One pass of a radix sort: by 8 bits of the place, in order otherwise. */
+static void sort_pass(const struct row *from, uint32_t n, unsigned shift, struct row *to)
+{
+	uint32_t next[257] = { 0 };
+	for (uint32_t i = 0; i < n; i++)
+		next[(place(&from[i]) >> shift & 255) + 1]++;
+	for (int k = 1; k < 256; k++)
+		next[k] += next[k - 1];
+	for (uint32_t i = 0; i < n; i++)
+		to[next[place(&from[i]) >> shift & 255]++] = from[i];
+}
+
+void rows_sort(struct row *rows, uint32_t n)
+{
+	_cleanup_(free_ptr)
+	struct row *other = n < RADIX_LEAST ? NULL : malloc(n * sizeof(*other));
+	if (!other) {
+		if (n)
+			qsort(rows, n, sizeof(*rows), compare_row);
+		return;
+	}
+	uint64_t differs = 0;
+	for (uint32_t i = 1; i < n; i++)
+		differs |= place(&rows[i]) ^ place(&rows[0]);
+	struct row *from = rows, *to = other;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		if (!(differs >> shift & 255))
+			continue;
+		sort_pass(from, n, shift, to);
+		struct row *swap = from;
+		from = to;
+		to = swap;
+	}
+	if (from != rows)
+		memcpy(rows, from, n * sizeof(*rows));
+}
+
 uint32_t rows_fold(struct row *rows, uint32_t n)
 {
 	bool is_sorted = true;
 	for (uint32_t i = 1; is_sorted && i < n; i++)
 		is_sorted = compare_row(&rows[i - 1], &rows[i]) <= 0;
 	if (!is_sorted)
-		qsort(rows, n, sizeof(*rows), compare_row);
+		rows_sort(rows, n);
 	uint32_t out = 0;
 	for (uint32_t i = 0; i < n;) {
 		struct row sum = rows[i];
