@@ -194,7 +194,7 @@ static int compare(const void *a, const void *b)
 /* Median of `n` times. `cold`: with tables and pages on the disk, each time. */
 static void measure(struct asking *a, const char *name, void (*ask)(struct asking *a), bool cold, uint32_t n)
 {
-	double ms[REPEAT];
+	double ms[REPEAT], cpu[REPEAT]; /* the second tells what a busy machine adds */
 	const char *how = "warm";
 	for (uint32_t i = 0; i < n; i++) {
 		if (cold) {
@@ -205,16 +205,19 @@ static void measure(struct asking *a, const char *name, void (*ask)(struct askin
 			ask(a);
 		}
 		a->stats = (struct scan_stats){ 0 };
-		int64_t start = clock_mono_ns();
+		int64_t start = clock_mono_ns(), cpu_start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		ask(a);
 		ms[i] = (double)(clock_mono_ns() - start) / 1e6;
+		cpu[i] = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_start) / 1e6;
 	}
 	qsort(ms, n, sizeof(*ms), compare);
+	qsort(cpu, n, sizeof(*cpu), compare);
 	(void)fprintf(stderr,
-		      "%s: %.1f ms (%.1f - %.1f, %s), %" PRIu64 " profiles, %" PRIu64 " chunks, %" PRIu64 " rows, "
+		      "%s: %.1f ms (%.1f - %.1f, CPU %.1f, %s), %" PRIu64 " profiles, %" PRIu64 " chunks, %" PRIu64
+		      " rows, "
 		      "%" PRIu64 " bytes read, resolutions %x, tree %" PRIu64 "\n",
-		      name, ms[n / 2], ms[0], ms[n - 1], how, a->n_profiles, a->stats.n_chunks, a->stats.n_rows,
-		      a->stats.n_bytes, a->stats.resolutions, a->n_tree);
+		      name, ms[n / 2], ms[0], ms[n - 1], cpu[n / 2], how, a->n_profiles, a->stats.n_chunks,
+		      a->stats.n_rows, a->stats.n_bytes, a->stats.resolutions, a->n_tree);
 	(void)printf("%s %.2f\n", name, ms[n / 2]);
 }
 

@@ -229,42 +229,109 @@ static void remap_done(struct remap *m)
 	free(m->frames);
 }
 
+static int remap_init(struct remap *m, const struct dict *src)
+{
+	*m = (struct remap){
+		.strings = calloc(strtab_count(&src->strings), sizeof(uint32_t)),
+		.functions = calloc(src->functions.n, sizeof(uint32_t)),
+		.mappings = calloc(src->mappings.n, sizeof(uint32_t)),
+		.frames = calloc(src->frames.n, sizeof(uint32_t)),
+	};
+	return m->strings && m->functions && m->mappings && m->frames ? 0 : -ENOMEM;
+}
+
+/* Each of these adds row i of its table unless it was. */
+static int import_string(struct dict *dst, const struct dict *src, struct remap *m, struct str_id *id)
+{
+	uint32_t i = id->v;
+	int r = m->strings[i] || i == 0 ? 0 : strtab_intern(&dst->strings, strtab_get(&src->strings, *id), id);
+	if (r == 0 && !m->strings[i])
+		m->strings[i] = id->v;
+	id->v = m->strings[i];
+	return r;
+}
+
+static int import_function(struct dict *dst, const struct dict *src, struct remap *m, uint32_t i)
+{
+	if (m->functions[i] || i == 0)
+		return 0;
+	struct function row = src->functions.data[i];
+	struct func_id id;
+	int r = import_string(dst, src, m, &row.name);
+	if (r == 0)
+		r = import_string(dst, src, m, &row.system_name);
+	if (r == 0)
+		r = import_string(dst, src, m, &row.file);
+	if (r == 0)
+		r = dict_function(dst, &row, &id);
+	if (r == 0)
+		m->functions[i] = id.v;
+	return r;
+}
+
+static int import_mapping(struct dict *dst, const struct dict *src, struct remap *m, uint32_t i)
+{
+	if (m->mappings[i] || i == 0)
+		return 0;
+	struct mapping row = src->mappings.data[i];
+	struct mapping_id id;
+	int r = import_string(dst, src, m, &row.path);
+	if (r == 0)
+		r = import_string(dst, src, m, &row.build_id);
+	if (r == 0)
+		r = dict_mapping(dst, &row, &id);
+	if (r == 0)
+		m->mappings[i] = id.v;
+	return r;
+}
+
+static int import_frame(struct dict *dst, const struct dict *src, struct remap *m, uint32_t i)
+{
+	if (m->frames[i] || i == 0)
+		return 0;
+	struct frame row = src->frames.data[i];
+	struct frame_id id;
+	int r = import_function(dst, src, m, row.function.v);
+	if (r == 0)
+		r = import_mapping(dst, src, m, row.mapping.v);
+	row.function.v = m->functions[row.function.v];
+	row.mapping.v = m->mappings[row.mapping.v];
+	if (r == 0)
+		r = dict_frame(dst, &row, &id);
+	if (r == 0)
+		m->frames[i] = id.v;
+	return r;
+}
+
 static int import_tables(struct dict *dst, const struct dict *src, struct remap *m)
 {
 	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < strtab_count(&src->strings); i++) {
-		struct str_id id;
-		r = strtab_intern(&dst->strings, strtab_get(&src->strings, (struct str_id){ i }), &id);
+	for (uint32_t i = 1; r == 0 && i < strtab_count(&src->strings); i++)
+		r = import_string(dst, src, m, &(struct str_id){ i });
+	for (uint32_t i = 1; r == 0 && i < src->functions.n; i++)
+		r = import_function(dst, src, m, i);
+	for (uint32_t i = 1; r == 0 && i < src->mappings.n; i++)
+		r = import_mapping(dst, src, m, i);
+	for (uint32_t i = 1; r == 0 && i < src->frames.n; i++)
+		r = import_frame(dst, src, m, i);
+	return r;
+}
+
+/* `wanted` NULL: all. */
+static int import_nodes(struct dict *dst, const struct dict *src, struct remap *m, const uint8_t *wanted,
+			struct node_id *node_map)
+{
+	int r = 0;
+	node_map[0].v = 0;
+	for (uint32_t i = 1; r == 0 && i < dict_n_nodes(src); i++) {
+		uint32_t frame = src->node_frame.data[i].v;
+		if (wanted && !wanted[i])
+			continue;
+		if (wanted)
+			r = import_frame(dst, src, m, frame);
 		if (r == 0)
-			m->strings[i] = id.v;
-	}
-	for (uint32_t i = 1; r == 0 && i < src->functions.n; i++) {
-		struct function row = src->functions.data[i];
-		row.name.v = m->strings[row.name.v];
-		row.system_name.v = m->strings[row.system_name.v];
-		row.file.v = m->strings[row.file.v];
-		struct func_id id;
-		r = dict_function(dst, &row, &id);
-		if (r == 0)
-			m->functions[i] = id.v;
-	}
-	for (uint32_t i = 1; r == 0 && i < src->mappings.n; i++) {
-		struct mapping row = src->mappings.data[i];
-		row.path.v = m->strings[row.path.v];
-		row.build_id.v = m->strings[row.build_id.v];
-		struct mapping_id id;
-		r = dict_mapping(dst, &row, &id);
-		if (r == 0)
-			m->mappings[i] = id.v;
-	}
-	for (uint32_t i = 1; r == 0 && i < src->frames.n; i++) {
-		struct frame row = src->frames.data[i];
-		row.function.v = m->functions[row.function.v];
-		row.mapping.v = m->mappings[row.mapping.v];
-		struct frame_id id;
-		r = dict_frame(dst, &row, &id);
-		if (r == 0)
-			m->frames[i] = id.v;
+			r = dict_node(dst, node_map[src->node_parent.data[i].v], (struct frame_id){ m->frames[frame] },
+				      &node_map[i]);
 	}
 	return r;
 }
@@ -272,21 +339,19 @@ static int import_tables(struct dict *dst, const struct dict *src, struct remap 
 int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map)
 {
 	_cleanup_(remap_done)
-	struct remap m = {
-		.strings = calloc(strtab_count(&src->strings), sizeof(uint32_t)),
-		.functions = calloc(src->functions.n, sizeof(uint32_t)),
-		.mappings = calloc(src->mappings.n, sizeof(uint32_t)),
-		.frames = calloc(src->frames.n, sizeof(uint32_t)),
-	};
-	if (!m.strings || !m.functions || !m.mappings || !m.frames)
-		return -ENOMEM;
-	int r = import_tables(dst, src, &m);
-	node_map[0].v = 0;
-	for (uint32_t i = 1; r == 0 && i < dict_n_nodes(src); i++) {
-		struct frame_id frame = { m.frames[src->node_frame.data[i].v] };
-		r = dict_node(dst, node_map[src->node_parent.data[i].v], frame, &node_map[i]);
-	}
-	return r;
+	struct remap m;
+	int r = remap_init(&m, src);
+	if (r == 0)
+		r = import_tables(dst, src, &m);
+	return r == 0 ? import_nodes(dst, src, &m, NULL, node_map) : r;
+}
+
+int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted, struct node_id *node_map)
+{
+	_cleanup_(remap_done)
+	struct remap m;
+	int r = remap_init(&m, src);
+	return r == 0 ? import_nodes(dst, src, &m, wanted, node_map) : r;
 }
 
 static struct slice basename_of(struct slice path)

@@ -150,6 +150,11 @@ int dict_frames_changed(struct dict *d) must_check;
  * dict_n_nodes(src) that the caller provides. `dst` may have grown on error. */
 int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map) must_check;
 
+/* Adds only the nodes i with wanted[i] and what those refer to; the parent of each is wanted, too. Other entries
+ * of `node_map` stay as they are. */
+int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted,
+		     struct node_id *node_map) must_check;
+
 /* What a person reads for this frame: the function's name, else
  * "libc.so.6+0x1234" (basename of the mapping), else "0x1234", else
  * "[unknown]". `buf` holds the made-up ones; the slice points there or into

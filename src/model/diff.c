@@ -189,9 +189,30 @@ static struct diffstat_count count_of(const struct diff *d, const struct diff_it
 
 static double p_value(const struct diff *d, const struct diff_item *item)
 {
+	return diffstat_p_value(count_of(d, item, DIFF_A), count_of(d, item, DIFF_B), spread_of(d, item));
+}
+
+/* Most nodes have as few samples as thousands of others, or all of their only
+ * child: the same numbers have the same p. Slot by hash, the last one stays. */
+#define KNOWN_SLOTS 4096 /* 2^12: the hash's upper bits say which */
+
+struct known_p {
+	struct diff_item item;
+	double p;
+};
+
+static double known_p_value(const struct diff *d, const struct diff_item *item, struct known_p *known)
+{
 	if (item->value[0] == 0 && item->value[1] == 0)
 		return NAN;
-	return diffstat_p_value(count_of(d, item, DIFF_A), count_of(d, item, DIFF_B), spread_of(d, item));
+	uint64_t words[sizeof(*item) / sizeof(uint64_t)], hash = 0;
+	memcpy(words, item, sizeof(words));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		hash = (hash ^ words[i] ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+	struct known_p *slot = &known[hash >> 52];
+	if (memcmp(&slot->item, item, sizeof(*item)) != 0)
+		*slot = (struct known_p){ *item, p_value(d, item) };
+	return slot->p;
 }
 
 static int test_family(struct diff *d, enum diff_family f)
@@ -201,15 +222,17 @@ static int test_family(struct diff *d, enum diff_family f)
 	double *p = malloc((size_t)n * sizeof(*p));
 	_cleanup_(free_ptr)
 	uint32_t *order = malloc((size_t)n * sizeof(*order));
+	_cleanup_(free_ptr)
+	struct known_p *known = calloc(KNOWN_SLOTS, sizeof(*known));
 	d->significant[f] = calloc(n, sizeof(bool));
-	if (!p || !order || !d->significant[f])
+	if (!p || !order || !known || !d->significant[f])
 		return -ENOMEM;
 	if (!d->has_samples)
 		return 0;
 	/* Item 0 is the root: always the whole. */
 	p[0] = NAN;
 	for (uint32_t i = 1; i < n; i++) {
-		p[i] = p_value(d, &d->item[f][i]);
+		p[i] = known_p_value(d, &d->item[f][i], known);
 		d->n_tested[f] += isnan(p[i]) ? 0 : 1;
 	}
 	d->n_significant[f] = diffstat_benjamini_hochberg(p, n, FALSE_DISCOVERY_RATE, order, d->significant[f]);

@@ -104,6 +104,12 @@ static int summing_init(struct summing *t, struct merge *m, const struct selecti
 
 static void count_ends(struct summing *t, const struct rows *rows)
 {
+	/* Without labels all rows end alike. */
+	if (!rows->labels && !selection_looks_at_rows(t->s)) {
+		int64_t *sum = &t->merge->sums.ended[stack_ends_of(&t->ends, 0)];
+		*sum = i64_add_saturating(*sum, t->scan.chunk.total);
+		return;
+	}
 	for (uint32_t i = 0; i < rows->n; i++) {
 		if (!selection_has_row(t->s, rows, i))
 			continue;
@@ -143,16 +149,14 @@ static int sum_series(struct summing *t, uint32_t series)
 	return r;
 }
 
-/* What was summed goes into the tree; the sums are 0 again. */
+/* What was summed goes into the tree. */
 static int add_sums(struct summing *t, struct slice group)
 {
 	const struct selection *s = t->s;
 	struct calltree_view view = {
 		.node = s->nodes, .lines = t->merge->lines, .framelines = s->framelines, .hidden = s->hidden
 	};
-	int r = calltree_add(t->merge->builder, &s->part->names.dict, t->self.data, group, &view);
-	memset(t->self.data, 0, t->self.size);
-	return r;
+	return calltree_add(t->merge->builder, &s->part->names.dict, t->self.data, group, &view);
 }
 
 static int add_plain(struct summing *t)
@@ -313,8 +317,10 @@ static int add_by_series(struct summing *t)
 			group = group_of[i];
 			r = sum_series(t, i);
 		}
-		if (r == 0 && group != UINT32_MAX)
-			r = add_sums(t, rank_name(m, rank, group));
+		if (r < 0 || group == UINT32_MAX)
+			continue;
+		r = add_sums(t, rank_name(m, rank, group));
+		memset(t->self.data, 0, t->self.size);
 	}
 	return r;
 }
@@ -401,8 +407,10 @@ static int add_by_sets(struct summing *t)
 			self[node] = i64_add_saturating(self[node], pairs.value.data[i]);
 			any = true;
 		}
-		if (any)
-			r = add_sums(t, rank_name(t->merge, rank, pairs.group[rank]));
+		if (!any)
+			continue;
+		r = add_sums(t, rank_name(t->merge, rank, pairs.group[rank]));
+		memset(t->self.data, 0, t->self.size);
 	}
 	return r;
 }

@@ -61,3 +61,11 @@ uint64_t column_u_slow(struct column *c)
 	c->bad = true;
 	return 0;
 }
+
+struct column_number column_next_slow(const uint8_t *p, bool *bad)
+{
+	struct column c = { .p = p, .end = p + VARINT_MAX };
+	uint64_t v = column_u_slow(&c);
+	*bad = *bad || c.bad;
+	return (struct column_number){ c.p, v };
+}

@@ -98,6 +98,39 @@ static inline uint64_t column_u(struct column *c)
 	return column_u_slow(c);
 }
 
+/* ---- many numbers, of which most take a byte or two ----
+ *
+ *   for (uint32_t end = i + column_n_ample(&c, n - i); i < end; i++)
+ *           use((number = column_next(number.p, &c.bad)).v)
+ *
+ * A column of which functions elsewhere have the address lives in memory: the
+ * place to read from does not, so. */
+
+struct column_number {
+	const uint8_t *p; /* behind it */
+	uint64_t v;
+};
+
+/* As column_u() of all of them. */
+struct column_number column_next_slow(const uint8_t *p, bool *bad);
+
+/* At least VARINT_MAX bytes are left. */
+static inline struct column_number column_next(const uint8_t *p, bool *bad)
+{
+	if (p[0] < 128)
+		return (struct column_number){ p + 1, p[0] };
+	if (p[1] < 128)
+		return (struct column_number){ p + 2, (p[0] & 127) | (uint64_t)p[1] << 7 };
+	return column_next_slow(p, bad);
+}
+
+/* How many of n numbers can be read so for certain. */
+static inline uint32_t column_n_ample(const struct column *c, uint32_t n)
+{
+	size_t ample = (size_t)(c->end - c->p) / VARINT_MAX;
+	return ample < n ? (uint32_t)ample : n;
+}
+
 static inline int64_t column_z(struct column *c)
 {
 	return unzigzag(column_u(c));

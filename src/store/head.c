@@ -13,6 +13,10 @@ int head_init(struct head *h, size_t memory_max, uint32_t max_values)
 	label_guard_init(&h->labels, max_values, &h->budget);
 	int r = part_init(&h->part, &h->budget);
 	h->part.head = h;
+	if (r == 0)
+		r = known_stacks_init(&h->known, &h->budget);
+	if (r < 0)
+		head_done(h);
 	return r;
 }
 
@@ -36,6 +40,7 @@ void head_done(struct head *h)
 	vec_done(b, &h->starts);
 	part_index_done(&h->index);
 	label_guard_done(&h->labels);
+	known_stacks_done(&h->known);
 	part_done(&h->part);
 }
 
@@ -93,20 +98,12 @@ static void mapping_job_done(struct mapping_job *j)
 	free(j->order);
 }
 
-static int compare_place(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-	if (x->node != y->node)
-		return x->node < y->node ? -1 : 1;
-	return x->labels < y->labels ? -1 : x->labels > y->labels;
-}
-
 static void sort_samples(const struct profile *p, struct mapping_job *j)
 {
 	uint32_t n = profile_n_samples(p);
 	for (uint32_t i = 0; i < n; i++)
 		j->rows[i] = (struct row){ j->nodes[p->node.data[i].v].v, j->labels[p->labels.data[i].v].v, i };
-	qsort(j->rows, n, sizeof(*j->rows), compare_place);
+	rows_sort(j->rows, n);
 	for (uint32_t i = 0; i < n; i++)
 		j->order[i] = (uint32_t)j->rows[i].value;
 }
@@ -119,7 +116,7 @@ static int map_profile(struct head *h, const struct profile *p, struct mapping_j
 	j->order = malloc(((size_t)profile_n_samples(p) + 1) * sizeof(*j->order));
 	if (!j->nodes || !j->labels || !j->rows || !j->order)
 		return -ENOMEM;
-	int r = dict_import(&h->part.names.dict, &p->dict, j->nodes);
+	int r = known_stacks_import(&h->known, &h->part.names.dict, p, j->nodes);
 	if (r == 0)
 		r = label_sets_import(&h->part.names, p, &h->labels, j->labels);
 	if (r == 0)
@@ -143,6 +140,14 @@ static void put_columns(struct buf *out, struct buf *column, int n)
 		out->failed = out->failed || column[i].failed;
 		buf_done(&column[i]);
 	}
+}
+
+static int compare_place(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	if (x->node != y->node)
+		return x->node < y->node ? -1 : 1;
+	return x->labels < y->labels ? -1 : x->labels > y->labels;
 }
 
 /* Index of the row of (node, labels); n: it was left out, being 0. */

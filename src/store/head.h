@@ -11,6 +11,7 @@
 #pragma once
 
 #include "store/keys.h"
+#include "store/known_stacks.h"
 #include "store/part.h"
 #include "store/rows.h"
 #include "store/times.h"
@@ -40,6 +41,7 @@ struct head {
 	VEC(int64_t) starts;	  /* of each profile, however many types it has */
 	struct part_index index;
 	struct label_guard labels;
+	struct known_stacks known;
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq; /* of the log's records in here */
 	uint64_t n_observations;

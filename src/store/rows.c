@@ -15,13 +15,57 @@ static int compare_row(const void *a, const void *b)
 	return x->labels < y->labels ? -1 : x->labels > y->labels;
 }
 
+#define RADIX_LEAST 64 /* rows: fewer are sorted by comparing */
+
+static uint64_t place(const struct row *r)
+{
+	return (uint64_t)r->node << 32 | r->labels;
+}
+
+/* One pass of a radix sort: by 8 bits of the place, in order otherwise. */
+static void sort_pass(const struct row *from, uint32_t n, unsigned shift, struct row *to)
+{
+	uint32_t next[257] = { 0 };
+	for (uint32_t i = 0; i < n; i++)
+		next[(place(&from[i]) >> shift & 255) + 1]++;
+	for (int k = 1; k < 256; k++)
+		next[k] += next[k - 1];
+	for (uint32_t i = 0; i < n; i++)
+		to[next[place(&from[i]) >> shift & 255]++] = from[i];
+}
+
+void rows_sort(struct row *rows, uint32_t n)
+{
+	_cleanup_(free_ptr)
+	struct row *other = n < RADIX_LEAST ? NULL : malloc(n * sizeof(*other));
+	if (!other) {
+		if (n)
+			qsort(rows, n, sizeof(*rows), compare_row);
+		return;
+	}
+	uint64_t differs = 0;
+	for (uint32_t i = 1; i < n; i++)
+		differs |= place(&rows[i]) ^ place(&rows[0]);
+	struct row *from = rows, *to = other;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		if (!(differs >> shift & 255))
+			continue;
+		sort_pass(from, n, shift, to);
+		struct row *swap = from;
+		from = to;
+		to = swap;
+	}
+	if (from != rows)
+		memcpy(rows, from, n * sizeof(*rows));
+}
+
 uint32_t rows_fold(struct row *rows, uint32_t n)
 {
 	bool is_sorted = true;
 	for (uint32_t i = 1; is_sorted && i < n; i++)
 		is_sorted = compare_row(&rows[i - 1], &rows[i]) <= 0;
 	if (!is_sorted)
-		qsort(rows, n, sizeof(*rows), compare_row);
+		rows_sort(rows, n);
 	uint32_t out = 0;
 	for (uint32_t i = 0; i < n;) {
 		struct row sum = rows[i];
@@ -127,11 +171,21 @@ static int reserve(struct rows_reader *r, uint32_t n)
 static bool get_nodes(struct rows_reader *r, uint32_t n)
 {
 	struct column c = r->column[ROW_NODE];
+	uint32_t *out = r->node;
 	uint64_t node = 0;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n;) {
+		struct column_number k = { c.p, 0 };
+		for (uint32_t end = i + column_n_ample(&c, n - i); i < end; i++) {
+			k = column_next(k.p, &c.bad);
+			node += k.v > UINT32_MAX ? UINT32_MAX : k.v;
+			out[i] = (uint32_t)node;
+		}
+		c.p = k.p;
+		if (i == n)
+			break;
 		uint64_t step = column_u(&c);
 		node += step > UINT32_MAX ? UINT32_MAX : step;
-		r->node[i] = (uint32_t)node;
+		out[i++] = (uint32_t)node;
 	}
 	r->column[ROW_NODE] = c;
 	return !c.bad && node <= r->max_node;
@@ -153,9 +207,20 @@ static bool get_labels(struct rows_reader *r, uint32_t n)
 static bool get_values(struct rows_reader *r, uint32_t n, int64_t scale)
 {
 	struct column c = r->column[ROW_VALUE];
+	int64_t *out = r->value;
 	bool overflow = false;
-	for (uint32_t i = 0; i < n; i++)
-		overflow |= __builtin_mul_overflow(column_z(&c), scale, &r->value[i]);
+	for (uint32_t i = 0; i < n;) {
+		struct column_number k = { c.p, 0 };
+		for (uint32_t end = i + column_n_ample(&c, n - i); i < end; i++) {
+			k = column_next(k.p, &c.bad);
+			overflow |= __builtin_mul_overflow(unzigzag(k.v), scale, &out[i]);
+		}
+		c.p = k.p;
+		if (i == n)
+			break;
+		overflow |= __builtin_mul_overflow(column_z(&c), scale, &out[i]);
+		i++;
+	}
 	r->column[ROW_VALUE] = c;
 	return !c.bad && !overflow;
 }

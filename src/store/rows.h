@@ -18,6 +18,9 @@ struct row {
 	int64_t value;
 };
 
+/* By (node, labels). */
+void rows_sort(struct row *rows, uint32_t n);
+
 /* By (node, labels); equal rows are summed and those of value 0 left out. The new n. */
 uint32_t rows_fold(struct row *rows, uint32_t n);
 

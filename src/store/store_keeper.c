@@ -11,7 +11,7 @@
 #define FLUSH_LEVEL 1 /* of zstd */
 #define MAX_FLUSHED 64
 #define DAY_MS	    INT64_C(86400000)
-#define NODE_MEMORY 128 /* bytes that a node of a block being merged takes, with all that it refers to */
+#define NODE_MEMORY 60 /* bytes that a node of the blocks that become one takes, with all that it refers to */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
