@@ -58,5 +58,7 @@ def run():
             failed += 1
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
+            # Where only what failed is shown, that is standard error.
+            print(f"{function.__name__}:\n{traceback.format_exc()[-4000:]}", file=sys.stderr, flush=True)
             print(f"not ok {number} - {function.__name__}", flush=True)
     sys.exit(1 if failed else 0)

@@ -11,10 +11,10 @@
  * text once, in at most 600 KB of memory that is given back.
  *
  * Only code symbols (t, T, w, W) are kept; of several at one address the best
- * (global before local before weak, fewest leading underscores). A symbol
- * ends where the next begins, but at the latest on the page after its start's
- * when a gap or another module follows: code that kallsyms does not know must
- * not be blamed on the last symbol before it.
+ * (global before local before weak, fewest leading underscores, "__pi_" last).
+ * A symbol ends where the next begins, but at the latest on the page after its
+ * start's when a gap or another module follows: code that kallsyms does not
+ * know must not be blamed on the last symbol before it.
  *
  * Modules and BPF programs come and go: a look-up that meets an address of
  * the kernel's half outside every symbol makes the index stale, and

@@ -139,12 +139,16 @@ static bool parse_line(const char *s, const char *end, struct line *ret)
 }
 
 /* Global before local before weak, then the fewest underscores: "schedule"
- * before "__schedule" at the same address, "_stext" behind both. */
+ * before "__schedule" at the same address, "_stext" behind both. Last comes
+ * the name that code running before the kernel is mapped uses: "__pi_" and
+ * the real one. */
 static uint32_t symbol_rank(const struct line *l)
 {
 	uint32_t binding = l->type == 'T' ? 0 : l->type == 't' ? 1 : 2;
+	if (slice_has_prefix(l->name, "__pi_"))
+		return binding << 3 | 7;
 	uint32_t n = 0;
-	while (n < 7 && n < l->name.size && l->name.data[n] == '_')
+	while (n < 6 && n < l->name.size && l->name.data[n] == '_')
 		n++;
 	return binding << 3 | n;
 }

@@ -70,6 +70,8 @@ static void test_names_and_modules(void **state)
 					"ffffffff81000040 W __secondary_weak\n"
 					"ffffffff81000080 d some_data\n"
 					"ffffffff81000100 T schedule\n"
+					"ffffffff81000140 T __pi___x86_indirect_thunk_rax\n"
+					"ffffffff81000140 T __x86_indirect_thunk_rax\n"
 					"ffffffffc0201000 t second\t[nf_tables]\n"
 					"ffffffffc0200000 t first\t[nf_tables]\n"
 					"ffffffffc0100000 t other\t[ext4]\n"
@@ -78,12 +80,13 @@ static void test_names_and_modules(void **state)
 	expect(k, 0xffffffff81000040, "secondary", "");
 	expect(k, 0xffffffff81000090, "secondary", ""); /* data ends nothing */
 	expect(k, 0xffffffff81000100, "schedule", "");
+	expect(k, 0xffffffff81000140, "__x86_indirect_thunk_rax", "");
 	expect(k, 0xffffffffc0100000, "other", "ext4");
 	expect(k, 0xffffffffc0200fff, "first", "nf_tables");
 	expect(k, 0xffffffffc0201000, "second", "nf_tables");
 	expect(k, 0xffffffffc0300010, "bpf_prog_6deef7357e7b4530_x", "bpf");
 	struct kallsyms_stats s = kallsyms_stats(k);
-	assert_int_equal(s.n_symbols, 7);
+	assert_int_equal(s.n_symbols, 8);
 	assert_int_equal(s.n_modules, 3);
 	assert_int_equal(s.n_bad_lines, 0);
 }

@@ -33,6 +33,12 @@ def folded_of(file, folder, *arguments):
     return sorted(out.read_text().splitlines())
 
 
+def leaves(folded):
+    """The innermost frames: with data mappings recorded (-d), perf script names
+    what a broken chain of frame pointers finds in them, and we do not."""
+    return sorted(line.rpartition(";")[2] for line in folded)
+
+
 @case
 def perf_data_says_what_perf_script_says():
     with workspace() as folder:
@@ -46,14 +52,17 @@ def perf_data_says_what_perf_script_says():
         ):
             file = path / name
             perf_recorded(file, *more, *(word for event in events for word in ("-e", event)))
+            told = leaves if "-d" in more else sorted
             script = perf("script", "-i", file, "-F", "comm,pid,tid,time,event,period,ip,dso").stdout
             (path / "script").write_bytes(script)
             for kind in ["samples", *events]:
                 ours = folded_of(file, folder, "--type", kind, "--no-symbols")
-                assert ours == folded_of(path / "script", folder, "--type", kind), (name, kind)
+                theirs = folded_of(path / "script", folder, "--type", kind)
+                assert told(ours) == told(theirs), (name, kind, set(ours) ^ set(theirs))
             for fields in ("comm,pid,tid,misc,time,event,period,ip,dso", "comm,tid,misc,event,period,ip,dso"):
                 (path / "misc").write_bytes(perf("script", "-i", file, "-F", fields).stdout)
-                assert ours == folded_of(path / "misc", folder, "--type", kind), (name, fields)
+                theirs = folded_of(path / "misc", folder, "--type", kind)
+                assert told(ours) == told(theirs), (name, fields, set(ours) ^ set(theirs))
 
 
 @case
@@ -89,10 +98,24 @@ def perf_data_with_user_stacks_is_warned_of():
 
 
 def names_by_perf(file):
-    """Share and symbol by perf report: "59.60%  [.] parse_request"."""
+    """Shares by symbol as perf report says them: "59.60%  [.] parse_request"."""
     report = perf("report", "-i", file, "--stdio", "-F", "overhead,sym", "--no-children", "-g", "none")
     named = re.findall(r"([0-9.]+)%\s+\[[.k]\] (\w+)\s*$", report.stdout.decode(), re.M)
-    return [(share, name) for share, name in named if not name.startswith("0x")]
+    shares = {}
+    for share, name in named:
+        if not name.startswith("0x"):
+            shares.setdefault(name, []).append(float(share))
+    return shares
+
+
+def kernel_aliases():
+    """Names of kernel functions that share an address: either tool may pick any."""
+    at = {}
+    for line in pathlib.Path("/proc/kallsyms").read_text(encoding="utf-8").splitlines():
+        address, kind, name = line.split()[:3]
+        if kind in "tTwW" and int(address, 16):
+            at.setdefault(address, set()).add(name)
+    return {name: names for names in at.values() if len(names) > 1 for name in names}
 
 
 def assert_names_of_perf(file, *wanted):
@@ -104,9 +127,11 @@ def assert_names_of_perf(file, *wanted):
     for f in top["functions"]:
         ours[f["name"]] = ours.get(f["name"], 0) + 100 * f["self"] / top["total"]
     assert len(theirs) >= 3 and all(name in ours for name in wanted), (theirs, ours)
-    for share, name in theirs:
-        if float(share) > 1:
-            assert abs(ours.get(name, 0) - float(share)) < 0.02, (name, share, ours)
+    aliases = kernel_aliases()
+    for name, shares in theirs.items():
+        if max(shares) > 1:
+            mine = sum(ours.get(also, 0) for also in aliases.get(name, {name}))
+            assert abs(mine - sum(shares)) < 0.02 * len(shares), (name, shares, ours)
     return result.stderr.decode()
 
 
@@ -132,7 +157,7 @@ def perf_data_names_the_kernel_like_perf():
             perf("record", "-F", "1999", "-g", "-e", "cpu-clock", "-o", file, "--", *command)
         except FileNotFoundError:
             raise Skip("perf is not installed") from None
-        if not file.exists() or not any(name == "vfs_read" for _, name in names_by_perf(file)):
+        if not file.exists() or "vfs_read" not in names_by_perf(file):
             raise Skip("perf does not name kernel functions here")
         assert_names_of_perf(file, "vfs_read", "vfs_write")
 
