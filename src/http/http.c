@@ -70,6 +70,17 @@ static bool check_origin(struct http_request *rq, const char *method)
 	return true;
 }
 
+bool http_is_gone(const struct http_request *rq)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+	if (!info)
+		return false;
+	ssize_t n = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* ---- one request ------------------------------------------------------ */
 
 struct find_nul {

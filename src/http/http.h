@@ -112,6 +112,10 @@ void http_answer_file(struct http_request *rq, const struct http_file *file);
 void http_answer_error(struct http_request *rq, unsigned status, const char *code, const char *field, int64_t limit,
 		       const char *fmt, ...) printf_like(6, 7);
 
+/* Whether the client has closed its connection: nobody reads the answer. From
+ * any thread, until the request is answered. */
+bool http_is_gone(const struct http_request *rq);
+
 /* Between these two the request belongs to whoever will resume it. */
 void http_suspend(struct http_request *rq);
 void http_resume(struct http_request *rq);

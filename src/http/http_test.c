@@ -22,6 +22,8 @@ struct fixture {
 	struct http_request *waiting;
 	pthread_t resumer;
 	_Atomic unsigned n_taken, n_dropped; /* bytes, streams */
+	_Atomic bool is_waiting;
+	_Atomic unsigned n_gone;
 };
 
 static void echo(struct http_request *rq, void *ctx)
@@ -53,6 +55,17 @@ static void later(struct http_request *rq, void *ctx)
 	http_suspend(rq);
 	f->waiting = rq;
 	assert_int_equal(pthread_create(&f->resumer, NULL, resume, f), 0);
+}
+
+/* Answers once nobody is there to read it. */
+static void gone(struct http_request *rq, void *ctx)
+{
+	struct fixture *f = ctx;
+	f->is_waiting = true;
+	while (!http_is_gone(rq))
+		(void)sched_yield();
+	f->n_gone++;
+	http_answer_error(rq, 503, "unavailable", NULL, -1, "gone");
 }
 
 static void live(struct http_request *rq, void *ctx)
@@ -96,6 +109,7 @@ static const struct http_route routes[] = {
 	{ "POST", "/echo", echo, BODY_MAX, NULL },
 	{ "GET", "/echo", echo, 0, NULL },
 	{ "GET", "/later", later, 0, NULL },
+	{ "GET", "/gone", gone, 0, NULL },
 	{ "GET", "/live", live, 0, NULL },
 	{ "PUT", "/count/", counted, STREAM_MAX, &count },
 };
@@ -388,6 +402,20 @@ static void large_bodies_pass_through(void **state)
 	assert_int_equal(f->n_dropped, 0);
 }
 
+static void a_client_that_goes_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	const char request[] = "GET /gone HTTP/1.1\r\n" H "\r\n";
+	int fd = dial(f);
+	put(fd, request, strlen(request));
+	while (!f->is_waiting)
+		(void)sched_yield();
+	assert_int_equal(f->n_gone, 0);
+	(void)close(fd);
+	while (!f->n_gone)
+		(void)sched_yield();
+}
+
 static void streams_that_do_not_come_through(void **state)
 {
 	struct fixture *f = *state;
@@ -430,6 +458,7 @@ int main(void)
 		CASE(taken_ports_say_so),
 		CASE(large_bodies_pass_through),
 		CASE(streams_that_do_not_come_through),
+		CASE(a_client_that_goes_is_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,7 @@ int exemplars_add(struct exemplars *e, const struct selection *s)
 		.from_ms = s->selector->from_ms,
 		.to_ms = s->selector->to_ms,
 		.finest = RES_RAW,
+		.cancel = s->cancel,
 		.coarsest = RES_RAW,
 	};
 	struct scan scan;

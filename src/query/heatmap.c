@@ -82,6 +82,7 @@ int heatmap_add(struct heatmap *h, const struct selection *s)
 		.from_ms = s->selector->from_ms,
 		.to_ms = s->selector->to_ms,
 		.finest = RES_RAW,
+		.cancel = s->cancel,
 		.coarsest = RES_DAY,
 		.grid_ms = h->cell_ms,
 	};

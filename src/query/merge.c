@@ -2,31 +2,9 @@
 #include "query/merge.h"
 
 #include "base/saturate.h"
+#include "query/summing.h"
 
 #include <errno.h>
-
-/* calloc() charged to a budget. */
-struct charged {
-	void *data;
-	size_t size;
-	struct membudget *budget;
-};
-
-static void charged_done(struct charged *c)
-{
-	free(c->data);
-	membudget_release(c->budget, c->size);
-	*c = (struct charged){ 0 };
-}
-
-static int charged_init(struct charged *c, struct membudget *budget, size_t n, size_t elem_size)
-{
-	size_t size;
-	if (__builtin_mul_overflow(n + 1, elem_size, &size) || !membudget_charge(budget, size))
-		return -ENOBUFS;
-	*c = (struct charged){ .data = calloc(n + 1, elem_size), .size = size, .budget = budget };
-	return c->data ? 0 : -ENOMEM;
-}
 
 struct merge {
 	struct membudget *budget;
@@ -71,100 +49,41 @@ bool merge_is_ranked(const struct merge *m)
 	return m->by.size > 0;
 }
 
-/* ---- sums of a part ---- */
+/* ---- a part ---- */
 
-/* A part being summed. */
-struct summing {
+/* A part being added. */
+struct adding {
 	struct merge *merge;
 	const struct selection *s;
-	struct stack_ends ends;
-	struct scan scan;
-	struct charged self;	     /* int64_t by node */
+	struct summing sums;
 	struct charged group_of_set; /* uint32_t: label set -> group; NULL where series have the label */
 };
 
-static void summing_done(struct summing *t)
+static void adding_done(struct adding *t)
 {
-	selection_scan_done(t->s, &t->scan);
-	stack_ends_done(&t->ends);
-	charged_done(&t->self);
+	summing_done(&t->sums);
 	charged_done(&t->group_of_set);
 }
 
-static int summing_init(struct summing *t, struct merge *m, const struct selection *s)
+static int adding_init(struct adding *t, struct merge *m, const struct selection *s)
 {
-	*t = (struct summing){ .merge = m, .s = s };
-	int r = selection_scan(s, 0, &t->scan);
-	if (r == 0)
-		r = stack_ends_init(&t->ends, s->part, m->budget);
-	if (r == 0)
-		r = charged_init(&t->self, m->budget, dict_n_nodes(&s->part->names.dict), sizeof(int64_t));
-	return r;
-}
-
-static void count_ends(struct summing *t, const struct rows *rows)
-{
-	/* Without labels all rows end alike. */
-	if (!rows->labels && !selection_looks_at_rows(t->s)) {
-		int64_t *sum = &t->merge->sums.ended[stack_ends_of(&t->ends, 0)];
-		*sum = i64_add_saturating(*sum, t->scan.chunk.total);
-		return;
-	}
-	for (uint32_t i = 0; i < rows->n; i++) {
-		if (!selection_has_row(t->s, rows, i))
-			continue;
-		int64_t *sum = &t->merge->sums.ended[stack_ends_of(&t->ends, rows->labels ? rows->labels[i] : 0)];
-		*sum = i64_add_saturating(*sum, rows->value[i]);
-	}
-}
-
-static void sum_rows(struct summing *t, const struct rows *rows)
-{
-	int64_t *self = t->self.data;
-	if (!selection_looks_at_rows(t->s)) {
-		for (uint32_t i = 0; i < rows->n; i++)
-			self[rows->node[i]] = i64_add_saturating(self[rows->node[i]], rows->value[i]);
-		return;
-	}
-	for (uint32_t i = 0; i < rows->n; i++)
-		if (selection_has_row(t->s, rows, i))
-			self[rows->node[i]] = i64_add_saturating(self[rows->node[i]], rows->value[i]);
-}
-
-/* All chunks of a series. */
-static int sum_series(struct summing *t, uint32_t series)
-{
-	int r = scan_series(&t->scan, series);
-	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
-		struct rows rows;
-		r = scan_rows(&t->scan, &rows);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			continue;
-		sum_rows(t, &rows);
-		count_ends(t, &rows);
-		t->merge->sums.n_profiles += t->scan.chunk.n_profiles;
-	}
-	return r;
+	*t = (struct adding){ .merge = m, .s = s };
+	return summing_init(&t->sums, s);
 }
 
 /* What was summed goes into the tree. */
-static int add_sums(struct summing *t, struct slice group)
+static int add_sums(struct adding *t, struct slice group)
 {
 	const struct selection *s = t->s;
 	struct calltree_view view = {
 		.node = s->nodes, .lines = t->merge->lines, .framelines = s->framelines, .hidden = s->hidden
 	};
-	return calltree_add(t->merge->builder, &s->part->names.dict, t->self.data, group, &view);
+	return calltree_add(t->merge->builder, &s->part->names.dict, t->sums.self.data, group, &view);
 }
 
-static int add_plain(struct summing *t)
+static int add_plain(struct adding *t)
 {
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < t->s->part->series.n; i++)
-		if (t->s->series[i])
-			r = sum_series(t, i);
+	int r = summing_add(&t->sums, t->s->series);
 	return r == 0 ? add_sums(t, slice_of(NULL, 0)) : r;
 }
 
@@ -186,7 +105,7 @@ static int group_id(struct merge *m, struct slice value, uint32_t *ret)
 }
 
 /* Where label sets have the label: the group of each. */
-static int group_sets(struct summing *t)
+static int group_sets(struct adding *t)
 {
 	struct merge *m = t->merge;
 	const struct part *p = t->s->part;
@@ -206,7 +125,7 @@ static int group_of_series(struct merge *m, const struct part *p, uint32_t serie
 	return group_id(m, part_string(p, p->series.data[series].label[m->series_label]), ret);
 }
 
-static void rank_rows(struct summing *t, const struct rows *rows)
+static void rank_rows(struct adding *t, const struct rows *rows)
 {
 	const uint32_t *group_of_set = t->group_of_set.data;
 	for (uint32_t i = 0; i < rows->n; i++) {
@@ -217,21 +136,21 @@ static void rank_rows(struct summing *t, const struct rows *rows)
 	}
 }
 
-static int rank_series(struct summing *t, uint32_t series)
+static int rank_series(struct adding *t, uint32_t series)
 {
 	struct merge *m = t->merge;
 	uint32_t group = 0;
 	int r = m->series_label >= 0 ? group_of_series(m, t->s->part, series, &group) : 0;
 	if (r < 0)
 		return r;
-	r = scan_series(&t->scan, series);
-	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
+	r = scan_series(&t->sums.scan, series);
+	while (r >= 0 && (r = scan_next(&t->sums.scan)) == 1) {
 		struct rows rows;
 		int64_t total = 0;
 		if (m->series_label >= 0) {
-			r = selection_chunk_total(t->s, &t->scan, &total);
+			r = selection_chunk_total(t->s, &t->sums.scan, &total);
 			m->total.data[group] = i64_add_saturating(m->total.data[group], total);
-		} else if ((r = scan_rows(&t->scan, &rows)) == 1) {
+		} else if ((r = scan_rows(&t->sums.scan, &rows)) == 1) {
 			rank_rows(t, &rows);
 		}
 		if (r < 0)
@@ -242,9 +161,9 @@ static int rank_series(struct summing *t, uint32_t series)
 
 int merge_rank(struct merge *m, const struct selection *s)
 {
-	_cleanup_(summing_done)
-	struct summing t;
-	int r = summing_init(&t, m, s);
+	_cleanup_(adding_done)
+	struct adding t;
+	int r = adding_init(&t, m, s);
 	if (r == 0 && m->series_label < 0)
 		r = group_sets(&t);
 	for (uint32_t i = 0; r == 0 && i < s->part->series.n; i++)
@@ -298,29 +217,35 @@ static struct slice rank_name(const struct merge *m, uint32_t rank, uint32_t gro
 }
 
 /* Series of one group after the other. */
-static int add_by_series(struct summing *t)
+static int add_by_series(struct adding *t)
 {
 	struct merge *m = t->merge;
 	const struct part *p = t->s->part;
 	_cleanup_(charged_done)
 	struct charged groups = { 0 };
+	_cleanup_(charged_done)
+	struct charged members = { 0 };
 	int r = charged_init(&groups, m->budget, p->series.n, sizeof(uint32_t));
+	if (r == 0)
+		r = charged_init(&members, m->budget, p->series.n, 1);
 	uint32_t *group_of = groups.data;
 	for (uint32_t i = 0; r == 0 && i < p->series.n; i++)
 		if (t->s->series[i])
 			r = group_of_series(m, p, i, &group_of[i]);
 	for (uint32_t rank = 0; r == 0 && rank <= MERGE_MAX_GROUPS; rank++) {
 		uint32_t group = UINT32_MAX;
-		for (uint32_t i = 0; r == 0 && i < p->series.n; i++) {
-			if (!t->s->series[i] || rank_of(m, group_of[i]) != rank)
-				continue;
-			group = group_of[i];
-			r = sum_series(t, i);
+		uint8_t *wanted = members.data;
+		for (uint32_t i = 0; i < p->series.n; i++) {
+			wanted[i] = t->s->series[i] && rank_of(m, group_of[i]) == rank;
+			if (wanted[i])
+				group = group_of[i];
 		}
-		if (r < 0 || group == UINT32_MAX)
+		if (group == UINT32_MAX)
 			continue;
-		r = add_sums(t, rank_name(m, rank, group));
-		memset(t->self.data, 0, t->self.size);
+		r = summing_add(&t->sums, wanted);
+		if (r == 0)
+			r = add_sums(t, rank_name(m, rank, group));
+		memset(t->sums.self.data, 0, t->sums.self.size);
 	}
 	return r;
 }
@@ -361,13 +286,13 @@ static int pair_add(struct pair_sums *p, uint32_t rank, uint32_t node, int64_t v
 	return 0;
 }
 
-static int pair_series(struct summing *t, uint32_t series, struct pair_sums *pairs)
+static int pair_series(struct adding *t, uint32_t series, struct pair_sums *pairs)
 {
 	const uint32_t *group_of_set = t->group_of_set.data;
-	int r = scan_series(&t->scan, series);
-	while (r >= 0 && (r = scan_next(&t->scan)) == 1) {
+	int r = scan_series(&t->sums.scan, series);
+	while (r >= 0 && (r = scan_next(&t->sums.scan)) == 1) {
 		struct rows rows;
-		r = scan_rows(&t->scan, &rows);
+		r = scan_rows(&t->sums.scan, &rows);
 		for (uint32_t i = 0; r == 1 && i < rows.n; i++) {
 			if (!selection_has_row(t->s, &rows, i))
 				continue;
@@ -382,13 +307,12 @@ static int pair_series(struct summing *t, uint32_t series, struct pair_sums *pai
 			return r;
 		if (r == 0)
 			continue;
-		count_ends(t, &rows);
-		t->merge->sums.n_profiles += t->scan.chunk.n_profiles;
+		summing_count(&t->sums, &rows);
 	}
 	return r;
 }
 
-static int add_by_sets(struct summing *t)
+static int add_by_sets(struct adding *t)
 {
 	_cleanup_(pair_sums_done)
 	struct pair_sums pairs = { .budget = t->merge->budget };
@@ -397,7 +321,7 @@ static int add_by_sets(struct summing *t)
 	for (uint32_t i = 0; r == 0 && i < t->s->part->series.n; i++)
 		if (t->s->series[i])
 			r = pair_series(t, i, &pairs);
-	int64_t *self = t->self.data;
+	int64_t *self = t->sums.self.data;
 	for (uint32_t rank = 0; r == 0 && rank <= MERGE_MAX_GROUPS; rank++) {
 		bool any = false;
 		for (uint32_t i = 0; i < pairs.key.n; i++) {
@@ -410,7 +334,7 @@ static int add_by_sets(struct summing *t)
 		if (!any)
 			continue;
 		r = add_sums(t, rank_name(t->merge, rank, pairs.group[rank]));
-		memset(t->self.data, 0, t->self.size);
+		memset(t->sums.self.data, 0, t->sums.self.size);
 	}
 	return r;
 }
@@ -419,14 +343,19 @@ static int add_by_sets(struct summing *t)
 
 int merge_add(struct merge *m, const struct selection *s)
 {
-	_cleanup_(summing_done)
-	struct summing t;
-	int r = summing_init(&t, m, s);
+	_cleanup_(adding_done)
+	struct adding t;
+	int r = adding_init(&t, m, s);
 	if (r == 0 && merge_is_ranked(m) && !m->rank.data)
 		r = rank_groups(m);
-	if (r < 0 || !merge_is_ranked(m))
-		return r < 0 ? r : add_plain(&t);
-	return m->series_label >= 0 ? add_by_series(&t) : add_by_sets(&t);
+	if (r < 0)
+		return r;
+	if (!merge_is_ranked(m))
+		r = add_plain(&t);
+	else
+		r = m->series_label >= 0 ? add_by_series(&t) : add_by_sets(&t);
+	merge_sums_add(&m->sums, &t.sums.sums);
+	return r;
 }
 
 int merge_finish(struct merge *m, struct calltree *ret, struct merge_sums *ret_sums)

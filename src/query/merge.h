@@ -9,17 +9,10 @@
 #pragma once
 
 #include "model/calltree.h"
-#include "query/select.h"
-#include "query/stack_end.h"
+#include "query/summing.h"
 
 /* Groups beyond the largest ones share one named "(other)". */
 #define MERGE_MAX_GROUPS 100
-
-/* What is summed on the way. */
-struct merge_sums {
-	uint64_t n_profiles;
-	int64_t ended[N_STACK_ENDED]; /* value of the samples whose stacks end so; all of them are the tree's total */
-};
 
 struct merge;
 

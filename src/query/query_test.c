@@ -253,6 +253,7 @@ struct walk {
 	const struct filter *filter;
 	const struct framelines *lines; /* of parts[0] */
 	struct membudget *budget;
+	struct cancel *cancel;
 	struct scan_stats stats;
 };
 
@@ -268,6 +269,7 @@ static int each_part(struct walk *w, int (*add)(void *arg, const struct selectio
 			break;
 		s.stats = &w->stats;
 		s.framelines = w->lines;
+		s.cancel = w->cancel;
 		r = selection_filter(&s, w->filter, &failure);
 		if (r == 0)
 			r = add(arg, &s);
@@ -849,6 +851,31 @@ static void sums_are_taken_where_they_answer(void **state)
 	assert_int_equal(w.stats.resolutions, 1 << RES_5MIN | 1 << RES_RAW);
 }
 
+static bool count_asked(void *arg)
+{
+	unsigned *n_asked = arg;
+	++*n_asked;
+	return true;
+}
+
+static void what_nobody_wants_any_more_ends(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_asked = 0;
+	struct selector selector = { .type = slice_str("cpu:nanoseconds"), .to_ms = INTAKE_TIME_MAX_MS };
+	for (int by = 0; by < 2; by++) {
+		struct membudget budget = membudget_of(SIZE_MAX);
+		struct cancel cancel = { .ask = count_asked, .arg = &n_asked };
+		struct walk w = { .f = f, .selector = &selector, .budget = &budget, .cancel = &cancel };
+		struct calltree t;
+		struct merge_sums sums;
+		struct slice label = by ? slice_str("thread_name") : slice_of(NULL, 0);
+		assert_int_equal(merge_all(&w, label, false, &t, &sums), -ECANCELED);
+		assert_int_equal(budget.used, 0);
+	}
+	assert_true(n_asked >= 2);
+}
+
 int main(void)
 {
 #define CASE(f, where) cmocka_unit_test_setup_teardown(f, where, tear_down)
@@ -865,6 +892,8 @@ int main(void)
 		CASES(matchers_choose_what_they_say),
 		CASES(late_names_count_in_trees_filters_and_series),
 		CASES(small_budgets_end_in_an_error),
+		CASE(what_nobody_wants_any_more_ends, in_memory),
+		CASE(what_nobody_wants_any_more_ends, half_in_a_block),
 		CASE(sums_are_taken_where_they_answer, in_a_block_with_sums),
 	};
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

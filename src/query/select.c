@@ -291,6 +291,7 @@ int selection_scan(const struct selection *s, int64_t grid_ms, struct scan *ret)
 		.grid_ms = grid_ms,
 		.finest = RES_RAW,
 		.coarsest = s->is_raw ? RES_RAW : RES_DAY,
+		.cancel = s->cancel,
 	};
 	return scan_init(ret, s->part, &options, s->budget);
 }

@@ -59,6 +59,7 @@ struct selection {
 	size_t charged;
 	struct membudget *budget;
 	struct scan_stats *stats; /* of all scans; NULL = not wanted */
+	struct cancel *cancel;	  /* ends scans with -ECANCELED; NULL = nothing does */
 };
 
 /* What does not exist selects nothing. -E2BIG: a pattern needs too much work, `err`

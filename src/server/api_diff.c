@@ -47,15 +47,34 @@ static int merge_side(struct query *q, const struct diff_job *job, enum diff_sid
 	return r == 0 ? merge_finish(m, ret, &sums) : r;
 }
 
-static int add_side(struct query *q, const struct diff_job *job, enum diff_side side, struct diff *d, struct error *err)
+/* The trees of both sides, while they are being made. */
+struct sides {
+	const struct diff_job *job;
+	struct calltree tree[2];
+	bool has_tree[2];
+};
+
+static int make_side(struct query *q, int side, void *arg, struct error *err)
 {
-	struct calltree t;
-	int r = merge_side(q, job, side, &t, err);
-	if (r < 0)
-		return r;
-	const struct diff_window window = { .whole = t.total[0] };
-	r = diff_add(d, side, &t, &window);
-	calltree_done(&t);
+	struct sides *sides = arg;
+	int r = merge_side(q, sides->job, (enum diff_side)side, &sides->tree[side], err);
+	sides->has_tree[side] = r == 0;
+	return r;
+}
+
+static int add_sides(struct query *q, const struct diff_job *job, struct diff *d, struct error *err)
+{
+	struct sides sides = { .job = job };
+	struct query_halves halves = { .half = make_side, .arg = &sides };
+	int r = query_halves_run(q, &halves, err);
+	for (int i = 0; i < 2; i++) {
+		const struct diff_window window = { .whole = sides.has_tree[i] ? sides.tree[i].total[0] : 0 };
+		if (r == 0)
+			r = diff_add(d, (enum diff_side)i, &sides.tree[i], &window);
+		if (sides.has_tree[i])
+			calltree_done(&sides.tree[i]);
+	}
+	query_halves_end(q, &halves);
 	return r;
 }
 
@@ -133,9 +152,7 @@ static int diff_work(struct query *q, struct error *err)
 	int r = diff_init(&d, &q->budget);
 	if (r < 0)
 		return r;
-	r = add_side(q, job, DIFF_A, &d, err);
-	if (r == 0)
-		r = add_side(q, job, DIFF_B, &d, err);
+	r = add_sides(q, job, &d, err);
 	if (r == 0)
 		r = diff_finish(&d);
 	if (r == 0)

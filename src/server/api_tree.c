@@ -143,6 +143,15 @@ static void write_stack_ends(struct jsonw *w, const struct merge_sums *sums)
 	jsonw_end(w, ']');
 }
 
+/* Of the value, what has stacks that are not whole. */
+static double truncated_share(const struct tree_result *t)
+{
+	double sum = 0;
+	for (int e = STACK_NOT_ENDED + 1; e < N_STACK_ENDED; e++)
+		sum += (double)t->sums.ended[e];
+	return t->tree.n && t->tree.total[0] > 0 ? sum / (double)t->tree.total[0] : 0;
+}
+
 static void write_quality(struct jsonw *w, const struct tree_result *t)
 {
 	const struct quality *q = &t->quality;
@@ -154,6 +163,7 @@ static void write_quality(struct jsonw *w, const struct tree_result *t)
 	jsonw_end(w, '}');
 	jsonw_u64(w, "lost_total", q->lost_total);
 	jsonw_u64(w, "truncated", q->truncated);
+	jsonw_f64(w, "truncated_share", truncated_share(t));
 	jsonw_f64(w, "unnamed_share", q->unnamed_share);
 	jsonw_u64(w, "unnamed_frames", q->n_unnamed_frames);
 	write_source_words(w, "sources", q, false);

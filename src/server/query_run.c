@@ -2,6 +2,7 @@
 #include "server/query_run.h"
 
 #include "base/clock.h"
+#include "base/crew.h"
 
 #include <errno.h>
 
@@ -94,6 +95,7 @@ static int select_part(struct query *q, const struct part *p, struct error *err)
 	if (r < 0)
 		return error_set(err, r, "no memory for the query");
 	q->selection.stats = &q->stats;
+	q->selection.cancel = q->cancel;
 	q->lines_held = namer_read_begin(q->server->namer, p, &q->lines);
 	q->selection.framelines = q->lines_held;
 	q->is_open = true;
@@ -113,6 +115,8 @@ int query_next(struct query *q, struct selection **ret, struct error *err)
 		const struct part *p;
 		if (!view_may_have(q->view, i, q->selector.from_ms, q->selector.to_ms))
 			continue;
+		if (cancel_asked(q->cancel))
+			return -ECANCELED;
 		int r = view_open(q->view, i, &p, err);
 		if (r == -EBADMSG || r == -EIO || r == -ENOENT) {
 			q->n_damaged_blocks++;
@@ -130,6 +134,57 @@ int query_next(struct query *q, struct selection **ret, struct error *err)
 		return 1;
 	}
 	return 0;
+}
+
+/* ---- two at a time ---- */
+
+struct running {
+	struct query_halves *halves;
+	_Atomic int next;
+	struct error err[2];
+	int r[2];
+};
+
+static void run_halves(void *arg, unsigned worker)
+{
+	struct running *run = arg;
+	struct query_halves *h = run->halves;
+	(void)worker;
+	for (int i; (i = run->next++) < 2;)
+		run->r[i] = h->half(&h->q[i], i, h->arg, &run->err[i]);
+}
+
+int query_halves_run(struct query *q, struct query_halves *h, struct error *err)
+{
+	struct running run = { .halves = h };
+	size_t size = (q->budget.max - q->budget.used) / 4;
+	if (!membudget_charge(&q->budget, size * 2))
+		return -ENOBUFS;
+	for (int i = 0; i < 2; i++)
+		h->q[i] = (struct query){
+			.server = q->server, .budget = membudget_of(size), .job = q->job, .cancel = q->cancel
+		};
+	crew_run(2, run_halves, &run);
+	int r = 0;
+	for (int i = 0; i < 2; i++) {
+		const struct query *half = &h->q[i];
+		scan_stats_add(&q->stats, &half->stats);
+		q->n_blocks += half->n_blocks;
+		q->n_damaged_blocks += half->n_damaged_blocks;
+		if (type_match_get(&half->type).size)
+			q->type = half->type;
+		if (r < 0 || run.r[i] >= 0)
+			continue;
+		r = run.r[i];
+		q->field = half->field;
+		*err = run.err[i];
+	}
+	return r;
+}
+
+void query_halves_end(struct query *q, struct query_halves *h)
+{
+	membudget_release(&q->budget, h->q[0].budget.max + h->q[1].budget.max);
 }
 
 void query_write_stats(const struct query *q, struct jsonw *w)
@@ -153,8 +208,26 @@ void query_write_stats(const struct query *q, struct jsonw *w)
 
 /* ---- memory, answers ---- */
 
+/* Of a query that is being worked on. */
+struct asking {
+	const struct server *server;
+	const struct http_request *rq;
+};
+
+static bool is_unwanted(void *arg)
+{
+	const struct asking *a = arg;
+	return a->server->stopping || http_is_gone(a->rq);
+}
+
 static void answer_failure(struct server *s, struct http_request *rq, int r, const char *field, const struct error *err)
 {
+	if (r == -ECANCELED) {
+		s->n_queries_cancelled++;
+		http_answer_error(rq, 503, "unavailable", NULL, -1, "the query was given up: %s",
+				  s->stopping ? "the server is stopping" : "its client has gone");
+		return;
+	}
 	if (r == -ENOBUFS) {
 		s->n_queries_refused++;
 		http_answer_error(
@@ -172,15 +245,19 @@ static void answer_failure(struct server *s, struct http_request *rq, int r, con
 }
 
 /* -EAGAIN when no memory came free. */
-static int run_once(struct server *s, size_t size, query_work work, const void *job, struct buf *ret_out,
-		    const char **ret_field, struct error *err)
+static int run_once(struct server *s, size_t size, query_work work, const void *job, struct cancel *cancel,
+		    struct buf *ret_out, const char **ret_field, struct error *err)
 {
 	size_t granted;
 	if (!workmem_take(&s->work, size, WAIT_MS, &granted))
 		return -EAGAIN;
 	/* The answer is written when most of what it took to find it is free again. */
 	struct query q = {
-		.server = s, .budget = membudget_of(granted / 4 * 3), .out = buf_of(granted / 4), .job = job
+		.server = s,
+		.budget = membudget_of(granted / 4 * 3),
+		.out = buf_of(granted / 4),
+		.job = job,
+		.cancel = cancel,
 	};
 	int r = work(&q, err);
 	if (r == 0 && q.out.failed)
@@ -199,11 +276,13 @@ void query_run(struct server *s, struct http_request *rq, query_work work, const
 	struct error err = { "" };
 	struct buf out;
 	const char *field = NULL;
+	struct asking asking = { .server = s, .rq = rq };
+	struct cancel cancel = { .ask = is_unwanted, .arg = &asking };
 	s->n_queries++;
 	size_t size = expected_size(s);
-	int r = run_once(s, size, work, job, &out, &field, &err);
+	int r = run_once(s, size, work, job, &cancel, &out, &field, &err);
 	if (r == -ENOBUFS && size < s->work.max)
-		r = run_once(s, s->work.max, work, job, &out, &field, &err);
+		r = run_once(s, s->work.max, work, job, &cancel, &out, &field, &err);
 	if (r == -EAGAIN) {
 		s->n_queries_refused++;
 		http_answer_error(rq, 503, "too_many_requests", NULL, (int64_t)s->work.max,

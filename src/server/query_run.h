@@ -5,9 +5,12 @@
  *               enough, once more with the whole pool. Its answer goes to `out`
  *   query_begin -> query_next ... query_next -> query_end     a selection of each part
  *
- * A block that cannot be read is left out and counted: the rest is answered. */
+ * A block that cannot be read is left out and counted: the rest is answered. A
+ * query whose client has gone ends soon with -ECANCELED, and so do all when
+ * the server stops. */
 #pragma once
 
+#include "base/cancel.h"
 #include "base/jsonw.h"
 #include "base/membudget.h"
 #include "query/select.h"
@@ -36,6 +39,7 @@ struct query {
 	struct scan_stats stats;
 	uint32_t n_blocks, n_damaged_blocks;
 	int64_t start_ns;
+	struct cancel *cancel; /* of the request */
 };
 
 typedef int (*query_work)(struct query *q, struct error *err);
@@ -47,10 +51,22 @@ void query_end(struct query *q);
 
 /* 1 and the selection of the next part that may have something, which does not
  * change until the next call; 0 at the end. -E2BIG: a pattern needs too much
- * work; -ENOBUFS, -ENOMEM. Short, for parts in memory: commits wait. */
+ * work; -ECANCELED, -ENOBUFS, -ENOMEM. Short, for parts in memory: commits wait. */
 int query_next(struct query *q, struct selection **ret, struct error *err) must_check;
 /* From the first part on again; what was read is still counted. */
 void query_rewind(struct query *q);
+
+/* Two questions at once, on two CPUs if they are free: half(arg, 0), half(arg, 1).
+ * Each has a quarter of the memory left, until query_halves_end(): what was made
+ * of it is freed by then. The first failure, with its error. */
+struct query_halves {
+	struct query q[2];
+	int (*half)(struct query *q, int i, void *arg, struct error *err);
+	void *arg;
+};
+
+int query_halves_run(struct query *q, struct query_halves *h, struct error *err) must_check;
+void query_halves_end(struct query *q, struct query_halves *h);
 
 /* The member "stats" of an answer: what it took. */
 void query_write_stats(const struct query *q, struct jsonw *w);

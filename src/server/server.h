@@ -57,7 +57,7 @@ struct server {
 	_Atomic bool stopping;
 
 	_Atomic uint64_t n_malformed, n_too_large, n_unsupported, n_out_of_space, n_ingest_bytes, n_ingest_samples;
-	_Atomic uint64_t n_queries, n_queries_refused;
+	_Atomic uint64_t n_queries, n_queries_refused, n_queries_cancelled;
 };
 
 /* ---- waiting.c: requests suspended until something is on disk ---- */

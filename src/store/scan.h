@@ -13,6 +13,7 @@
  * A place that cannot be read is left out and counted. Not thread-safe. */
 #pragma once
 
+#include "base/cancel.h"
 #include "store/part.h"
 #include "store/rows.h"
 #include "store/times.h"
@@ -22,6 +23,7 @@ struct scan_options {
 	int64_t grid_ms;	/* no chunk may span two of these steps, counted from from_ms; 0 = none */
 	enum resolution finest, coarsest;
 	bool is_ordered; /* by start, in a head too; blocks always are */
+	struct cancel *cancel; /* NULL = the scan is always wanted */
 };
 
 struct scan_stats {
@@ -41,6 +43,7 @@ struct scan {
 	struct chunk chunk; /* where scan_next() stands */
 
 	uint32_t series;
+	uint32_t n_polls;
 	struct rows_reader rows;
 	uint32_t at, chunk_at;	   /* of a head: the next chunk, and the one in `chunk` */
 	VEC(uint32_t) order;	   /* of a head's chunks, if is_ordered */
@@ -56,7 +59,7 @@ void scan_done(struct scan *s);
 /* Starts with the first chunk of series i of the part. -ENOBUFS, -ENOMEM. */
 int scan_series(struct scan *s, uint32_t series) must_check;
 
-/* 1 and s->chunk is the next one; 0 at the end; -ENOBUFS, -ENOMEM. */
+/* 1 and s->chunk is the next one; 0 at the end; -ECANCELED, -ENOBUFS, -ENOMEM. */
 int scan_next(struct scan *s) must_check;
 
 /* The chunk's rows, valid until the next call. 1; 0: they cannot be read, which
