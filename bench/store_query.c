@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/crew.h"
 #include "model/diff.h"
 #include "query/merge.h"
 #include "query/quality.h"
@@ -134,23 +135,47 @@ static void ask_series(struct asking *a)
 	a->n_profiles = (uint64_t)(sum / 60e9 + 0.5); /* each is a minute of a core */
 }
 
+/* As the server does: both sides at once, each with half of the memory. */
+struct sides {
+	struct asking asking[2];
+	struct membudget budget[2];
+	struct calltree tree[2];
+	_Atomic uint32_t next;
+};
+
+static void make_side(void *arg, unsigned worker)
+{
+	struct sides *sides = arg;
+	(void)worker;
+	for (uint32_t i; (i = sides->next++) < 2;) {
+		struct selector s = days(i, i + 1);
+		sides->budget[i] = membudget_of(BUDGET / 2);
+		merge(&sides->asking[i], &s, &sides->budget[i], &sides->tree[i]);
+	}
+}
+
 static void ask_diff(struct asking *a)
 {
 	struct membudget budget = membudget_of(BUDGET);
+	struct sides sides = { .asking = { *a, *a } };
 	struct diff d;
 	int r = diff_init(&d, &budget);
-	for (uint32_t side = 0; r == 0 && side < 2; side++) {
-		struct selector s = days(side, side + 1);
-		struct calltree tree;
-		merge(a, &s, &budget, &tree);
+	crew_run(2, make_side, &sides);
+	bench_check(membudget_charge(&budget, sides.budget[0].used + sides.budget[1].used) ? 0 : -ENOBUFS, NULL);
+	for (uint32_t i = 0; r == 0 && i < 2; i++) {
+		struct calltree *tree = &sides.tree[i];
 		struct diff_window w = {
-			.whole = tree.total[0],
-			.samples = (double)tree.total[0] / 1e7,
+			.whole = tree->total[0],
+			.samples = (double)tree->total[0] / 1e7,
 			.seconds = 86400,
 		};
-		r = diff_add(&d, (enum diff_side)side, &tree, &w);
-		calltree_done(&tree);
+		r = diff_add(&d, (enum diff_side)i, tree, &w);
+		size_t held = sides.budget[i].used;
+		calltree_done(tree);
+		membudget_release(&budget, held - sides.budget[i].used);
+		scan_stats_add(&a->stats, &sides.asking[i].stats);
 	}
+	a->n_profiles = sides.asking[0].n_profiles + sides.asking[1].n_profiles;
 	if (r == 0)
 		r = diff_finish(&d);
 	bench_check(r, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/diff.h"
 
+#include "base/crew.h"
 #include "base/saturate.h"
 #include "model/toptable.h"
 
@@ -388,13 +389,39 @@ static int make_tree(struct diff *d)
 	return r;
 }
 
+struct testing {
+	struct diff *diff;
+	_Atomic int next; /* enum diff_family */
+	int r[DIFF_N_FAMILIES];
+};
+
+/* Families do not know of each other. */
+static void test_next(void *arg, unsigned worker)
+{
+	struct testing *t = arg;
+	(void)worker;
+	/* The nodes' first: they are many. */
+	for (int f; (f = DIFF_N_FAMILIES - 1 - t->next++) >= 0;)
+		t->r[f] = test_family(t->diff, (enum diff_family)f);
+}
+
+static int test_families(struct diff *d)
+{
+	struct testing t = { .diff = d };
+	crew_run(2, test_next, &t);
+	for (int f = 0; f < DIFF_N_FAMILIES; f++)
+		if (t.r[f] < 0)
+			return t.r[f];
+	return 0;
+}
+
 int diff_finish(struct diff *d)
 {
 	int r = make_tree(d);
 	d->has_samples = !d->is_unknown && d->side[DIFF_A].samples > 0 && d->side[DIFF_B].samples > 0;
 	d->pooled_phi = d->has_samples ? pooled_phi(d) : 1;
-	for (int f = 0; r == 0 && f < DIFF_N_FAMILIES; f++)
-		r = test_family(d, (enum diff_family)f);
+	if (r == 0)
+		r = test_families(d);
 	calltree_builder_free(&d->builder);
 	diffmatch_free(&d->match);
 	return r;

@@ -154,10 +154,38 @@ static void run_halves(void *arg, unsigned worker)
 		run->r[i] = h->half(&h->q[i], i, h->arg, &run->err[i]);
 }
 
+/* What a half does not hold is free for others. */
+static void shrink_half(struct query *q, struct query *half)
+{
+	membudget_release(&q->budget, half->budget.max - half->budget.used);
+	half->budget.max = half->budget.used;
+}
+
+/* With all that is free. */
+static void run_again(struct query *q, struct running *run, int i)
+{
+	struct query *half = &run->halves->q[i];
+	size_t size = q->budget.max - q->budget.used;
+	if (!membudget_charge(&q->budget, size))
+		return;
+	half->budget.max += size;
+	run->r[i] = run->halves->half(half, i, run->halves->arg, &run->err[i]);
+	shrink_half(q, half);
+}
+
+static void count_half(struct query *q, const struct query *half)
+{
+	scan_stats_add(&q->stats, &half->stats);
+	q->n_blocks += half->n_blocks;
+	q->n_damaged_blocks += half->n_damaged_blocks;
+	if (type_match_get(&half->type).size)
+		q->type = half->type;
+}
+
 int query_halves_run(struct query *q, struct query_halves *h, struct error *err)
 {
 	struct running run = { .halves = h };
-	size_t size = (q->budget.max - q->budget.used) / 4;
+	size_t size = (q->budget.max - q->budget.used) / 2;
 	if (!membudget_charge(&q->budget, size * 2))
 		return -ENOBUFS;
 	for (int i = 0; i < 2; i++)
@@ -165,21 +193,19 @@ int query_halves_run(struct query *q, struct query_halves *h, struct error *err)
 			.server = q->server, .budget = membudget_of(size), .job = q->job, .cancel = q->cancel
 		};
 	crew_run(2, run_halves, &run);
-	int r = 0;
+	for (int i = 0; i < 2; i++)
+		shrink_half(q, &h->q[i]);
 	for (int i = 0; i < 2; i++) {
-		const struct query *half = &h->q[i];
-		scan_stats_add(&q->stats, &half->stats);
-		q->n_blocks += half->n_blocks;
-		q->n_damaged_blocks += half->n_damaged_blocks;
-		if (type_match_get(&half->type).size)
-			q->type = half->type;
-		if (r < 0 || run.r[i] >= 0)
-			continue;
-		r = run.r[i];
-		q->field = half->field;
-		*err = run.err[i];
+		if (run.r[i] == -ENOBUFS)
+			run_again(q, &run, i);
+		count_half(q, &h->q[i]);
 	}
-	return r;
+	int failed = run.r[0] < 0 ? 0 : 1;
+	if (run.r[failed] < 0) {
+		q->field = h->q[failed].field;
+		*err = run.err[failed];
+	}
+	return run.r[failed];
 }
 
 void query_halves_end(struct query *q, struct query_halves *h)

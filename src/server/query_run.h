@@ -56,9 +56,9 @@ int query_next(struct query *q, struct selection **ret, struct error *err) must_
 /* From the first part on again; what was read is still counted. */
 void query_rewind(struct query *q);
 
-/* Two questions at once, on two CPUs if they are free: half(arg, 0), half(arg, 1).
- * Each has a quarter of the memory left, until query_halves_end(): what was made
- * of it is freed by then. The first failure, with its error. */
+/* Two questions at once, on two CPUs if they are free: half(q[0], 0, arg), half(q[1], 1, arg). Each
+ * may use half of the memory left, and one that needs more is asked again, alone with what is free.
+ * What they made is freed before query_halves_end(). The first failure, with its error. */
 struct query_halves {
 	struct query q[2];
 	int (*half)(struct query *q, int i, void *arg, struct error *err);
