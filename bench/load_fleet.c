@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* load_fleet PORT PID wick|pyroscope COUNT CONNECTIONS RATE: profiles of the fleet, as gz
+/* load_fleet PORT PID wick|pyroscope COUNT CONNECTIONS RATE [churn]: profiles of the fleet, as gz
  * pprof, into a server on loopback.
  *
  *   BODIES different ones are made beforehand: MINUTES minutes of NODES nodes. They are sent
  *   in order, again and again, each time as of a later minute, the last one as of now.
  *   RATE 0: as fast as answers come; else so many a second, whatever the answers.
+ *   churn: all hosts are new ones each hour.
  *
  * Prints "name value" of: bytes sent, seconds, CPU seconds of the server (utime + stime,
- * with the two seconds behind the last answer), ms from the first byte sent to the answer,
- * the most memory it had. Ends with 1 when one was refused. */
+ * with the two seconds behind the last answer), ms from the first byte sent to the answer (of
+ * all, and the median of each quarter), the most memory it had. Ends with 1 when one was refused. */
 #include "base/clock.h"
 #include "fleet.h"
 #include "format/pprof.h"
@@ -34,7 +35,7 @@
 struct load {
 	uint16_t port;
 	int pid;
-	bool is_pyroscope;
+	bool is_pyroscope, churns;
 	uint32_t count, n_connections, rate;
 	struct buf body[BODIES];
 	char service[NODES][32], host[NODES][32];
@@ -58,7 +59,8 @@ static void make_bodies(struct load *l)
 	_cleanup_(fleet_free)
 	struct fleet *f = fleet_new(&shape);
 	uint64_t n_rows = 0, n_bytes = 0;
-	for (uint32_t i = 0; i < BODIES; i++) {
+	uint32_t n_bodies = l->count < BODIES ? l->count : BODIES;
+	for (uint32_t i = 0; i < n_bodies; i++) {
 		struct profile p;
 		l->body[i] = buf_of(16 << 20);
 		if (profile_init(&p, NULL) < 0 || fleet_profile(f, i % NODES, i / NODES, &p) < 0 ||
@@ -72,8 +74,8 @@ static void make_bodies(struct load *l)
 		fleet_service_name(f, i, l->service[i]);
 		fleet_host_name(i, l->host[i]);
 	}
-	(void)fprintf(stderr, "load_fleet: %d profiles of %" PRIu64 " stacks and %" PRIu64 " bytes gz on average\n",
-		      BODIES, n_rows / BODIES, n_bytes / BODIES);
+	(void)fprintf(stderr, "load_fleet: %u profiles of %" PRIu64 " stacks and %" PRIu64 " bytes gz on average\n",
+		      n_bodies, n_rows / n_bodies, n_bytes / n_bodies);
 }
 
 /* ---- the server ---- */
@@ -180,9 +182,9 @@ static int put_request(const struct load *l, uint32_t k, char *out, size_t size)
 			"&sampleRate=100&spyName=gospy HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: %zu\r\n\r\n",
 			l->service[node], l->host[node], from_ms / 1000, to_ms / 1000, l->port, body);
 	return snprintf(out, size,
-			"POST /api/v1/ingest?service=%s&host=%s&from=%" PRId64 "&to=%" PRId64 "&key=%" PRId64
+			"POST /api/v1/ingest?service=%s&host=%s.%u&from=%" PRId64 "&to=%" PRId64 "&key=%" PRId64
 			"-%u HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: %zu\r\n\r\n",
-			l->service[node], l->host[node], from_ms, to_ms, l->start_ms, k, l->port, body);
+			l->service[node], l->host[node], l->churns ? back / 60 : 0, from_ms, to_ms, l->start_ms, k, l->port, body);
 }
 
 static void wait_turn(const struct load *l, uint32_t k)
@@ -238,6 +240,12 @@ static void load_run(struct load *l)
 	cpu = cpu_seconds(l->pid) - cpu;
 	l->is_over = true;
 	(void)pthread_join(watcher, NULL);
+	for (uint32_t q = 0; q < 4; q++) {
+		uint32_t n = l->count / 4;
+		if (n)
+			qsort(l->ms + q * n, n, sizeof(*l->ms), compare);
+		(void)printf("p50_%u %.2f\n", q + 1, n ? l->ms[q * n + n / 2] : 0);
+	}
 	qsort(l->ms, l->count, sizeof(*l->ms), compare);
 	(void)printf("bytes %" PRIu64 "\nseconds %.3f\ncpu %.2f\n", (uint64_t)l->n_bytes, seconds, cpu);
 	(void)printf("p50 %.2f\np99 %.2f\nmax %.2f\n", l->ms[l->count / 2], l->ms[(uint64_t)l->count * 99 / 100],
@@ -253,8 +261,9 @@ static uint32_t number(const char *text)
 int main(int argc, char **argv)
 {
 	static struct load l;
-	if (argc != 7 || number(argv[4]) == 0 || number(argv[5]) == 0 || number(argv[5]) > MAX_CONNECTIONS) {
-		(void)fputs("usage: load_fleet PORT PID wick|pyroscope COUNT CONNECTIONS RATE\n", stderr);
+	l.churns = argc == 8 && strcmp(argv[7], "churn") == 0;
+	if (argc != 7 + l.churns || number(argv[4]) == 0 || number(argv[5]) == 0 || number(argv[5]) > MAX_CONNECTIONS) {
+		(void)fputs("usage: load_fleet PORT PID wick|pyroscope COUNT CONNECTIONS RATE [churn]\n", stderr);
 		return 2;
 	}
 	l.port = (uint16_t)number(argv[1]);

@@ -192,6 +192,9 @@ static void set_defaults(struct store_options *o)
 		o->segment_size = SEGMENT_SIZE;
 	if (!o->flush_log)
 		o->flush_log = FLUSH_LOG;
+	/* The log is the larger form of what blocks hold: where the disk is small it must not fill that. */
+	if (o->disk_limit && o->flush_log > o->disk_limit / 12)
+		o->flush_log = o->disk_limit / 12;
 	if (!o->flush_age_ms)
 		o->flush_age_ms = FLUSH_AGE_MS;
 	if (!o->raw_age_ms)

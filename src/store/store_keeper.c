@@ -369,7 +369,8 @@ int keeper_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *e
 	*ret_more = false;
 	if (!s->node_cap)
 		s->node_cap = (uint32_t)(s->options.build_memory / NODE_MEMORY);
-	uint64_t log_max = s->options.flush_log * 2;
+	/* The head's, half as much again while another is being written, and that one's. */
+	uint64_t log_max = s->options.flush_log * 3;
 	if (log_max > s->options.disk_limit / 4)
 		log_max = s->options.disk_limit / 4;
 	const struct master_key *key = store_writer_key(s);
