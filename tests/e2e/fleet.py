@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 BUILD = os.path.abspath(sys.argv[1])
 os.environ.setdefault("WICK_BUILD_ROOT", BUILD)
 from serverprocess import Server  # pylint: disable=wrong-import-position
-from tap import case, run  # pylint: disable=wrong-import-position
+from tap import case, measured, run  # pylint: disable=wrong-import-position
 
 MINUTES = int(sys.argv[2]) if len(sys.argv) > 2 else 40
 NODES = 100
@@ -97,6 +97,7 @@ def check(looks, acks):
 
 
 @case
+@measured
 def a_fleet_that_churns_costs_the_same_all_day():
     count = NODES * MINUTES
     with tempfile.TemporaryDirectory(prefix="wick-fleet-") as data, \
