@@ -20,6 +20,7 @@ struct diff_job {
 	struct selector selector; /* of B; A has the same but its range */
 	struct filter *filter;
 	int64_t a_from_ms, a_to_ms;
+	struct slice by; /* of trees */
 	int64_t limit, max_nodes, lines;
 	int format;
 	int order; /* 0 = by total, 1 = by self */
@@ -40,13 +41,21 @@ static int merge_side(struct query *q, const struct diff_job *job, enum diff_sid
 		selector.to_ms = job->a_to_ms;
 	}
 	_cleanup_(merge_free)
-	struct merge *m = merge_new(slice_of(NULL, 0), job->lines, &q->budget);
+	struct merge *m = merge_new(job->by, job->lines, &q->budget);
 	struct merge_sums sums;
 	struct selection *s;
 	int r = m ? query_begin(q, &selector, job->filter, err) : -ENOBUFS;
 	if (r < 0)
 		return r;
-	while ((r = query_next(q, &s, err)) == 1) {
+	if (merge_is_ranked(m)) {
+		while ((r = query_next(q, &s, err)) == 1) {
+			r = merge_rank(m, s);
+			if (r < 0)
+				break;
+		}
+		query_rewind(q);
+	}
+	while (r >= 0 && (r = query_next(q, &s, err)) == 1) {
 		r = merge_add(m, s);
 		if (r == 0)
 			r = observed_add(ret_observed, s);
@@ -203,8 +212,8 @@ static int diff_work(struct query *q, struct error *err)
 
 void api_diff(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "base_from", "base_to", "limit",
-					     "order",	      "format",	    "max_nodes", "lines",   NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "base_from", "base_to", "limit", "order",
+					     "format",	      "max_nodes",  "lines",	 "by",	    NULL };
 	static const char *const orders[] = { "total", "self", NULL };
 	static const char *const formats[] = { "json", "slab", NULL };
 	_cleanup_(diff_job_done)
@@ -217,7 +226,8 @@ void api_diff(struct http_request *rq, void *ctx)
 	    !param_int(rq, "base_to", 0, INTAKE_TIME_MAX_MS, from, &job.a_to_ms) ||
 	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_int(rq, "lines", 0, 1, 0, &job.lines) ||
 	    !param_int(rq, "max_nodes", 1, MAX_NODES, DEFAULT_NODES, &job.max_nodes) ||
-	    !param_word(rq, "order", orders, &job.order) || !param_word(rq, "format", formats, &job.format))
+	    !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) || !param_word(rq, "order", orders, &job.order) ||
+	    !param_word(rq, "format", formats, &job.format))
 		return;
 	if (job.a_from_ms >= job.a_to_ms) {
 		http_answer_error(rq, 400, "bad_request", "base_from", -1, "base_from must come before base_to");

@@ -694,6 +694,8 @@ def a_diff_tells_chance_from_change_where_samples_have_times():
                                         "format": "slab", "max_nodes": 4})
         status, body, _ = s.ask("GET", "/api/v1/diff?" + query)
         assert status == 200 and body.startswith(b"wickslab") and b"node.verdict" in body and b'"whole_a":10000000000,' in body
+        names = {f["name"] for f in s.get("diff", by="service", **ask)["functions"]}
+        assert {"f", "g", "old"} <= names and "api" not in names, "the share of the only service is all of both"
         assert s.ask("GET", "/api/v1/diff?format=svg")[0] == 400
 
 
