@@ -413,6 +413,23 @@ scenario('the heat map is walked and chosen from by keyboard', '#range=5m&chart=
 	assert.equal(to - from, 2000);
 });
 
+scenario('new data move the heat map, not what is marked in it', '#range=5m&chart=heat', async (page) => {
+	await page.waitForFunction(() => window.__heat);
+	await page.getByTestId('heat').focus();
+	for (const key of ['End', 'PageUp', 'PageUp']) await page.keyboard.press(key);
+	const said = (): Promise<string> => page.getByTestId('heat-live').textContent().then((t) => t!.split(' – ')[0]);
+	const before = await said();
+	const first = await page.evaluate(() => document.querySelector('[data-testid=heat]')!.getAttribute('aria-label'));
+	/* The mock's columns go with the clock: within a few rounds they have moved. */
+	for (let i = 0; i < 3; i++) {
+		const answer = page.waitForResponse((r) => r.url().includes('/heatmap?'));
+		server.news();
+		await answer;
+	}
+	await page.waitForFunction((old) => document.querySelector('[data-testid=heat]')!.getAttribute('aria-label') !== old, first);
+	assert.equal(await said(), before);
+});
+
 scenario('samples without times are no empty picture but a sentence', '#range=5m&chart=heat', async (page) => {
 	server.data.timedShare = 0;
 	await page.reload();
@@ -594,9 +611,10 @@ for (const [what, options] of [['dark', { colorScheme: 'dark' }], ['light', { co
 		assert.equal(fragmentOf(page), '#theme=light');
 	}, options);
 
-scenario('draws in forced colours', '', async (page) => {
+scenario('draws in forced colours', '#chart=heat&range=5m', async (page) => {
 	await untilBox(page, 'main');
 	assert.ok((await boxNames(page)).length > 5);
+	await page.waitForFunction(() => window.__heat && window.__heat(1, 5).color !== window.__heat(0, 5).color);
 }, { forcedColors: 'active' });
 
 /* Wall time between frames while zooming in and out and while hovering. Other

@@ -132,7 +132,8 @@ async function pollStatus(): Promise<void> {
 	if (running || document.visibilityState === 'hidden') return;
 	try {
 		status.value = await getStatus(AbortSignal.timeout(STATUS_MS));
-		if (slab.peek() === null || problem.peek()) refreshSoon();
+		if (selectorError.peek()) problem.value = '';
+		else if (slab.peek() === null || problem.peek()) refreshSoon();
 	} catch (e) {
 		if (!isAborted(e)) problem.value = (e as Error).message;
 	}

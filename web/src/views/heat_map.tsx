@@ -62,10 +62,15 @@ export function HeatMap(props: HeatMapProps) {
 		};
 	}, []);
 	useEffect(() => heat.current!.setTheme(heatTheme(area.current!)), [theme]);
+	/* New data move the columns along: what is marked stays at its time. */
+	const drawn = useRef(map);
 	useEffect(() => {
 		heat.current!.setMap(map);
-		setHover(null);
-		if (!isPressed.current) setChosen(null);
+		const by = drawn.current.column_ms === map.column_ms ? Math.round((drawn.current.from_ms - map.from_ms) / map.column_ms) : -Infinity;
+		drawn.current = map;
+		if (by === 0) return;
+		setCursor((c) => (c && c.column + by >= 0 ? { ...c, column: c.column + by } : null));
+		setChosen((c) => (c && Math.min(c.from, c.to) + by >= 0 ? { from: c.from + by, to: c.to + by } : null));
 	}, [map]);
 
 	const choose = (from: number, to: number): void => {
@@ -120,7 +125,7 @@ export function HeatMap(props: HeatMapProps) {
 
 	const isCursorThere = cursor && cursor.column < map.columns.length && cursor.row < map.rows;
 	const said = isCursorThere ? heatCellText(map, cursor) : null;
-	const shown = hover && hover.column < map.columns.length ? heatCellText(map, hover) : null;
+	const shown = hover && hover.column < map.columns.length && hover.row < map.rows ? heatCellText(map, hover) : null;
 	const columns = chosen && Math.max(chosen.from, chosen.to) < map.columns.length ? chosen : null;
 	return (
 		<div class="heat" ref={area} tabIndex={0} role="application" aria-roledescription="heat map" data-testid="heat"
