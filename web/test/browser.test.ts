@@ -411,6 +411,7 @@ scenario('the heat map is walked and chosen from by keyboard', '#range=5m&chart=
 	await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash));
 	const [, from, to] = /from=(\d+)&to=(\d+)/.exec(fragmentOf(page))!.map(Number);
 	assert.equal(to - from, 2000);
+	await page.locator('[data-fact=whole]').waitFor();
 });
 
 scenario('new data move the heat map, not what is marked in it', '#range=5m&chart=heat', async (page) => {

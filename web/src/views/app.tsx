@@ -5,7 +5,7 @@ import { rangeFormat } from '../logic/time';
 import type { TreeMeta } from '../api/types';
 import type { List } from '../logic/url';
 import { CompareBar } from './compare_bar';
-import { diff, isLoading, now, problem, status, top, TOP_LIMIT, tree } from './data';
+import { CHANGES_LIMIT, diff, isLoading, now, problem, status, top, TOP_LIMIT, tree } from './data';
 import { DiffTable } from './diff_table';
 import { FlamePanel } from './flame_panel';
 import { Header } from './header';
@@ -83,8 +83,8 @@ function ListPanel() {
 	if (tree.value?.diff) {
 		if (!diff.value) return null;
 		return (
-			<DiffTable diff={diff.value} order={s.sort === 'total' ? 'total' : 'self'} move={s.moved} fn={s.fn} tabs={tabs} onFn={onFn}
-				onOrder={(sort) => update({ sort }, 'replace')} onMove={(moved) => update({ moved }, 'replace')} />
+			<DiffTable diff={diff.value} order={s.sort === 'total' ? 'total' : 'self'} move={s.moved} fn={s.fn} limit={CHANGES_LIMIT} tabs={tabs}
+				onFn={onFn} onOrder={(sort) => update({ sort }, 'replace')} onMove={(moved) => update({ moved }, 'replace')} />
 		);
 	}
 	if (!top.value) return null;

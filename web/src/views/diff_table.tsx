@@ -13,6 +13,7 @@ export interface DiffTableProps {
 	order: 'self' | 'total';
 	move: Move;
 	fn: string;
+	limit: number; /* the server's list is cut there */
 	tabs: ComponentChildren;
 	onOrder: (order: 'self' | 'total') => void;
 	onMove: (move: Move) => void;
@@ -73,6 +74,7 @@ export function DiffTable(props: DiffTableProps) {
 					</thead>
 					<tbody>{rows.map((f) => <Row key={`${f.name}\0${f.file}:${f.line}\0${f.module}`} f={f} props={props} />)}</tbody>
 				</table>
+				{diff.functions.length >= props.limit && <p class="note inset">Looked at: the {props.limit} that changed most.</p>}
 				{rows.length === 0 && <p class="empty note">{move === 'all' ? 'No share changed.' : `Nothing ${move}.`}</p>}
 			</div>
 		</section>
