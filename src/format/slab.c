@@ -2,6 +2,7 @@
 #include "format/slab.h"
 
 #include "base/jsonw.h"
+#include "base/saturate.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -77,6 +78,7 @@ struct slab_writer {
 	const struct calltree *t;
 	const struct diff *diff;
 	bool has_found, has_lines;
+	double threshold; /* subtrees whose shares are not above it are folded; < 0: none is */
 	uint32_t n_nodes, n_pruned;
 	uint32_t *func_row;	  /* by tree function; 0 = not used, else row + 1 */
 	uint32_t *str_row;	  /* by string of the tree; 0 = not used (or "") */
@@ -95,22 +97,75 @@ static void slab_writer_done(struct slab_writer *w)
 	buf_done(&w->meta);
 }
 
-/* A node as the slab shows it: below MAX_DEPTH a subtree is one pruned node. */
+/* A node as the slab shows it: below MAX_DEPTH a subtree is one pruned node, and
+ * so is a run of neighbours that are small. */
 struct shown {
 	uint32_t func, pruned, next;
 	int64_t self;
 	uint8_t found;
 };
 
-static struct shown show_node(const struct calltree *t, uint32_t i)
+/* The larger of a node's shares of the sides. */
+static double share_of(const struct diff *d, uint32_t i)
 {
-	bool cut = t->depth[i] >= MAX_DEPTH && t->end[i] > i + 1;
+	const struct diff_item *item = &d->item[DIFF_NODE_TOTAL][i];
+	double share = 0;
+	for (int s = 0; s < 2; s++)
+		if (d->side[s].whole > 0)
+			share = fmax(share, (double)item->value[s] / (double)d->side[s].whole);
+	return share;
+}
+
+static bool is_folded(const struct slab_writer *w, uint32_t i)
+{
+	return i > 0 && w->threshold >= 0 && share_of(w->diff, i) <= w->threshold;
+}
+
+static uint32_t end_of_run(const struct slab_writer *w, uint32_t i)
+{
+	uint32_t next = w->t->end[i];
+	while (is_folded(w, i) && next < w->t->end[w->t->parent[i]] && is_folded(w, next))
+		next = w->t->end[next];
+	return next;
+}
+
+static struct shown show_node(const struct slab_writer *w, uint32_t i)
+{
+	const struct calltree *t = w->t;
+	bool cut = is_folded(w, i) || (t->depth[i] >= MAX_DEPTH && t->end[i] > i + 1);
 	if (!cut)
 		return (struct shown){ t->func[i], t->pruned[i], i + 1, t->self[i], t->found[i] };
-	struct shown s = { TREE_FUNC_PRUNED, 0, t->end[i], t->total[i], 0 };
-	for (uint32_t k = i; k < t->end[i]; k++)
+	struct shown s = { TREE_FUNC_PRUNED, 0, end_of_run(w, i), 0, 0 };
+	for (uint32_t k = i; k < s.next; k = t->end[k])
+		s.self = i64_add_saturating(s.self, t->total[k]);
+	for (uint32_t k = i; k < s.next; k++)
 		s.pruned += t->pruned[k] ? t->pruned[k] : 1;
 	return s;
+}
+
+static uint32_t count_shown(const struct slab_writer *w)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < w->t->n; n++)
+		i = is_folded(w, i) ? end_of_run(w, i) : i + 1;
+	return n;
+}
+
+/* The smallest threshold that fits, near enough. A node's share is never above
+ * its parent's, so what is shown hangs together. */
+static void fold(struct slab_writer *w, uint32_t max_nodes)
+{
+	double low = 0, high = 1;
+	if (!max_nodes || w->t->n <= max_nodes)
+		return;
+	for (int i = 0; i < 24; i++) {
+		w->threshold = (low + high) / 2;
+		if (count_shown(w) <= max_nodes)
+			high = w->threshold;
+		else
+			low = w->threshold;
+	}
+	w->threshold = high;
 }
 
 static int end_string(struct slab_writer *w)
@@ -171,7 +226,7 @@ static int collect(struct slab_writer *w)
 	if (r == 0)
 		r = end_string(w); /* and its end: it is empty */
 	for (uint32_t i = 0; r == 0 && i < t->n; w->n_nodes++) {
-		struct shown s = show_node(t, i);
+		struct shown s = show_node(w, i);
 		w->n_pruned += s.pruned;
 		if (s.func != TREE_FUNC_PRUNED)
 			r = add_func(w, s.func);
@@ -267,7 +322,7 @@ static void write_nodes(const struct slab_writer *w, const struct row *rows, uin
 	uint32_t *pruned = (uint32_t *)(void *)(base + rows[NODE_PRUNED].offset);
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < t->n; n++) {
-		struct shown s = show_node(t, i);
+		struct shown s = show_node(w, i);
 		func[n] = s.func == TREE_FUNC_PRUNED ? TREE_FUNC_PRUNED : w->func_row[s.func] - 1;
 		depth[n] = (uint16_t)t->depth[i];
 		self[n] = (double)s.self;
@@ -280,7 +335,7 @@ static void write_found(const struct slab_writer *w, const struct row *rows, uin
 {
 	uint8_t *found = base + rows[NODE_FOUND].offset;
 	for (uint32_t i = 0; i < w->t->n;) {
-		struct shown s = show_node(w->t, i);
+		struct shown s = show_node(w, i);
 		*found++ = s.found;
 		i = s.next;
 	}
@@ -296,13 +351,17 @@ static void write_diff(const struct slab_writer *w, const struct row *rows, uint
 	uint8_t *verdict = base + rows[NODE_VERDICT].offset;
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < t->n; n++) {
-		struct shown s = show_node(t, i);
-		bool is_cut = s.next > i + 1;
+		struct shown s = show_node(w, i);
+		bool is_cut = s.func == TREE_FUNC_PRUNED;
 		struct diff_result r = diff_result(w->diff, DIFF_NODE_TOTAL, i, 0);
 		self[n] = (double)w->diff->item[is_cut ? DIFF_NODE_TOTAL : DIFF_NODE_SELF][i].value[DIFF_A];
-		low[n] = r.has_interval ? r.interval.low : 0;
-		high[n] = r.has_interval ? r.interval.high : 0;
-		verdict[n] = !r.has_interval ? 0 : r.is_significant ? 2 : 1;
+		/* Of several together nothing was tested. */
+		bool is_tested = r.has_interval && !(is_cut && s.next > t->end[i]);
+		for (uint32_t k = t->end[i]; is_cut && k < s.next; k = t->end[k])
+			self[n] += (double)w->diff->item[DIFF_NODE_TOTAL][k].value[DIFF_A];
+		low[n] = is_tested ? r.interval.low : 0;
+		high[n] = is_tested ? r.interval.high : 0;
+		verdict[n] = !is_tested ? 0 : r.is_significant ? 2 : 1;
 		i = s.next;
 	}
 }
@@ -329,8 +388,14 @@ int slab_encode(const struct calltree *t, const struct slab_meta *meta, struct b
 {
 	_cleanup_(slab_writer_done)
 	struct slab_writer w = {
-		.t = t, .diff = meta->diff, .has_found = calltree_has_found(t), .has_lines = meta->lines
+		.t = t,
+		.diff = meta->diff,
+		.has_found = calltree_has_found(t),
+		.has_lines = meta->lines,
+		.threshold = -1,
 	};
+	if (w.diff)
+		fold(&w, meta->max_nodes);
 	int r = collect(&w);
 	if (r == 0)
 		r = write_meta(&w, meta);

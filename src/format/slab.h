@@ -13,6 +13,9 @@ struct slab_meta {
 	/* The tree is diff->tree: adds the columns of a comparison; NULL = none. */
 	const struct diff *diff;
 	bool lines; /* the tree is by lines: say them */
+	/* Of a comparison: the subtrees with the smallest shares of both sides are folded until at most so many
+	 * nodes remain, as calltree_prune() does it with one side; 0 = none is. */
+	uint32_t max_nodes;
 };
 
 /* Same tree, same bytes. -E2BIG past out->max, -ENOMEM. */

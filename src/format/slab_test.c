@@ -32,8 +32,9 @@ static void tree_of(const char *folded, struct calltree *ret)
 
 static void encode(const struct calltree *t, struct buf *out)
 {
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2"), NULL,
-					false };
+	const struct slab_meta meta = {
+		slice_str("cpu"), slice_str("nanoseconds"), slice_str("\"profiles\":2"), NULL, false, 0
+	};
 	assert_int_equal(slab_encode(t, &meta, out), 0);
 }
 
@@ -226,7 +227,7 @@ static void appends_anywhere_and_the_same(void **state)
 	struct buf a = buf_of(1 << 20), b = buf_of(1 << 20), full = buf_of(300);
 	_cleanup_(calltree_done)
 	struct calltree t;
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0), NULL, false };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("ns"), slice_of("", 0), NULL, false, 0 };
 	tree_of("a;b 1\n", &t);
 	buf_add_str(&a, "12345");
 	assert_int_equal(slab_encode(&t, &meta, &a), 0);
@@ -351,7 +352,7 @@ static void comparisons_add_columns(void **state)
 		assert_int_equal(diff_add(&d, side ? DIFF_B : DIFF_A, &t, &w), 0);
 	}
 	assert_int_equal(diff_finish(&d), 0);
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false, 0 };
 	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
 	struct slab s;
 	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
@@ -371,6 +372,45 @@ static void comparisons_add_columns(void **state)
 			assert_true(out.data[at + 1] == 1 && out.data[at + 2] == 2 && out.data[at + 3] == 2);
 	}
 	assert_int_equal(found, 2);
+}
+
+/* What is small on both sides is folded; what is large on one of them is not,
+ * and no value is lost on either. */
+static void comparisons_fold_what_is_small_on_both_sides(void **state)
+{
+	(void)state;
+	_cleanup_(diff_done)
+	struct diff d;
+	_cleanup_(buf_done)
+	struct buf out = buf_of(1 << 20);
+	static const char *const folded[] = { "main;f 500\nmain;old 400\nmain;s1 3\nmain;s2;t 2\nmain;s4 1\n",
+					      "main;f 900\nmain;s1 4\nmain;s2;t 3\nmain;s3 2\n" };
+	assert_int_equal(diff_init(&d, NULL), 0);
+	for (int side = 0; side < 2; side++) {
+		_cleanup_(calltree_done)
+		struct calltree t;
+		tree_of(folded[side], &t);
+		const struct diff_window w = { t.total[0], 0, 0 };
+		assert_int_equal(diff_add(&d, side ? DIFF_B : DIFF_A, &t, &w), 0);
+	}
+	assert_int_equal(diff_finish(&d), 0);
+	assert_int_equal(d.tree.n, 9);
+	struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false, 6 };
+	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
+	struct slab s;
+	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
+	/* all, main, f, [s1, s2, t, s3], old, [s4] */
+	assert_int_equal(s.n_nodes, 6);
+	static const uint32_t pruned[] = { 0, 0, 0, 4, 0, 1 };
+	static const double self[] = { 0, 0, 900, 9, 0, 0 }, base[] = { 0, 0, 500, 5, 400, 1 };
+	assert_memory_equal(s.pruned, pruned, sizeof(pruned));
+	assert_memory_equal(s.self, self, sizeof(self));
+	assert_true(s.func[3] == TREE_FUNC_PRUNED && s.func[4] != TREE_FUNC_PRUNED);
+	const uint8_t *row = memmem(out.data, out.n, "node.base", 9);
+	uint64_t at;
+	assert_non_null(row);
+	memcpy(&at, row + 24, sizeof(at));
+	assert_memory_equal(out.data + at, base, sizeof(base));
 }
 
 /* A box of both sides has the ways of both. */
@@ -393,7 +433,7 @@ static void comparisons_say_how_frames_were_found(void **state)
 		assert_int_equal(diff_add(&d, (enum diff_side)side, &t, &w), 0);
 	}
 	assert_int_equal(diff_finish(&d), 0);
-	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false };
+	const struct slab_meta meta = { slice_str("cpu"), slice_str("count"), slice_str("\"x\":1"), &d, false, 0 };
 	assert_int_equal(slab_encode(&d.tree, &meta, &out), 0);
 	struct slab s;
 	assert_int_equal(slab_open(bytes_of(&out), &s, NULL), 0);
@@ -410,6 +450,7 @@ int main(void)
 		cmocka_unit_test(too_deep_is_pruned),
 		cmocka_unit_test(appends_anywhere_and_the_same),
 		cmocka_unit_test(comparisons_add_columns),
+		cmocka_unit_test(comparisons_fold_what_is_small_on_both_sides),
 		cmocka_unit_test(trees_by_lines_say_them),
 		cmocka_unit_test(strangers_are_refused),
 		cmocka_unit_test(comparisons_say_how_frames_were_found),

@@ -6,6 +6,7 @@
 #include "query/heatmap.h"
 #include "query/listing.h"
 #include "query/merge.h"
+#include "query/observed.h"
 #include "query/quality.h"
 #include "query/timeline.h"
 #include "store/block_build.h"
@@ -548,6 +549,46 @@ static void heat_maps_equal_a_plain_sum(void **state)
 	assert_true(timed > 0);
 }
 
+static int add_observed(void *arg, const struct selection *s)
+{
+	return observed_add(arg, s);
+}
+
+/* Samples count where they have times; where many have none, nobody knows how many there are. */
+static void samples_are_counted_where_they_have_times(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 23;
+	unsigned n_known = 0, n_unknown = 0;
+	for (int round = 0; round < 80; round++) {
+		struct question q = any_question(&seed);
+		struct selector selector;
+		double n = 0, sum = 0, squares = 0, all = 0;
+		ask(&q, &selector);
+		for (unsigned i = 0; i < f->n; i++) {
+			const struct sample *x = &f->samples[i];
+			double v = (double)x->value;
+			if (!wanted(&q, x) || v == 0)
+				continue;
+			all += v;
+			n += x->time_ms ? 1 : 0;
+			sum += x->time_ms ? v : 0;
+			squares += x->time_ms ? v * v : 0;
+		}
+		struct walk w = { .f = f, .selector = &selector };
+		struct observed o = { 0 };
+		assert_int_equal(each_part(&w, add_observed, &o), 0);
+		assert_true((double)o.n == n && o.sum == sum && o.looked_at == all);
+		assert_true(o.squares >= squares * (1 - 1e-12) && o.squares <= squares * (1 + 1e-12));
+		bool is_known = n > 0 && sum >= 0.9 * all;
+		n_known += is_known;
+		n_unknown += n > 0 && !is_known;
+		double known = observed_samples(&o), expected = is_known ? sum * sum / squares : 0;
+		assert_true(known >= expected * (1 - 1e-12) && known <= expected * (1 + 1e-12));
+	}
+	assert_true(n_known > 0 && n_unknown > 0);
+}
+
 static int add_exemplars(void *arg, const struct selection *s)
 {
 	return exemplars_add(arg, s);
@@ -885,6 +926,7 @@ int main(void)
 		CASES(groups_equal_a_plain_sum),
 		CASES(series_equal_a_plain_sum),
 		CASES(heat_maps_equal_a_plain_sum),
+		CASES(samples_are_counted_where_they_have_times),
 		CASES(exemplars_are_the_largest),
 		CASES(gaps_are_not_zeros),
 		CASES(listings_cover_everything),

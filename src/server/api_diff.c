@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api_diff.c: GET diff: functions whose share changed between two ranges of time. */
+/* api_diff.c: GET diff: what changed between two ranges of time, by function or as a tree. */
 #include "model/diff.h"
 
+#include "format/slab.h"
 #include "query/merge.h"
+#include "query/observed.h"
 #include "server/param.h"
 #include "server/query_run.h"
 
 #include <errno.h>
 #include <math.h>
 
+#define DEFAULT_NODES 65536
+#define MAX_NODES     2000000
+
+enum diff_format { FORMAT_JSON, FORMAT_SLAB };
+
 struct diff_job {
 	struct selector selector; /* of B; A has the same but its range */
 	struct filter *filter;
 	int64_t a_from_ms, a_to_ms;
-	int64_t limit;
+	struct slice by; /* of trees */
+	int64_t limit, max_nodes, lines;
+	int format;
 	int order; /* 0 = by total, 1 = by self */
 };
 
@@ -24,7 +33,7 @@ static void diff_job_done(struct diff_job *job)
 }
 
 static int merge_side(struct query *q, const struct diff_job *job, enum diff_side side, struct calltree *ret,
-		      struct error *err)
+		      struct observed *ret_observed, struct error *err)
 {
 	struct selector selector = job->selector;
 	if (side == DIFF_A) {
@@ -32,14 +41,24 @@ static int merge_side(struct query *q, const struct diff_job *job, enum diff_sid
 		selector.to_ms = job->a_to_ms;
 	}
 	_cleanup_(merge_free)
-	struct merge *m = merge_new(slice_of(NULL, 0), false, &q->budget);
+	struct merge *m = merge_new(job->by, job->lines, &q->budget);
 	struct merge_sums sums;
 	struct selection *s;
 	int r = m ? query_begin(q, &selector, job->filter, err) : -ENOBUFS;
 	if (r < 0)
 		return r;
-	while ((r = query_next(q, &s, err)) == 1) {
+	if (merge_is_ranked(m)) {
+		while ((r = query_next(q, &s, err)) == 1) {
+			r = merge_rank(m, s);
+			if (r < 0)
+				break;
+		}
+		query_rewind(q);
+	}
+	while (r >= 0 && (r = query_next(q, &s, err)) == 1) {
 		r = merge_add(m, s);
+		if (r == 0)
+			r = observed_add(ret_observed, s);
 		if (r < 0)
 			break;
 	}
@@ -51,13 +70,14 @@ static int merge_side(struct query *q, const struct diff_job *job, enum diff_sid
 struct sides {
 	const struct diff_job *job;
 	struct calltree tree[2];
+	struct observed observed[2];
 	bool has_tree[2];
 };
 
 static int make_side(struct query *q, int side, void *arg, struct error *err)
 {
 	struct sides *sides = arg;
-	int r = merge_side(q, sides->job, (enum diff_side)side, &sides->tree[side], err);
+	int r = merge_side(q, sides->job, (enum diff_side)side, &sides->tree[side], &sides->observed[side], err);
 	sides->has_tree[side] = r == 0;
 	return r;
 }
@@ -68,11 +88,15 @@ static int add_sides(struct query *q, const struct diff_job *job, struct diff *d
 	struct query_halves halves = { .half = make_side, .arg = &sides };
 	int r = query_halves_run(q, &halves, err);
 	for (int i = 0; i < 2; i++) {
-		const struct diff_window window = { .whole = sides.has_tree[i] ? sides.tree[i].total[0] : 0 };
+		if (!sides.has_tree[i])
+			continue;
+		const struct diff_window window = {
+			.whole = sides.tree[i].total[0],
+			.samples = observed_samples(&sides.observed[i]),
+		};
 		if (r == 0)
 			r = diff_add(d, (enum diff_side)i, &sides.tree[i], &window);
-		if (sides.has_tree[i])
-			calltree_done(&sides.tree[i]);
+		calltree_done(&sides.tree[i]);
 	}
 	query_halves_end(q, &halves);
 	return r;
@@ -102,6 +126,11 @@ static void write_item(struct jsonw *w, const char *key, const struct diff *d, e
 	jsonw_f64(w, "share_a", r.share[DIFF_A]);
 	jsonw_f64(w, "share_b", r.share[DIFF_B]);
 	jsonw_f64(w, "delta", r.delta);
+	if (r.has_interval) {
+		jsonw_f64(w, "low", r.interval.low);
+		jsonw_f64(w, "high", r.interval.high);
+		jsonw_bool(w, "significant", r.is_significant);
+	}
 	jsonw_end(w, '}');
 }
 
@@ -117,7 +146,16 @@ static void write_function(struct jsonw *w, const struct diff *d, uint32_t func)
 	jsonw_end(w, '}');
 }
 
-static int write_diff(struct query *q, const struct diff_job *job, const struct diff *d)
+/* 0 = nobody knows. */
+static void write_samples(struct jsonw *w, const char *key, double n)
+{
+	if (n > 0)
+		jsonw_f64(w, key, n);
+	else
+		jsonw_null(w, key);
+}
+
+static int write_json(struct query *q, const struct diff_job *job, const struct diff *d)
 {
 	uint32_t n = d->tree.n_funcs;
 	_cleanup_(free_ptr)
@@ -135,6 +173,8 @@ static int write_diff(struct query *q, const struct diff_job *job, const struct 
 	jsonw_str(&w, "unit", type_unit(type_match_get(&q->type)));
 	jsonw_i64(&w, "total_a", d->side[DIFF_A].whole);
 	jsonw_i64(&w, "total_b", d->side[DIFF_B].whole);
+	write_samples(&w, "samples_a", d->side[DIFF_A].samples);
+	write_samples(&w, "samples_b", d->side[DIFF_B].samples);
 	jsonw_array(&w, "functions");
 	for (uint32_t i = 0; i < n && i < job->limit; i++)
 		if (changes[i].by > 0)
@@ -143,6 +183,36 @@ static int write_diff(struct query *q, const struct diff_job *job, const struct 
 	query_write_stats(q, &w);
 	jsonw_end(&w, '}');
 	return 0;
+}
+
+static int write_slab(struct query *q, const struct diff_job *job, const struct diff *d)
+{
+	_cleanup_(buf_done)
+	struct buf about = buf_of(4 << 10);
+	struct jsonw w = { .out = &about };
+	jsonw_i64(&w, "from_ms", job->selector.from_ms);
+	jsonw_i64(&w, "to_ms", job->selector.to_ms);
+	jsonw_i64(&w, "base_from_ms", job->a_from_ms);
+	jsonw_i64(&w, "base_to_ms", job->a_to_ms);
+	jsonw_object(&w, "diff");
+	jsonw_i64(&w, "whole_a", d->side[DIFF_A].whole);
+	jsonw_i64(&w, "whole_b", d->side[DIFF_B].whole);
+	write_samples(&w, "samples_a", d->side[DIFF_A].samples);
+	write_samples(&w, "samples_b", d->side[DIFF_B].samples);
+	jsonw_end(&w, '}');
+	query_write_stats(q, &w);
+	if (about.failed)
+		return -ENOMEM;
+	struct slab_meta meta = {
+		.type = type_match_get(&q->type),
+		.unit = type_unit(type_match_get(&q->type)),
+		.extra = slice_of(about.data, about.n),
+		.diff = d,
+		.lines = job->lines,
+		.max_nodes = (uint32_t)job->max_nodes,
+	};
+	int r = slab_encode(&d->tree, &meta, &q->out);
+	return r == -E2BIG ? -ENOBUFS : r;
 }
 
 static int diff_work(struct query *q, struct error *err)
@@ -156,16 +226,17 @@ static int diff_work(struct query *q, struct error *err)
 	if (r == 0)
 		r = diff_finish(&d);
 	if (r == 0)
-		r = write_diff(q, job, &d);
+		r = job->format == FORMAT_SLAB ? write_slab(q, job, &d) : write_json(q, job, &d);
 	diff_done(&d);
 	return r;
 }
 
 void api_diff(struct http_request *rq, void *ctx)
 {
-	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "base_from", "base_to",
-					     "limit",	      "order",	    NULL };
+	static const char *const known[] = { PARAM_SELECTION, PARAM_FILTER, "base_from", "base_to", "limit", "order",
+					     "format",	      "max_nodes",  "lines",	 "by",	    NULL };
 	static const char *const orders[] = { "total", "self", NULL };
+	static const char *const formats[] = { "json", "slab", NULL };
 	_cleanup_(diff_job_done)
 	struct diff_job job = { 0 };
 	if (!param_check(rq, known) || !param_selector(rq, &job.selector) || !param_filter(rq, &job.filter))
@@ -174,11 +245,15 @@ void api_diff(struct http_request *rq, void *ctx)
 	int64_t from = job.selector.from_ms, to = job.selector.to_ms;
 	if (!param_int(rq, "base_from", 0, INTAKE_TIME_MAX_MS, from - (to - from), &job.a_from_ms) ||
 	    !param_int(rq, "base_to", 0, INTAKE_TIME_MAX_MS, from, &job.a_to_ms) ||
-	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_word(rq, "order", orders, &job.order))
+	    !param_int(rq, "limit", 1, 10000, 100, &job.limit) || !param_int(rq, "lines", 0, 1, 0, &job.lines) ||
+	    !param_int(rq, "max_nodes", 1, MAX_NODES, DEFAULT_NODES, &job.max_nodes) ||
+	    !param_text(rq, "by", INTAKE_LABEL_MAX, &job.by) || !param_word(rq, "order", orders, &job.order) ||
+	    !param_word(rq, "format", formats, &job.format))
 		return;
 	if (job.a_from_ms >= job.a_to_ms) {
 		http_answer_error(rq, 400, "bad_request", "base_from", -1, "base_from must come before base_to");
 		return;
 	}
-	query_run(ctx, rq, diff_work, &job, "application/json");
+	query_run(ctx, rq, diff_work, &job,
+		  job.format == FORMAT_SLAB ? "application/octet-stream" : "application/json");
 }

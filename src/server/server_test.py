@@ -671,6 +671,35 @@ def a_diff_says_which_functions_moved_and_profiles_where():
 
 
 @case
+def a_diff_tells_chance_from_change_where_samples_have_times():
+    def window(at, counts):
+        return {"type": "cpu:nanoseconds", "time_ms": at, "duration_ms": 10000,
+                "samples": [(("main", name), {}, [10_000_000] * n, [at + k * 7 % 9000 for k in range(n)]) for name, n in counts.items()]}
+
+    with Folder() as data, Server(data) as s:
+        a, b = NOW - 7200 * 1000, NOW - 3600 * 1000
+        base = window(a, {"f": 300, "g": 690, "old": 10})
+        now = window(b, {"f": 500, "g": 490, "new": 10})
+        assert s.otlp(gzip.compress(otlp(({"service.name": "api"}, [base, now]))))[0] == 200
+        ask = {"service": "api", "from_": b, "to": b + 10000, "base_from": a, "base_to": a + 10000}
+        d = s.get("diff", order="self", **ask)
+        assert (round(d["samples_a"]), round(d["samples_b"])) == (1000, 1000), d
+        f = {x["name"]: x["self"] for x in d["functions"]}
+        assert f["f"]["significant"] and 0.15 < f["f"]["low"] < 0.2 < f["f"]["high"] < 0.25, f["f"]
+        assert f["new"]["a"] == 0 and f["old"]["b"] == 0
+        assert s.ingest(pprof({("main", "f"): 10**12}, b), service="api")[0] == 200
+        d = s.get("diff", **ask)
+        assert d["samples_b"] is None and "significant" not in d["functions"][0]["total"], d
+        query = urllib.parse.urlencode({"service": "api", "from": b, "to": b + 10000, "base_from": a, "base_to": a + 10000,
+                                        "format": "slab", "max_nodes": 4})
+        status, body, _ = s.ask("GET", "/api/v1/diff?" + query)
+        assert status == 200 and body.startswith(b"wickslab") and b"node.verdict" in body and b'"whole_a":10000000000,' in body
+        names = {f["name"] for f in s.get("diff", by="service", **ask)["functions"]}
+        assert {"f", "g", "old"} <= names and "api" not in names, "the share of the only service is all of both"
+        assert s.ask("GET", "/api/v1/diff?format=svg")[0] == 400
+
+
+@case
 def what_is_deleted_is_gone_and_stays_gone():
     with Folder() as data:
         with Server(data) as s:

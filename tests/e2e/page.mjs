@@ -220,6 +220,81 @@ async function main() {
     check(Math.abs(shown - truth.get(HOTTEST)) < 0.03, `the page says ${shown}, the truth is ${truth.get(HOTTEST)}`);
   });
 
+  const testIdText = (id, pattern) =>
+    page.waitForFunction(([name, source]) => new RegExp(source).test(document.querySelector(`[data-testid=${name}]`)?.textContent ?? ""), [id, pattern.source], {
+      timeout: 15000,
+    });
+  const goTo = async (fragment) => {
+    await page.goto("about:blank"); // another fragment alone would load nothing
+    await page.goto(`${url}/#${fragment}`);
+    await page.waitForFunction(() => (window.__flame?.displayList().length ?? 0) > 3, null, { timeout: 15000 });
+  };
+
+  await step("a selector narrows the flame graph, and a wrong one is refused in place", async () => {
+    await goTo("live=0");
+    await page.waitForFunction((name) => window.__flame.displayList().some((box) => box.name === name), SERVICE);
+    const input = page.getByTestId("selector-input");
+    await input.fill(`service=~"e2e-.*", service!="x"`);
+    await input.press("Enter");
+    await page.waitForFunction((name) => window.__flame.boxAt(name)?.share === 1, SERVICE, { timeout: 15000 });
+    const before = errors.length;
+    await input.fill(`service "x"`);
+    await input.press("Enter");
+    await testIdText("selector-error", /^Selector: At character 9: expected .* after "service"/);
+    // The browser itself logs each refusal.
+    const logged = errors.splice(before);
+    check(logged.every((text) => /status of 400/.test(text)), logged.join("\n"));
+    check(await page.evaluate((name) => window.__flame.boxAt(name)?.share === 1, SERVICE), "what was shown is gone");
+  });
+
+  await step("the heat map shows the example running and a column narrows to its second", async () => {
+    await goTo(`live=0&chart=heat&range=5m&service=${SERVICE}`);
+    await page.waitForFunction(() => window.__heat, null, { timeout: 15000 });
+    const heat = await (await fetch(`${url}/api/v1/heatmap?service=${SERVICE}&from=now-5m&to=now`)).json();
+    check(heat.timed_share > 0.99, `the agent's samples have times: ${heat.timed_share}`);
+    const busy = (await page.getByTestId("heat").getAttribute("aria-label")).match(/(\d+) columns, 50 rows; highest (\S+) cores/);
+    check(busy && Number(busy[2]) > 0.4, `says ${busy}`);
+    await page.screenshot({ path: join(artifacts, "heat.png") });
+    await page.getByTestId("heat").focus();
+    for (const key of ["End", "PageUp", "PageUp", "PageUp"]) await page.keyboard.press(key);
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash), null, { timeout: 5000 });
+    const [, from, to] = /from=(\d+)&to=(\d+)/.exec(page.url()).map(Number);
+    check(to - from === 1000, `${from} to ${to}`);
+  });
+
+  await step("a comparison of the example with itself tests both sides and finds no large change", async () => {
+    const series = await (await fetch(`${url}/api/v1/series?service=${SERVICE}&from=now-15m&to=now&step=10000`)).json();
+    const known = series.values.map((v, i) => [series.from_ms + i * series.step_ms, v ?? 0]).filter(([, v]) => v > 0);
+    check(known.length >= 4, `${known.length} steps of the example`);
+    const [start, middle, end] = [known[0][0], known[known.length >> 1][0], known[known.length - 1][0] + series.step_ms];
+    await goTo(`service=${SERVICE}&from=${middle}&to=${end}&base=${start}..${middle}`);
+    await page.getByTestId("diff-legend").waitFor();
+    await testIdText("side-b", /[\d,]+ samples/);
+    await page.getByTestId("diff-row").first().waitFor();
+    check((await page.getByTestId("untested").count()) === 0, "the samples of both sides have times");
+    // The example does the same all the time; a few samples more or less of it may be of either side.
+    const deltas = await page.locator("td.delta").allTextContents();
+    const points = deltas.map((text) => Math.abs(Number(/[−+]([\d.]+)$/.exec(text)[1])));
+    check(points.every((p) => p < 5), deltas.slice(0, 5).join("; "));
+    const api = await (await fetch(`${url}/api/v1/diff?service=${SERVICE}&from=${middle}&to=${end}&base_from=${start}&base_to=${middle}`)).json();
+    check(api.samples_a > 100 && api.samples_b > 100 && "significant" in api.functions[0].total, JSON.stringify(api.functions[0]));
+    await page.screenshot({ path: join(artifacts, "diff.png") });
+  });
+
+  await step("the largest profile of the hottest function is found and shown alone", async () => {
+    await goTo(`live=0&service=${SERVICE}&fn=${HOTTEST}&list=profiles`);
+    const row = page.getByTestId("profile-row").first();
+    await row.waitFor({ timeout: 15000 });
+    await page.screenshot({ path: join(artifacts, "profiles.png") });
+    const api = await (await fetch(`${url}/api/v1/profiles?service=${SERVICE}&from=now-15m&to=now&focus=^${HOTTEST}$&limit=1`)).json();
+    await row.getByRole("button").click();
+    await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash), null, { timeout: 5000 });
+    check(page.url().includes(`from=${api.largest[0].from_ms}&to=${api.largest[0].to_ms}`), `${page.url()} is not ${JSON.stringify(api.largest)}`);
+    await testIdText("quality-strip", /samples/);
+    await page.waitForFunction((name) => window.__flame.boxAt(name)?.share > 0.3, HOTTEST, { timeout: 15000 });
+  });
+
   await step("the reasons of incomplete stacks lead to them", async () => {
     await page.goto(`${url}/#live=0`);
     const fact = page.locator("[data-fact=incomplete]");

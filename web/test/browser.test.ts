@@ -35,7 +35,7 @@ const FOLDED = 'api;main;parse;k_read 200\napi;main;parse 300\napi;main;write 25
 const GROWN = 'worker;main;sort 9000\napi;main;parse;k_read 400\napi;main;parse 300\napi;main;write 50\nworker;main;parse 100';
 
 let nodes: Node[] = nodesOf(FOLDED);
-const server = new MockServer(DIST_DIR, { services: ['api', 'worker'], nodes: () => nodes, quality: QUALITY, status: {}, fail: null });
+const server = new MockServer(DIST_DIR, { services: ['api', 'worker'], nodes: () => nodes, quality: QUALITY, status: {}, fail: null, timedShare: 1 });
 const base = skip ? '' : await server.start();
 const browser = skip ? null : await launch();
 
@@ -72,6 +72,7 @@ function scenario(name: string, fragment: string, run: (page: Page) => Promise<v
 		server.data.status = {};
 		server.data.quality = QUALITY;
 		server.data.fail = null;
+		server.data.timedShare = 1;
 		await withPage(fragment, options, run);
 	}));
 }
@@ -305,6 +306,208 @@ scenario('a drag over the series chooses a range and stops following', '', async
 	assert.ok(Math.abs(to - from - 0.2 * 900_000) < 30_000, `${to - from} ms`);
 });
 
+const until = (page: Page, testid: string, pattern: RegExp): Promise<unknown> => page.waitForFunction(
+	([id, source]) => new RegExp(source).test(document.querySelector(`[data-testid=${id}]`)?.textContent ?? ''), [testid, pattern.source]);
+
+scenario('a selector narrows all that is shown, beside labels, and stays in the address', '#label=host:web-1', async (page) => {
+	await untilBox(page, 'write');
+	const input = page.getByTestId('selector-input');
+	const narrowed = ['tree', 'series', 'top'].map((what) => page.waitForResponse((r) => r.url().includes(`/${what}?`) && r.url().includes('&query=')));
+	await input.fill('service=~"a.*", thread_name!="gc"');
+	await input.press('Enter');
+	await Promise.all(narrowed);
+	assert.ok(server.asked.some((a) => a.startsWith('/api/v1/tree?') && decodeURIComponent(a.replace(/\+/g, ' ')).includes('label=host:web-1&query={service=~"a.*", thread_name!="gc"}&')));
+	assert.match(fragmentOf(page), /query=service=~"a\.\*",\+thread_name!="gc"/);
+	for (const [press, path] of [['chart-heat', 'heatmap'], ['list-profiles', 'profiles'], ['compare', 'diff']]) {
+		const answer = page.waitForResponse((r) => r.url().includes(`/${path}?`) && r.url().includes('&query='));
+		await page.getByTestId(press).click();
+		await answer;
+	}
+	await page.reload();
+	assert.equal(await input.inputValue(), 'service=~"a.*", thread_name!="gc"');
+	await input.fill('');
+	await input.press('Enter');
+	await page.waitForFunction(() => !location.hash.includes('query='));
+});
+
+scenario('a selector that the server refuses is said in place, and what was shown stays', '', async (page) => {
+	await untilBox(page, 'write');
+	const input = page.getByTestId('selector-input');
+	await input.fill('host!!"a"');
+	await input.press('Enter');
+	await until(page, 'selector-error', /^Selector: At character 6: expected = != =~ or !~ after "host"\. What is shown is what was asked for before\.$/);
+	assert.equal(await input.getAttribute('aria-invalid'), 'true');
+	assert.equal(await page.getByTestId('problem').count(), 0, 'said once');
+	await untilBox(page, 'write');
+	const asked = server.asked.length;
+	server.news();
+	await input.fill('host="a"');
+	await input.press('Enter');
+	await until(page, 'selector-error', /^$/);
+	assert.ok(server.asked.slice(asked).every((a) => !a.includes('%21%21')), 'what was refused is not asked again');
+	assert.equal(await input.getAttribute('aria-invalid'), 'false');
+});
+
+const isWithin = (box: { x: number; width: number }, width: number): boolean => box.x >= 0 && box.x + box.width <= width;
+
+scenario('the heat map shows when samples were taken, in cells with numbers', '#range=5m&chart=heat', async (page) => {
+	await page.waitForFunction(() => window.__heat);
+	assert.ok(server.asked.some((a) => /\/heatmap\?.*column=1000&rows=50$/.test(a)));
+	const cell = (c: number, r: number) => page.evaluate(([x, y]) => window.__heat!(x, y), [c, r] as const);
+	const [none, some, most] = await Promise.all([cell(1, 5), cell(0, 5), cell(2, 5)]);
+	assert.equal(new Set([none.color, some.color, most.color]).size, 3, JSON.stringify([none.color, some.color, most.color]));
+	await page.mouse.move(most.x + most.w / 2, most.y + most.h / 2);
+	await until(page, 'heat-tooltip', /\.100 – \d\d:\d\d:\d\d\.1202\.00 cores · 40\.0 ms · 3\.33 % of its column/);
+	assert.match((await page.getByTestId('heat-legend').textContent())!, /^0\s+2\.00 cores$/);
+	await page.getByTestId('theme-toggle').click();
+	await page.getByTestId('theme-toggle').click();
+	await page.waitForFunction((before) => window.__heat!(1, 5).color !== before, none.color);
+	await page.getByTestId('column-minute').click();
+	await page.waitForFunction(() => /column=1m/.test(location.hash));
+	await page.getByTestId('range-24h').click();
+	await page.waitForFunction(() => (document.querySelector('[data-testid=column-second]') as HTMLButtonElement).disabled);
+	await page.getByTestId('chart-line').click();
+	await page.waitForFunction(() => document.querySelector('.series-plot canvas') && !/chart=/.test(location.hash));
+}, { colorScheme: 'dark' });
+
+for (const scheme of ['dark', 'light'] as const)
+	scenario(`the heat map is ${scheme} where there is nothing`, '#range=5m&chart=heat', async (page) => {
+		await page.waitForFunction(() => window.__heat);
+		const color = await page.evaluate(() => window.__heat!(1, 5).color);
+		assert.equal(color, scheme === 'dark' ? 'rgb(21,25,32)' : 'rgb(255,255,255)');
+	}, { colorScheme: scheme });
+
+scenario('a drag over the heat map chooses whole columns as the range', '#range=5m&chart=heat', async (page) => {
+	await page.waitForFunction(() => window.__heat);
+	const [a, b] = await page.evaluate(() => [window.__heat!(100, 30), window.__heat!(109, 10)]);
+	await page.mouse.move(a.x + a.w / 2, a.y);
+	await page.mouse.down();
+	await page.mouse.move(b.x + b.w / 2, b.y, { steps: 3 });
+	await page.getByTestId('heat-chosen').waitFor();
+	const answer = page.waitForResponse((r) => /\/tree\?.*from=\d+&to=\d+/.test(r.url()));
+	await page.mouse.up();
+	await answer;
+	const [, from, to] = /from=(\d+)&to=(\d+)/.exec(fragmentOf(page))!.map(Number);
+	assert.ok(to - from === 10_000 && from % 1000 === 0, `${from} ${to}`);
+	assert.ok(server.asked.some((x) => x.startsWith('/api/v1/tree?') && x.includes(`from=${from}&to=${to}`)));
+	await page.goBack();
+	await page.waitForFunction(() => /range=5m/.test(location.hash));
+});
+
+scenario('the heat map is walked and chosen from by keyboard', '#range=5m&chart=heat&live=0', async (page) => {
+	await page.waitForFunction(() => window.__heat);
+	const heat = page.getByTestId('heat');
+	assert.match((await heat.getAttribute('aria-label'))!, /^Heat map of CPU of all services: 30\d columns, 50 rows; highest 2\.00 cores/);
+	await heat.focus();
+	await page.keyboard.press('Home');
+	for (const key of ['Home', 'ArrowRight', 'ArrowRight', ...Array<string>(5).fill('ArrowUp')]) await page.keyboard.press(key);
+	await until(page, 'heat-live', /2\.00 cores · 40\.0 ms/);
+	await page.keyboard.press('Shift+ArrowRight');
+	await page.getByTestId('heat-chosen').waitFor();
+	await page.keyboard.press('Escape');
+	await page.getByTestId('heat-chosen').waitFor({ state: 'detached' });
+	await page.keyboard.press('Shift+ArrowRight');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash));
+	const [, from, to] = /from=(\d+)&to=(\d+)/.exec(fragmentOf(page))!.map(Number);
+	assert.equal(to - from, 2000);
+	await page.locator('[data-fact=whole]').waitFor();
+});
+
+scenario('new data move the heat map, not what is marked in it', '#range=5m&chart=heat', async (page) => {
+	await page.waitForFunction(() => window.__heat);
+	await page.getByTestId('heat').focus();
+	for (const key of ['End', 'PageUp', 'PageUp']) await page.keyboard.press(key);
+	const said = (): Promise<string> => page.getByTestId('heat-live').textContent().then((t) => t!.split(' – ')[0]);
+	const before = await said();
+	const first = await page.evaluate(() => document.querySelector('[data-testid=heat]')!.getAttribute('aria-label'));
+	/* The mock's columns go with the clock: within a few rounds they have moved. */
+	for (let i = 0; i < 3; i++) {
+		const answer = page.waitForResponse((r) => r.url().includes('/heatmap?'));
+		server.news();
+		await answer;
+	}
+	await page.waitForFunction((old) => document.querySelector('[data-testid=heat]')!.getAttribute('aria-label') !== old, first);
+	assert.equal(await said(), before);
+});
+
+scenario('samples without times are no empty picture but a sentence', '#range=5m&chart=heat', async (page) => {
+	server.data.timedShare = 0;
+	await page.reload();
+	await until(page, 'heat-nothing', /is not known.*nothing to show below a minute/);
+	assert.equal(await page.getByTestId('heat-canvas').count(), 0);
+	server.data.timedShare = 0.75;
+	await page.reload();
+	await until(page, 'heat-spread', /^25\.0 % has no times of its own and is spread evenly$/);
+	await page.getByTestId('heat-canvas').waitFor();
+});
+
+scenario('a comparison shows what grew, shrank and is gone, and what may be chance', '#range=1h', async (page) => {
+	await untilBox(page, 'write');
+	const before = server.asked.length;
+	await page.getByTestId('compare').click();
+	await untilBox(page, 'grown');
+	assert.equal(fragmentOf(page), '#range=1h&base=before');
+	const asked = server.asked.slice(before).filter((a) => a.startsWith('/api/v1/diff?')).map((a) => new URL(a, base).searchParams);
+	assert.ok(asked.length >= 2 && asked.every((p) => Number(p.get('base_to')) === Number(p.get('from')) &&
+		Number(p.get('base_to')) - Number(p.get('base_from')) === 3_600_000), 'as long a time, right before');
+	await page.getByTestId('diff-legend').waitFor();
+	const box = (await page.evaluate(() => window.__flame!.boxAt('grown')))!;
+	await page.mouse.move(box.x + 5, box.y + 5);
+	await until(page, 'tooltip', /A 40\.00 % · B 80\.00 % · \+40\.00 points, 95 % −1\.00 to \+2\.00, significant/);
+	const rows = (): Promise<string[]> => page.getByTestId('diff-row').evaluateAll((list) => list.map((r) => (r as HTMLElement).dataset['name']!));
+	assert.deepEqual(await rows(), ['old', 'grown', 'steady']);
+	assert.match((await page.locator('[data-testid=diff-row][data-name=steady]').textContent())!, /18\.0 %20\.0 %may be chance \+2\.00/);
+	await page.getByTestId('moved-shrank').click();
+	assert.deepEqual(await rows(), ['old']);
+	await page.getByTestId('width-gone').click();
+	await untilBox(page, 'old');
+	assert.equal(fragmentOf(page), '#range=1h&base=before&width=gone&moved=shrank');
+	await page.getByTestId('compare').click();
+	await untilBox(page, 'write');
+	await page.getByTestId('top-row').first().waitFor();
+});
+
+scenario('the baseline is chosen by keyboard, and what is shown can become it', '#base=before', async (page) => {
+	await until(page, 'side-a', /\d\d:\d\d:\d\d – \d\d:\d\d:\d\d · 1,000 samples/);
+	await page.locator('summary', { has: page.getByTestId('base-open') }).press('Enter');
+	await page.getByTestId('base-24h').press('Enter');
+	await page.waitForFunction(() => /base=24h/.test(location.hash));
+	await until(page, 'base-open', /^1 day earlier$/);
+	await page.locator('summary', { has: page.getByTestId('base-open') }).press('Enter');
+	await page.getByTestId('base-shown').press('Enter');
+	await page.waitForFunction(() => /base=\d+\.\.\d+/.test(location.hash));
+	const [, from, to] = /base=(\d+)\.\.(\d+)/.exec(fragmentOf(page))!.map(Number);
+	assert.equal(to - from, 900_000);
+});
+
+scenario('the profiles with the most of a function lead to themselves', '#fn=sort', async (page) => {
+	await page.getByTestId('list-profiles').click();
+	await page.getByTestId('profile-row').first().waitFor();
+	assert.ok(server.asked.some((a) => a.startsWith('/api/v1/profiles?') && a.includes('focus=%5Esort%24')));
+	assert.equal(await page.getByTestId('profiles-of').textContent(), 'by sort');
+	assert.match((await page.getByTestId('profile-row').first().textContent())!, /api · web-110 s9\.00 s/);
+	await page.getByTestId('selected-fn').getByRole('button').click();
+	await until(page, 'profiles-of', /^by all that is shown$/);
+	await page.getByTestId('profile-row').nth(1).getByRole('button').press('Enter');
+	await page.waitForFunction(() => /from=1700000060000&to=1700000070000/.test(location.hash));
+	assert.equal(fragmentOf(page), '#service=api&label=host:web-2&from=1700000060000&to=1700000070000&list=profiles');
+	await page.goBack();
+	await page.waitForFunction(() => !/from=/.test(location.hash));
+});
+
+scenario('what is in no profile is said', '#fn=nowhere&list=profiles', async (page) => {
+	await page.getByText('In no profile is any of it.').waitFor();
+});
+
+for (const [what, fragment, testid] of [['heat map', '#chart=heat', 'heat'], ['comparison', '#base=1h', 'diff-row'], ['profiles', '#list=profiles', 'profile-row']] as const)
+	scenario(`fits 360 px with the ${what}`, fragment, async (page) => {
+		const shown = page.getByTestId(testid).first();
+		await shown.waitFor();
+		assert.ok(isWithin((await shown.boundingBox())!, 360));
+		assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+	}, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+
 scenario('says what was lost, refused and left out', '', async (page) => {
 	server.data.quality = { ...QUALITY, lost: { ring_full: 7, throttled: 1 }, lost_total: 8, truncated: 3, unnamed_share: 0.4, unwind: [] };
 	server.data.status = { accepting: false, reason: 'disk limit 10 GB reached (--disk-limit)' };
@@ -409,9 +612,10 @@ for (const [what, options] of [['dark', { colorScheme: 'dark' }], ['light', { co
 		assert.equal(fragmentOf(page), '#theme=light');
 	}, options);
 
-scenario('draws in forced colours', '', async (page) => {
+scenario('draws in forced colours', '#chart=heat&range=5m', async (page) => {
 	await untilBox(page, 'main');
 	assert.ok((await boxNames(page)).length > 5);
+	await page.waitForFunction(() => window.__heat && window.__heat(1, 5).color !== window.__heat(0, 5).color);
 }, { forcedColors: 'active' });
 
 /* Wall time between frames while zooming in and out and while hovering. Other

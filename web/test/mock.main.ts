@@ -13,6 +13,7 @@ const server = new MockServer(DIST_DIR, {
 	quality: { ...QUALITY, lost: { ring_full: 3, throttled: 1 }, lost_total: 4 },
 	status: {},
 	fail: null,
+	timedShare: 0.93,
 });
 console.log(await server.start(Number(process.argv[2] ?? 4140)));
 setInterval(() => {

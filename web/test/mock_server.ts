@@ -7,11 +7,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Quality, Status, TopFunction } from '../src/api/types';
+import type { ChangedFunction, Exemplar, Heatmap, Quality, Status, TopFunction } from '../src/api/types';
 import { slabRead } from '../src/api/slab';
 import { topOf, topSort } from '../src/logic/top';
 import { treeOf } from '../src/logic/tree';
-import { slabOf, type Node } from './slab_writer';
+import { diffSlab, slabOf, type Node } from './slab_writer';
 
 export interface MockData {
 	services: string[];
@@ -19,6 +19,7 @@ export interface MockData {
 	quality: Quality;
 	status: Partial<Status>;
 	fail: { status: number; detail: string } | null; /* answer of tree, series, top */
+	timedShare: number; /* of the heat map */
 }
 
 export const QUALITY: Quality = {
@@ -35,6 +36,13 @@ function timeOf(text: string | null, now: number): number {
 	const unit: Record<string, number> = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
 	return now - (m[1] ? Number(m[1]) * unit[m[2]] : 0);
 }
+
+/* `verdict` as in slabs: 0 = not tested. */
+const changed = (a: number, b: number, wholeA: number, wholeB: number, verdict: number): ChangedFunction['self'] => {
+	const delta = b / wholeB - a / wholeA;
+	const tested = verdict ? { low: delta - 0.05, high: delta + 0.05, significant: verdict === 2 } : {};
+	return { a, b, share_a: a / wholeA, share_b: b / wholeB, delta, ...tested };
+};
 
 export class MockServer {
 	readonly asked: string[] = [];
@@ -98,6 +106,8 @@ export class MockServer {
 		this.asked.push(url.pathname + url.search);
 		const p = url.searchParams;
 		const what = url.pathname.slice('/api/v1/'.length);
+		if (p.get('query')?.includes('!!'))
+			return json({ detail: 'query: at character 7: expected = != =~ or !~ after "host"', code: 'bad_request', field: 'query' }, 400);
 		if (this.data.fail && ['tree', 'series', 'top'].includes(what)) return json({ detail: this.data.fail.detail, code: 'internal' }, this.data.fail.status);
 		switch (what) {
 			case 'services': return json({ services: this.data.services.map((name, i) => ({ name, types: ['cpu:nanoseconds'], total: { 'cpu:nanoseconds': 9e11 / (i + 1) }, last_ms: Date.now() })) });
@@ -106,6 +116,11 @@ export class MockServer {
 			case 'tree': return void r.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from(this.slab(p)));
 			case 'series': return json(this.series(p));
 			case 'top': return json(this.top(p));
+			case 'diff':
+				if (p.get('format') !== 'slab') return json(this.diff());
+				return void r.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from(this.diffTree(p)));
+			case 'heatmap': return json(this.heatmap(p));
+			case 'profiles': return json(this.profiles(p));
 			case 'status': return json({ version: '0.1.0', accepting: true, reason: null, memory: { used: 1, limit: 2 }, disk: { used: 1, limit: 2 }, profiles: 12, oldest_ms: 0, newest_ms: Date.now() - 4000, hosts: [{ name: 'web-1', cpus: 4, last_ms: 0, source: 'bpf:cpu-clock' }], ...this.data.status });
 			default: return json({ detail: `no such path ${url.pathname}`, code: 'not_found' }, 404);
 		}
@@ -126,6 +141,41 @@ export class MockServer {
 		const tree = treeOf(slabRead(this.slab(p)));
 		const functions: TopFunction[] = topSort(topOf(tree), p.get('order') === 'total' ? 'total' : 'self').slice(0, Number(p.get('limit') ?? 100));
 		return { type: 'cpu:nanoseconds', unit: 'nanoseconds', total: tree.total[0], functions };
+	}
+
+	/* grown 40 % -> 80 %, old gone, steady as it was; the last may be chance. */
+	private diffTree(p: URLSearchParams): ArrayBuffer {
+		const node = (name: string, self: number): Node => ({ frame: { name, kind: name === 'all' ? 8 : 1 }, depth: name === 'all' ? 0 : 1, self });
+		const about = { from_ms: Number(p.get('from')), to_ms: Number(p.get('to')), base_from_ms: Number(p.get('base_from')), base_to_ms: Number(p.get('base_to')) };
+		const nodes = [node('all', 0), node('grown', 80), node('steady', 20), node('old', 0)];
+		return diffSlab(nodes, [0, 40, 18, 42], [0, 2, 1, 2], { ...about, samples: 1000 });
+	}
+
+	private diff(): object {
+		const row = (name: string, a: number, b: number, verdict: number): ChangedFunction => {
+			const value = changed(a, b, 100, 100, verdict);
+			return { name, file: '', module: '/usr/bin/x', self: value, total: value };
+		};
+		const functions = [row('old', 42, 0, 2), row('grown', 40, 80, 2), row('steady', 18, 20, 1)];
+		return { type: 'cpu:nanoseconds', unit: 'nanoseconds', total_a: 100, total_b: 100, samples_a: 1000, samples_b: 1000, functions };
+	}
+
+	/* One sample in every cell of every third column, four in thirty cells of column 2. */
+	private heatmap(p: URLSearchParams): Heatmap {
+		const now = Date.now();
+		const column = Number(p.get('column'));
+		const rows = Number(p.get('rows'));
+		const from = Math.floor(timeOf(p.get('from'), now) / column) * column;
+		const n = Math.ceil((timeOf(p.get('to'), now) - from) / column);
+		const value = (i: number, k: number): number => (i === 2 && k >= 5 && k < 35 ? 4e7 : i % 3 === 0 ? 1e7 : 0);
+		const columns = Array.from({ length: n }, (_, i) => Array.from({ length: rows }, (_unused, k) => value(i, k)));
+		return { type: 'cpu:nanoseconds', unit: 'nanoseconds', from_ms: from, column_ms: column, rows, timed_share: this.data.timedShare, columns };
+	}
+
+	private profiles(p: URLSearchParams): object {
+		const row = (host: string, from: number, value: number): Exemplar => ({ service: 'api', host, type: 'cpu:nanoseconds', from_ms: from, to_ms: from + 10_000, value });
+		const largest = [row('web-1', 1_700_000_000_000, 9e9), row('web-2', 1_700_000_060_000, 3e9)];
+		return { profiles: 1440, largest: p.get('focus') === '^nowhere$' ? [] : largest };
 	}
 
 	private series(p: URLSearchParams): object {

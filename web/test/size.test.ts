@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 declare const DIST_DIR: string;
 
 const SHELL_MAX = 45 * 1024;
-const ALL_MAX = 60 * 1024;
+const ALL_MAX = 70 * 1024;
 const VIEWER_MAX = 40 * 1024;
 
 const gz = (file: string): number => gzipSync(readFileSync(join(DIST_DIR, file)), { level: 9 }).length;
@@ -21,7 +21,7 @@ test('size: the shell (page, its script and style) is at most 45 KiB gz', (t) =>
 	assert.ok(size <= SHELL_MAX, `${size} bytes`);
 });
 
-test('size: all of the page is at most 60 KiB gz', (t) => {
+test('size: all of the page is at most 70 KiB gz', (t) => {
 	const size = assets.reduce((sum, a) => sum + gz(a.file), 0);
 	t.diagnostic(`everything ${size} bytes gz`);
 	assert.ok(size <= ALL_MAX, `${size} bytes`);

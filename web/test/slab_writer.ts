@@ -89,9 +89,11 @@ export function slabColumns(nodes: readonly Node[], meta: object = {}): Column[]
 }
 
 /* A comparison: B's values in the nodes, A's in `base`. */
-export function diffSlab(nodes: readonly Node[], base: readonly number[], verdict: readonly number[]): ArrayBuffer {
+export function diffSlab(nodes: readonly Node[], base: readonly number[], verdict: readonly number[], about: { samples?: number } = {}): ArrayBuffer {
 	const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-	const meta = { diff: { whole_a: sum(base), whole_b: sum(nodes.map((n) => n.self)) } };
+	const { samples, ...more } = about;
+	const known = samples ? { samples_a: samples, samples_b: samples } : {};
+	const meta = { ...more, diff: { whole_a: sum(base), whole_b: sum(nodes.map((n) => n.self)), ...known } };
 	return slabPack([
 		...slabColumns(nodes, meta),
 		['node.base', Float64Array.from(base)],

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Series } from '../src/api/types';
+import type { ChangedFunction, ChangedValue, Series } from '../src/api/types';
 import { frameColors, nameHash } from '../src/logic/color';
-import { filterAdd, FILTERS_MAX } from '../src/logic/filter';
+import { baseMs, baseName, baseParse, baseText, changesOf, changeTitle, verdictFormat } from '../src/logic/compare';
+import { exactPattern, filterAdd, FILTERS_MAX } from '../src/logic/filter';
 import { formatAge, formatShare, formatValue } from '../src/logic/format';
 import { cutOf, missingOf } from '../src/logic/loss';
+import { exemplarPlace, exemplarState } from '../src/logic/profiles';
+import { selectorProblem, selectorQuery } from '../src/logic/selector';
 import { shortName } from '../src/logic/name';
 import { gapsOf, ratesOf, summaryOf } from '../src/logic/series';
 import { durationFormat, durationParse, inputFormat, inputParse, rangeBetween, rangeFormat, rangeParams } from '../src/logic/time';
 import { stateDefault, stateFormat, stateParse, type PageState } from '../src/logic/url';
 
 const FULL: PageState = {
-	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']],
+	service: 'a b&c=d#ü', type: 'alloc_space:bytes', labels: [['host', 'h:1'], ['thread_name', '']], query: 'cpu{a=~"x&y#.*", b!=`z`}',
 	filters: [['focus', '^std::map<.*>&#=%'], ['focus', 'b'], ['show_from', '(?i)a b'], ['tag', 'size=1mb:']], range: { kind: 'between', from: 1000, to: 61_000 },
 	live: false, unit: 'percent', lines: true, zoom: ['main', 'std::map<int, char>::operator[](int&&)', 'a/b;c', '100%', 'x+y'], search: '/^mem(cpy|set)$/i', fn: 'f g',
-	sort: 'total', theme: 'light',
+	sort: 'total', list: 'profiles', chart: 'heat', column: 60, base: { kind: 'between', from: 5, to: 9 }, width: 'gone', moved: 'grew', theme: 'light',
 };
 
 test('url: everything survives the way there and back', () => {
@@ -143,4 +146,51 @@ test('loss: what is missing stands apart from what is there without a whole stac
 		{ n: 1, text: 'of_the_future' },
 	]);
 	assert.deepEqual(cutOf(lost).map((l) => l.n), [9, 5]);
+});
+
+test('selector: braces may be left out, and places in a refusal are those of what was written', () => {
+	for (const [text, query] of [
+		['', ''], ['  ', ''], ['service=~"a.*",thread_name!="gc"', '{service=~"a.*",thread_name!="gc"}'], [' a="{" ', '{a="{"}'],
+		['{a="1"}', '{a="1"}'], ['cpu{a="1"}', 'cpu{a="1"}'], ['cpu:nanoseconds', 'cpu:nanoseconds'], ['cpu {}', 'cpu {}'], ['a', 'a'],
+	]) assert.equal(selectorQuery(text), query);
+	assert.equal(selectorProblem('host "a"', 'query: at character 7: expected = after "host"'), 'At character 6: expected = after "host"');
+	assert.equal(selectorProblem('{host "a"}', 'query: at character 7: expected = after "host"'), 'At character 7: expected = after "host"');
+	const inner = 'query: at character 8: in the pattern: at character 3: missing closing parenthesis';
+	assert.equal(selectorProblem('host=~"(a"', inner), 'At character 7: in the pattern: at character 3: missing closing parenthesis');
+});
+
+test('compare: the baseline is as long as the range, earlier or elsewhere', () => {
+	const b = { from: 10_000_000, to: 10_900_000 };
+	assert.deepEqual(baseMs({ kind: 'before' }, b), { from: 9_100_000, to: 10_000_000 });
+	assert.deepEqual(baseMs({ kind: 'earlier', seconds: 3600 }, b), { from: 6_400_000, to: 7_300_000 });
+	assert.deepEqual(baseMs({ kind: 'earlier', seconds: 86_400 }, b), { from: 0, to: 1 }, 'not before 1970');
+	assert.deepEqual(baseMs({ kind: 'between', from: 5, to: 9 }, b), { from: 5, to: 9 });
+	for (const text of ['before', '1h', '24h', '168h', '5..9']) assert.equal(baseText(baseParse(text)!), text);
+	for (const text of [null, '', 'after', '9..5', '5..', '1w']) assert.equal(baseParse(text), null);
+	assert.deepEqual(['before', '24h', '2h'].map((t) => baseName(baseParse(t)!, 0)), ['Right before', '1 day earlier', '2h earlier']);
+});
+
+test('compare: what may be chance stands behind what is not, and says so', () => {
+	const value = (a: number, b: number, significant?: boolean): ChangedValue => {
+		const delta = (b - a) / 100;
+		return { a, b, share_a: a / 100, share_b: b / 100, delta, ...(significant === undefined ? {} : { low: delta - 0.01, high: delta + 0.01, significant }) };
+	};
+	const row = (name: string, v: ChangedValue): ChangedFunction => ({ name, file: '', module: '', self: v, total: value(1, 1) });
+	const rows = [row('chance', value(10, 40, false)), row('new', value(0, 5, true)), row('gone', value(20, 0, true)), row('same', value(7, 7, false))];
+	const names = (move: 'all' | 'grew' | 'shrank'): string[] => changesOf(rows, 'self', move).map((f) => f.name);
+	assert.deepEqual(names('all'), ['gone', 'new', 'chance']);
+	assert.deepEqual(names('grew'), ['new', 'chance']);
+	assert.deepEqual(names('shrank'), ['gone']);
+	assert.deepEqual(changesOf(rows, 'total', 'all'), []);
+	assert.deepEqual(rows.map((f) => verdictFormat(f.self)), ['may be chance', 'new', 'gone', 'may be chance']);
+	assert.match(changeTitle(rows[2].self), /^−20\.00 points of the share\. 95 % interval −21\.00 to −19\.00 points: more than chance$/);
+	assert.match(changeTitle(value(1, 2)), /Not tested/);
+});
+
+test('profiles: one is shown alone, with its labels in place of none', () => {
+	const x = { service: 'api', host: 'web-1', zone: 'b', type: 'cpu:nanoseconds', from_ms: 5000, to_ms: 5000, value: 1 };
+	const s = exemplarState({ ...stateDefault(), labels: [['thread_name', 'gc'], ['host', 'web-1']], fn: 'f', zoom: ['a'] }, x);
+	assert.equal(stateFormat(s), 'service=api&label=thread_name:gc&label=host:web-1&label=zone:b&from=5000&to=5001&fn=f');
+	assert.equal(exemplarPlace(x), 'api · web-1 · zone b');
+	assert.equal(exactPattern('std::map<int, char>::operator[](int&&) #1'), '^std::map<int,\\ char>::operator\\[\\]\\(int&&\\)\\ \\#1$');
 });

@@ -2,13 +2,14 @@
 /* client.ts: one function per GET of docs/http-api.md. Every failure is an
  * ApiError whose message is a sentence for the person at the page. */
 import { Slab, slabRead } from './slab';
-import type { ApiProblem, Label, ProfileType, Selection, Series, Service, Status, Top } from './types';
+import type { ApiProblem, Diff, Heatmap, Label, Profiles, ProfileType, Selection, Series, Service, Status, Top } from './types';
 
 export class ApiError extends Error {
 	constructor(
 		message: string,
 		readonly status: number /* 0: no answer came */,
 		readonly code: string,
+		readonly field = '' /* the parameter that is wrong */,
 	) {
 		super(message);
 	}
@@ -21,6 +22,7 @@ function selectionParams(s: Selection): URLSearchParams {
 	if (s.service !== null) ret.set('service', s.service);
 	if (s.type) ret.set('type', s.type);
 	for (const [name, value] of s.labels) ret.append('label', `${name}:${value}`);
+	if (s.query) ret.set('query', s.query);
 	ret.set('from', s.from);
 	ret.set('to', s.to);
 	return ret;
@@ -49,7 +51,7 @@ async function get(path: string, params: URLSearchParams | null, signal: AbortSi
 	if (response.ok) return response;
 	const problem: Partial<ApiProblem> = await response.json().catch(() => ({}));
 	throw new ApiError(problem.detail || `The server answered ${response.status} to /api/v1/${path}.`, response.status,
-		problem.code ?? 'internal');
+		problem.code ?? 'internal', problem.field);
 }
 
 async function getJson<T>(path: string, params: URLSearchParams | null, signal: AbortSignal | null): Promise<T> {
@@ -91,6 +93,47 @@ export function getTop(selection: Selection, order: 'self' | 'total', limit: num
 	params.set('order', order);
 	params.set('limit', String(limit));
 	return getJson<Top>('top', params, signal);
+}
+
+/* A's range in ms. */
+export interface BaseRange {
+	from: number;
+	to: number;
+}
+
+function diffParams(s: Selection, base: BaseRange): URLSearchParams {
+	const params = stackParams(s);
+	params.set('base_from', String(base.from));
+	params.set('base_to', String(base.to));
+	return params;
+}
+
+export async function getDiffTree(selection: Selection, base: BaseRange, by: string | null, signal: AbortSignal): Promise<Slab> {
+	const params = diffParams(selection, base);
+	params.set('format', 'slab');
+	if (by) params.set('by', by);
+	const response = await get('diff', params, signal);
+	return slabRead(await response.arrayBuffer());
+}
+
+export function getDiff(selection: Selection, base: BaseRange, order: 'self' | 'total', limit: number, signal: AbortSignal): Promise<Diff> {
+	const params = diffParams(selection, base);
+	params.set('order', order);
+	params.set('limit', String(limit));
+	return getJson<Diff>('diff', params, signal);
+}
+
+export function getHeatmap(selection: Selection, columnMs: number, rows: number, signal: AbortSignal): Promise<Heatmap> {
+	const params = filteredParams(selection);
+	params.set('column', String(columnMs));
+	params.set('rows', String(rows));
+	return getJson<Heatmap>('heatmap', params, signal);
+}
+
+export function getProfiles(selection: Selection, limit: number, signal: AbortSignal): Promise<Profiles> {
+	const params = filteredParams(selection);
+	params.set('limit', String(limit));
+	return getJson<Profiles>('profiles', params, signal);
 }
 
 export function getStatus(signal: AbortSignal): Promise<Status> {

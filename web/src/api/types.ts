@@ -57,7 +57,9 @@ export interface TreeMeta {
 	profiles?: number;
 	quality?: Quality;
 	stats?: QueryStats;
-	diff?: { whole_a: number; whole_b: number }; /* of a comparison: what shares are of */
+	base_from_ms?: number; /* of a comparison by the server */
+	base_to_ms?: number;
+	diff?: { whole_a: number; whole_b: number; samples_a?: number | null; samples_b?: number | null }; /* of a comparison: what shares are of */
 }
 
 /* What an answer took, and whether it is exactly what was asked for. */
@@ -96,6 +98,64 @@ export interface Top {
 	functions: TopFunction[];
 }
 
+export interface ChangedValue {
+	a: number;
+	b: number;
+	share_a: number;
+	share_b: number;
+	delta: number;
+	low?: number; /* these three where the samples of both sides are known */
+	high?: number;
+	significant?: boolean;
+}
+
+export interface ChangedFunction {
+	name: string;
+	file: string;
+	line?: number;
+	module: string;
+	self: ChangedValue;
+	total: ChangedValue;
+}
+
+export interface Diff {
+	type: string;
+	unit: string;
+	total_a: number;
+	total_b: number;
+	samples_a: number | null; /* null: not known */
+	samples_b: number | null;
+	functions: ChangedFunction[];
+}
+
+export interface Heatmap {
+	type: string;
+	unit: string;
+	from_ms: number;
+	column_ms: number;
+	rows: number;
+	timed_share: number;
+	columns: number[][];
+}
+
+/* One profile: its series labels, as far as they are set. */
+export interface Exemplar {
+	service: string;
+	host?: string;
+	container?: string;
+	region?: string;
+	zone?: string;
+	type: string;
+	from_ms: number;
+	to_ms: number;
+	value: number;
+}
+
+export interface Profiles {
+	profiles: number;
+	largest: Exemplar[];
+}
+
 export interface Status {
 	version: string;
 	accepting: boolean;
@@ -116,11 +176,12 @@ export type LiveEvent =
 	| { event: 'hello'; seq: number }
 	| { event: 'profiles'; seq: number; newest_ms: number; services: string[]; accepting: boolean };
 
-/* What is looked at: the parameters shared by labels, tree, series and top. */
+/* What is looked at: the parameters shared by most questions. */
 export interface Selection {
 	service: string | null;
 	type: string;
 	labels: readonly (readonly [name: string, value: string])[];
+	query: string; /* a selector; '' = none */
 	filters: readonly (readonly [kind: string, text: string])[]; /* "focus" ...; not of /labels */
 	lines: boolean; /* of tree and top alone */
 	from: string;

@@ -38,3 +38,6 @@ export function filtersOf(params: URLSearchParams): FilterTerm[] {
 export function filtersAppend(params: URLSearchParams, terms: readonly FilterTerm[]): void {
 	for (const [kind, text] of terms) params.append(kind, text);
 }
+
+/* The pattern that finds exactly this name. */
+export const exactPattern = (name: string): string => `^${name.replace(/[\\^$.*+?()[\]{}|#\s-]/g, '\\$&')}$`;

@@ -13,7 +13,7 @@ export interface Rates {
 	name: string; /* "cores" */
 }
 
-export const isCpuTime = (s: Series): boolean => s.unit === 'nanoseconds' && /^cpu(:|$)/.test(s.type);
+export const isCpuTime = (s: Pick<Series, 'type' | 'unit'>): boolean => s.unit === 'nanoseconds' && /^cpu(:|$)/.test(s.type);
 
 const tick = (v: number): string => String(Number(v.toPrecision(6)));
 

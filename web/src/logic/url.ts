@@ -2,21 +2,28 @@
 /* url.ts: the whole state of the page as the fragment of its address.
  *
  *   #service=api&type=cpu:nanoseconds&label=host:a&range=1h&unit=percent
- *    &focus=malloc&hide=^std::&lines=1&zoom=main&zoom=handle&find=/^mem/&fn=memcpy&sort=total&theme=dark
+ *    &query={host=~"web-.*"}&focus=malloc&hide=^std::&lines=1&zoom=main&zoom=handle&find=/^mem/&fn=memcpy
+ *    &sort=total&list=profiles&chart=heat&column=1m&base=1d&width=a&moved=grew&theme=dark
  *
  * A fragment, since zoom paths are long and no business of the server.
  * Defaults are left out. What cannot be read is as if it were not there. */
+import { MOVES, baseParse, baseText, type Base, type Move } from './compare';
+import type { DiffWidth } from './diff';
 import { filtersAppend, filtersOf, type FilterTerm } from './filter';
+import { SELECTOR_MAX } from './selector';
 import { RANGE_DEFAULT, durationFormat, durationParse, rangeBetween, type Range } from './time';
 import type { TopOrder } from './top';
 
 export type Theme = 'auto' | 'dark' | 'light';
 export type Unit = 'cores' | 'percent';
+export type Chart = 'line' | 'heat';
+export type List = 'functions' | 'profiles';
 
 export interface PageState {
 	service: string | null; /* null: all */
 	type: string;
 	labels: [name: string, value: string][];
+	query: string; /* a selector as it was written */
 	filters: FilterTerm[];
 	range: Range;
 	live: boolean;
@@ -26,6 +33,12 @@ export interface PageState {
 	search: string;
 	fn: string; /* selected function; '' = none */
 	sort: TopOrder;
+	list: List;
+	chart: Chart;
+	column: number; /* of the heat map, seconds; 0: as the range asks for */
+	base: Base | null; /* compared with; null: with nothing */
+	width: DiffWidth;
+	moved: Move;
 	theme: Theme;
 }
 
@@ -35,8 +48,8 @@ const MAX_ZOOM = 65_535;
 
 export function stateDefault(): PageState {
 	return {
-		service: null, type: TYPE_DEFAULT, labels: [], filters: [], range: RANGE_DEFAULT, live: true, unit: 'cores', lines: false, zoom: [],
-		search: '', fn: '', sort: 'self', theme: 'auto',
+		service: null, type: TYPE_DEFAULT, labels: [], query: '', filters: [], range: RANGE_DEFAULT, live: true, unit: 'cores', lines: false, zoom: [],
+		search: '', fn: '', sort: 'self', list: 'functions', chart: 'line', column: 0, base: null, width: 'b', moved: 'all', theme: 'auto',
 	};
 }
 
@@ -62,6 +75,7 @@ export function stateParse(fragment: string): PageState {
 		const colon = pair.indexOf(':');
 		if (colon > 0) ret.labels.push([pair.slice(0, colon), pair.slice(colon + 1)]);
 	}
+	ret.query = (params.get('query') ?? '').slice(0, SELECTOR_MAX);
 	ret.filters = filtersOf(params);
 	ret.range = rangeOf(params);
 	ret.live = params.get('live') !== '0';
@@ -71,6 +85,12 @@ export function stateParse(fragment: string): PageState {
 	ret.search = params.get('find') ?? '';
 	ret.fn = params.get('fn') ?? '';
 	ret.sort = oneOf(params.get('sort'), ['self', 'total', 'name'], 'self');
+	ret.list = oneOf(params.get('list'), ['functions', 'profiles'], 'functions');
+	ret.chart = oneOf(params.get('chart'), ['line', 'heat'], 'line');
+	ret.column = durationParse(params.get('column') ?? '') ?? 0;
+	ret.base = baseParse(params.get('base'));
+	ret.width = oneOf(params.get('width'), ['b', 'a', 'gone'], 'b');
+	ret.moved = oneOf(params.get('moved'), MOVES, 'all');
 	ret.theme = oneOf(params.get('theme'), ['auto', 'dark', 'light'], 'auto');
 	return ret;
 }
@@ -80,6 +100,7 @@ export function stateFormat(s: PageState): string {
 	if (s.service !== null) params.set('service', s.service);
 	if (s.type !== TYPE_DEFAULT) params.set('type', s.type);
 	for (const [name, value] of s.labels) params.append('label', `${name}:${value}`);
+	if (s.query) params.set('query', s.query);
 	filtersAppend(params, s.filters);
 	if (s.range.kind === 'between') {
 		params.set('from', String(s.range.from));
@@ -94,6 +115,12 @@ export function stateFormat(s: PageState): string {
 	if (s.search) params.set('find', s.search);
 	if (s.fn) params.set('fn', s.fn);
 	if (s.sort !== 'self') params.set('sort', s.sort);
+	if (s.list !== 'functions') params.set('list', s.list);
+	if (s.chart !== 'line') params.set('chart', s.chart);
+	if (s.column) params.set('column', durationFormat(s.column));
+	if (s.base) params.set('base', baseText(s.base));
+	if (s.width !== 'b') params.set('width', s.width);
+	if (s.moved !== 'all') params.set('moved', s.moved);
 	if (s.theme !== 'auto') params.set('theme', s.theme);
 	return params.toString().replace(/%3A/gi, ':').replace(/%2F/gi, '/');
 }

@@ -2,9 +2,14 @@
 /* app.tsx: the page. */
 import { filterName } from '../logic/filter';
 import { rangeFormat } from '../logic/time';
-import { isLoading, now, problem, status, top, TOP_LIMIT, tree } from './data';
+import type { TreeMeta } from '../api/types';
+import type { List } from '../logic/url';
+import { CompareBar } from './compare_bar';
+import { CHANGES_LIMIT, diff, isLoading, now, problem, status, top, TOP_LIMIT, tree } from './data';
+import { DiffTable } from './diff_table';
 import { FlamePanel } from './flame_panel';
 import { Header } from './header';
+import { ProfileList } from './profile_list';
 import { QualityStrip } from './quality';
 import { SeriesPanel } from './series_panel';
 import { state, themeName, update } from './store';
@@ -21,8 +26,8 @@ function Waiting() {
 }
 
 function Nothing() {
-	const { service, type, labels, filters, range } = state.value;
-	const chosen = [...labels.map(([name, value]) => `${name}=${value}`), ...filters.map(([kind, text]) => `${filterName(kind)} ${text}`)];
+	const { service, type, labels, query, filters, range } = state.value;
+	const chosen = [...(query ? [query] : []), ...labels.map(([name, value]) => `${name}=${value}`), ...filters.map(([kind, text]) => `${filterName(kind)} ${text}`)];
 	return (
 		<>
 			<h2>No samples here</h2>
@@ -31,10 +36,61 @@ function Nothing() {
 			</p>
 			<p class="actions">
 				<button onClick={() => update({ range: { kind: 'last', seconds: 86_400 } })}>Last 24 hours</button>
-				{chosen.length > 0 && <button onClick={() => update({ labels: [], filters: [] })}>Remove filters</button>}
+				{chosen.length > 0 && <button onClick={() => update({ labels: [], query: '', filters: [] })}>Remove filters</button>}
 				{service !== null && <button onClick={() => update({ service: null, zoom: [] })}>All services</button>}
 			</p>
 		</>
+	);
+}
+
+function NothingToCompare({ meta }: { meta: TreeMeta }) {
+	const { width } = state.value;
+	const { whole_a, whole_b } = meta.diff!;
+	if (whole_a === 0 && whole_b === 0) return <Nothing />;
+	if (width === 'gone' && whole_b > 0) return <h2>Nothing is gone: B has every call path that A has</h2>;
+	const [empty, other] = whole_b === 0 ? ['B', 'A'] : ['A', 'B'];
+	return (
+		<>
+			<h2>No samples in {empty}</h2>
+			<p class="actions">
+				<button onClick={() => update({ width: other === 'A' ? 'a' : 'b' }, 'replace')}>Show {other}</button>
+			</p>
+		</>
+	);
+}
+
+const LISTS: readonly (readonly [List, string, string])[] = [
+	['functions', 'Functions', 'Functions by their share'],
+	['profiles', 'Profiles', 'The single profiles with the most of what is shown, or of the selected function'],
+];
+
+function ListTabs() {
+	const { list } = state.value;
+	return (
+		<span class="segments small" role="group" aria-label="List">
+			{LISTS.map(([id, text, title]) => (
+				<button key={id} data-testid={`list-${id}`} title={title} aria-pressed={list === id} onClick={() => update({ list: id }, 'replace')}>{text}</button>
+			))}
+		</span>
+	);
+}
+
+function ListPanel() {
+	const s = state.value;
+	const onFn = (fn: string): void => update({ fn });
+	const tabs = <ListTabs />;
+	if (s.list === 'profiles') return <ProfileList tabs={tabs} />;
+	if (tree.value?.diff) {
+		if (!diff.value) return null;
+		return (
+			<DiffTable diff={diff.value} order={s.sort === 'total' ? 'total' : 'self'} move={s.moved} fn={s.fn} limit={CHANGES_LIMIT} tabs={tabs}
+				onFn={onFn} onOrder={(sort) => update({ sort }, 'replace')} onMove={(moved) => update({ moved }, 'replace')} />
+		);
+	}
+	if (!top.value) return null;
+	return (
+		<TopTable rows={top.value.functions} total={top.value.total} unit={top.value.unit} sort={s.sort} fn={s.fn} limit={TOP_LIMIT} tabs={tabs}
+			onSort={(sort) => update({ sort }, 'replace')} onFn={onFn} />
 	);
 }
 
@@ -53,11 +109,8 @@ function Main() {
 				onZoom={(zoom) => update({ zoom })}
 				onSearch={(search) => update({ search }, 'replace')}
 				onFn={(fn) => update({ fn })}
-				empty={status.value?.profiles === 0 ? <Waiting /> : <Nothing />} />
-			{top.value && (
-				<TopTable rows={top.value.functions} total={top.value.total} unit={top.value.unit} sort={s.sort} fn={s.fn} limit={TOP_LIMIT}
-					onSort={(sort) => update({ sort }, 'replace')} onFn={(fn) => update({ fn })} />
-			)}
+				empty={t.diff ? <NothingToCompare meta={t.meta} /> : status.value?.profiles === 0 ? <Waiting /> : <Nothing />} />
+			<ListPanel />
 		</main>
 	);
 }
@@ -67,6 +120,7 @@ export function App() {
 		<>
 			<Header />
 			<Problem />
+			<CompareBar />
 			<SeriesPanel />
 			<QualityStrip />
 			<Main />

@@ -24,6 +24,7 @@ import { incompleteText } from '../logic/stack_end';
 import { marksOf, markedTotal, matcherOf } from '../logic/search';
 import { depthBelow, isInside, isPruned, nodeFacts, nodeName, pathOf, pathResolve, type Tree } from '../logic/tree';
 import { exposeFlame } from './flame_hook';
+import { TooltipBox } from './tooltip';
 
 export interface FlamePanelProps {
 	tree: Tree;
@@ -81,24 +82,16 @@ function HoverMark({ tree, root, hover }: { tree: Tree; root: number; hover: Sig
 }
 
 function Tooltip({ tree, root, hover }: { tree: Tree; root: number; hover: Signal<Hover | null> }) {
-	const ref = useRef<HTMLDivElement>(null);
 	const h = hover.value;
-	useEffect(() => {
-		const e = ref.current;
-		if (!e || !h) return;
-		const x = Math.max(4, Math.min(h.x + 14, innerWidth - e.offsetWidth - 6));
-		const y = h.y + 18 + e.offsetHeight > innerHeight ? h.y - e.offsetHeight - 10 : h.y + 18;
-		e.style.transform = `translate(${x}px, ${Math.max(4, y)}px)`;
-	});
 	if (!h || !isInside(tree, h.node, root)) return null;
 	const d = describe(tree, h.node, root);
 	return (
-		<div class="tooltip" ref={ref} data-testid="tooltip" aria-hidden="true">
+		<TooltipBox x={h.x} y={h.y} testid="tooltip">
 			<b>{d.name}</b>
 			{d.where && <span class="note">{d.where}</span>}
 			{d.trust && <span class="note" data-testid="tooltip-trust">{d.trust}</span>}
 			<span class="number">{d.numbers}</span>
-		</div>
+		</TooltipBox>
 	);
 }
 

@@ -4,9 +4,11 @@ import { useState } from 'preact/hooks';
 import type { Label } from '../api/types';
 import { formatValue } from '../logic/format';
 import { inputFormat, inputParse, PRESETS, RANGE_DEFAULT, rangeBetween, rangeFormat, rangeMs } from '../logic/time';
+import { CompareButton } from './compare_bar';
 import { isLoading, liveState, loadLabels, now, services, types } from './data';
 import { FilterTerms } from './filter_terms';
 import { Popover } from './popover';
+import { SelectorField, SelectorProblem } from './selector_field';
 import { state, update } from './store';
 import { ThemeButton } from './theme_button';
 
@@ -181,17 +183,24 @@ function LiveButton() {
 
 export function Header() {
 	return (
-		<header class="bar">
-			<h1><img src="/favicon.svg" alt="" width="18" height="18" />wick</h1>
-			<ServiceSelect />
-			<TypeSelect />
-			<LabelFilters />
-			<FilterTerms />
-			<LinesButton />
-			<span class="grow" />
-			<RangeButtons />
-			<LiveButton />
-			<ThemeButton />
+		<header>
+			<div class="bar">
+				<h1><img src="/favicon.svg" alt="" width="18" height="18" />wick</h1>
+				<ServiceSelect />
+				<TypeSelect />
+				<span class="grow" />
+				<RangeButtons />
+				<LiveButton />
+				<ThemeButton />
+			</div>
+			<div class="bar">
+				<SelectorField />
+				<LabelFilters />
+				<FilterTerms />
+				<LinesButton />
+				<CompareButton />
+			</div>
+			<SelectorProblem />
 			<span class={`progress ${isLoading.value ? 'on' : ''}`} aria-hidden="true" />
 		</header>
 	);

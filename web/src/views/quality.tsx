@@ -12,6 +12,7 @@ import { state } from './store';
 const STALE_MS = 45_000;
 const UNNAMED_WARN = 0.05;
 const INCOMPLETE_WARN = 0.03;
+const SHORT_MS = 10_000; /* of most profiles */
 
 interface Fact {
 	name: string;
@@ -72,10 +73,20 @@ function otherSourceFacts(profiles: number): Fact[] {
 
 const unnamedFrames = (n?: number): string => (n ? `; ${n.toLocaleString('en')} different frames have none. Debug files name them: wick debuginfo list` : '');
 
+/* A range within a profile, as the heat map gives it. */
+function wholeFacts(): Fact[] {
+	const { range } = state.value;
+	if (range.kind === 'last' || range.to - range.from >= SHORT_MS) return [];
+	return [{
+		name: 'whole', text: 'profiles that meet the range count whole',
+		title: 'The flame graph and the list of functions know no times within a profile; a profile of the agent is 10 s',
+	}];
+}
+
 function treeFacts(): Fact[] {
 	const t = tree.value;
 	const q = t?.meta.quality;
-	if (!t || !q) return [];
+	if (!t || !q) return t ? wholeFacts() : [];
 	const ret = q.sources.length > 0 ? windowFacts(q) : otherSourceFacts(t.meta.profiles ?? 0);
 	if (t.total[0] > 0 && q.sources.length + q.stack_ends.length > 0) ret.push(stackFact(q, t.total[0]));
 	if (t.total[0] > 0)
@@ -85,6 +96,7 @@ function treeFacts(): Fact[] {
 			title: `Share of the total that ends in code for which no function name is known${unnamedFrames(q.unnamed_frames)}`,
 			level: q.unnamed_share > UNNAMED_WARN ? 'warn' : undefined,
 		});
+	ret.push(...wholeFacts());
 	const stats = t.meta.stats;
 	if (stats && !stats.exact)
 		ret.push({

@@ -7,8 +7,8 @@ export const state = signal<PageState>(stateParse(location.hash));
 
 /* What the server is asked for; zooming or searching does not change it. */
 export const queryKey = computed(() => {
-	const { service, type, labels, filters, range, lines } = state.value;
-	return JSON.stringify([service, type, labels, filters, range, lines]);
+	const { service, type, labels, query, filters, range, lines } = state.value;
+	return JSON.stringify([service, type, labels, query, filters, range, lines]);
 });
 
 /* `how` is 'push' for a step the back button undoes, 'replace' for typing and

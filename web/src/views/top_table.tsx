@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* top_table.tsx: functions by self or total time. Only the rows in view are
  * in the page; two spacers stand for the others. */
+import type { ComponentChildren } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import type { TopFunction } from '../api/types';
 import { formatShare, formatValue } from '../logic/format';
@@ -17,6 +18,7 @@ export interface TopTableProps {
 	sort: TopOrder;
 	fn: string;
 	limit: number; /* rows are cut there; 0: they are not */
+	tabs?: ComponentChildren; /* in place of the heading */
 	onSort: (order: TopOrder) => void;
 	onFn: (name: string) => void;
 }
@@ -62,7 +64,7 @@ export function TopTable(props: TopTableProps) {
 	return (
 		<section class="panel top" aria-label="Functions">
 			<div class="panel-head">
-				<h2>Functions</h2>
+				{props.tabs ?? <h2>Functions</h2>}
 				<span class="note number">
 					{sorted.length.toLocaleString('en')}
 					{limit > 0 && sorted.length >= limit ? `, the first by ${sort === 'total' ? 'total' : 'self'}` : ''}

@@ -13,6 +13,7 @@ import { FlamePanel } from './flame_panel';
 import { state, themeName, update } from './store';
 import { ThemeButton } from './theme_button';
 import { TopTable } from './top_table';
+import { WidthToggle } from './width_toggle';
 
 const MAX_ROWS = 10_000;
 
@@ -37,22 +38,6 @@ const tree = computed<Tree>(() => (hasDiff(slab) ? diffTree(slab, width.value) :
 const rows = computed(() => topOf(tree.value).filter((f) => !hasDiff(slab) || f.total > 0));
 const shown = computed(() => topSort(rows.value, state.value.sort === 'total' ? 'total' : 'self').slice(0, MAX_ROWS));
 
-const WIDTHS: readonly (readonly [DiffWidth, string, string])[] = [
-	['b', 'B', 'Boxes as wide as their share of B'],
-	['a', 'A', 'Boxes as wide as their share of A'],
-	['gone', 'Gone', 'Only what B does not have, as wide as its share of A'],
-];
-
-function WidthToggle() {
-	return (
-		<span class="segments small" role="group" aria-label="Width of boxes">
-			{WIDTHS.map(([id, text, title]) => (
-				<button key={id} data-testid={`width-${id}`} title={title} aria-pressed={width.value === id} onClick={() => (width.value = id)}>{text}</button>
-			))}
-		</span>
-	);
-}
-
 function Viewer() {
 	const t = tree.value;
 	const s = state.value;
@@ -62,7 +47,7 @@ function Viewer() {
 				<h1>{document.title}</h1>
 				<span class="note number">{summary(t)}</span>
 				<span class="grow" />
-				{hasDiff(slab) && <WidthToggle />}
+				{hasDiff(slab) && <WidthToggle width={width.value} onWidth={(w) => (width.value = w)} />}
 				<ThemeButton />
 			</header>
 			<main>
