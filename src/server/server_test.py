@@ -355,7 +355,9 @@ def incomplete_stacks_are_counted_by_reason_within_the_selection():
         assert ends(label=["stack_end:jit"]) == (70, [("jit", 70)])
         assert ends(service="api", focus="f70|f25") == (95, [("depth_limit", 25)])
         assert ends(service="api", from_=at + 20000) == (0, [])
-        texts = [e["text"] for e in s.get("tree", service="api")["quality"]["stack_ends"]]
+        quality = s.get("tree", service="api")["quality"]
+        assert abs(quality["truncated_share"] - 50 / 120) < 1e-9, quality
+        texts = [e["text"] for e in quality["stack_ends"]]
         assert texts[0] == "deeper than the limit" and texts[1] == "code generated at run time" and "not heard" in texts[2]
 
 
@@ -838,6 +840,21 @@ def a_write_that_fails_is_not_acknowledged_and_what_was_stays():
             assert set(totals_by_service(s)) == set(acked)
             assert "torn" not in "".join(s.lines)
             assert s.ingest(body, service="last", key=f"k{i - 1}") [1]["status"] == "stored"
+
+
+@case
+def a_query_whose_client_has_gone_is_given_up():
+    with Folder() as data, Server(data) as s:
+        assert s.ingest(pprof({("main",): 1}), service="api")[0] == 200
+
+        def ask_and_go():
+            with socket.create_connection(("127.0.0.1", s.port)) as c:
+                c.sendall(b"GET /api/v1/tree?service=api HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return s.metric("wick_queries_cancelled_total") > 0
+
+        wait_for(ask_and_go, "a query given up")
+        assert s.get("tree", service="api")["total"] == 1
+        s.stop()
 
 
 @case

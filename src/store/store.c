@@ -16,6 +16,7 @@
 
 #define SEGMENT_SIZE	 ((uint64_t)64 << 20)
 #define FLUSH_LOG	 ((uint64_t)192 << 20)
+#define FLUSH_LOG_MIN ((uint64_t)1 << 20)
 #define FLUSH_AGE_MS	 (60 * INT64_C(60000))
 #define RAW_AGE_MS	 (30 * INT64_C(86400000))
 #define SUMS_AGE_MS	 (400 * INT64_C(86400000))
@@ -193,8 +194,9 @@ static void set_defaults(struct store_options *o)
 	if (!o->flush_log)
 		o->flush_log = FLUSH_LOG;
 	/* The log is the larger form of what blocks hold: where the disk is small it must not fill that. */
-	if (o->disk_limit && o->flush_log > o->disk_limit / 12)
-		o->flush_log = o->disk_limit / 12;
+	uint64_t share = o->disk_limit / 12 > FLUSH_LOG_MIN ? o->disk_limit / 12 : FLUSH_LOG_MIN;
+	if (o->disk_limit && o->flush_log > share)
+		o->flush_log = share;
 	if (!o->flush_age_ms)
 		o->flush_age_ms = FLUSH_AGE_MS;
 	if (!o->raw_age_ms)

@@ -39,7 +39,8 @@ struct store_options {
 	uint64_t disk_limit;	    /* bytes of log and blocks: the oldest go first */
 	uint64_t disk_reserve;	    /* bytes of the disk left to others */
 	uint64_t segment_size;	    /* 0 = 64 MiB */
-	uint64_t flush_log;	    /* the head is written when the log has so many bytes; 0 = 192 MiB; at most disk_limit / 12 */
+	uint64_t flush_log;	    /* the head is written when the log has so many bytes; 0 = 192 MiB; at most
+				     * disk_limit / 12, if that is 1 MiB or more */
 	int64_t flush_age_ms;	    /* and when something in it is so old; 0 = 1 hour */
 	int64_t raw_age_ms;	    /* single profiles go so long after they came, sums stay; 0 = 30 days */
 	int64_t sums_age_ms;	    /* sums go; 0 = 400 days */
