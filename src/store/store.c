@@ -16,7 +16,7 @@
 
 #define SEGMENT_SIZE	 ((uint64_t)64 << 20)
 #define FLUSH_LOG	 ((uint64_t)192 << 20)
-#define FLUSH_LOG_MIN ((uint64_t)1 << 20)
+#define FLUSH_LOG_MIN	 ((uint64_t)1 << 20)
 #define FLUSH_AGE_MS	 (60 * INT64_C(60000))
 #define RAW_AGE_MS	 (30 * INT64_C(86400000))
 #define SUMS_AGE_MS	 (400 * INT64_C(86400000))
