@@ -184,7 +184,8 @@ static int put_request(const struct load *l, uint32_t k, char *out, size_t size)
 	return snprintf(out, size,
 			"POST /api/v1/ingest?service=%s&host=%s.%u&from=%" PRId64 "&to=%" PRId64 "&key=%" PRId64
 			"-%u HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: %zu\r\n\r\n",
-			l->service[node], l->host[node], l->churns ? back / 60 : 0, from_ms, to_ms, l->start_ms, k, l->port, body);
+			l->service[node], l->host[node], l->churns ? back / 60 : 0, from_ms, to_ms, l->start_ms, k,
+			l->port, body);
 }
 
 static void wait_turn(const struct load *l, uint32_t k)

@@ -106,12 +106,9 @@ static void counted(struct http_request *rq, void *ctx)
 static const struct http_stream count = { count_open, count_take, count_drop, 60 };
 
 static const struct http_route routes[] = {
-	{ "POST", "/echo", echo, BODY_MAX, NULL },
-	{ "GET", "/echo", echo, 0, NULL },
-	{ "GET", "/later", later, 0, NULL },
-	{ "GET", "/gone", gone, 0, NULL },
-	{ "GET", "/live", live, 0, NULL },
-	{ "PUT", "/count/", counted, STREAM_MAX, &count },
+	{ "POST", "/echo", echo, BODY_MAX, NULL }, { "GET", "/echo", echo, 0, NULL },
+	{ "GET", "/later", later, 0, NULL },	   { "GET", "/gone", gone, 0, NULL },
+	{ "GET", "/live", live, 0, NULL },	   { "PUT", "/count/", counted, STREAM_MAX, &count },
 };
 
 static int set_up(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* summing.h: values of a part's call-tree nodes, summed over chunks of a selection.
  *
- *   series 0 1 2 ... n   --taken by whoever is free-->   a scan and sums of its own for each CPU   --added up-->  self[]
+ *   series 0 1 2 ... n   --taken by whoever is free-->   a scan and sums of its own for each CPU   --added up--> self[]
  */
 #pragma once
 

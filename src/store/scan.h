@@ -22,7 +22,7 @@ struct scan_options {
 	int64_t from_ms, to_ms; /* profiles whose interval meets [from, to) */
 	int64_t grid_ms;	/* no chunk may span two of these steps, counted from from_ms; 0 = none */
 	enum resolution finest, coarsest;
-	bool is_ordered; /* by start, in a head too; blocks always are */
+	bool is_ordered;       /* by start, in a head too; blocks always are */
 	struct cancel *cancel; /* NULL = the scan is always wanted */
 };
 
