@@ -18,6 +18,8 @@
 #define CHURN	    50	/* one in so many is replaced each hour */
 #define ZIPF_Q	    2.7 /* weight of rank r: 1 / (r + Q)^S */
 #define ZIPF_S	    1.6
+#define SAMPLE_NS   INT64_C(10000000)
+#define JITTER_NS   2000000
 #define N_BASE	    40 /* percent of the stacks share little with others */
 
 /* The calls of one service, growing: a node's parent stands before it. */
@@ -465,7 +467,7 @@ static int put_samples(struct fleet *f, uint32_t node, uint32_t minute, struct p
 	int r = 0;
 	for (uint32_t slot = 0; r == 0 && slot < f->shape.n_stacks; slot++) {
 		struct node_id leaf;
-		int64_t value = f->count[slot] * INT64_C(10000000);
+		int64_t value = f->count[slot] * SAMPLE_NS;
 		if (!f->count[slot])
 			continue;
 		r = put_stack(f, node % f->shape.n_services, leaf_of(f, node, minute / 60, slot), &p->dict, &leaf.v);
@@ -496,6 +498,37 @@ int fleet_profile(struct fleet *f, uint32_t node, uint32_t minute, struct profil
 	ret->period_type = ret->types[0];
 	draw(f, node, minute);
 	return put_samples(f, node, minute, ret);
+}
+
+int fleet_profile_timed(struct fleet *f, uint32_t node, uint32_t minute, struct profile *ret)
+{
+	struct profile whole;
+	int r = profile_init(&whole, ret->budget);
+	if (r == 0)
+		r = fleet_profile(f, node, minute, &whole);
+	if (r == 0)
+		r = profile_add_type(ret, slice_str("cpu"), slice_str("nanoseconds"));
+	_cleanup_(free_ptr)
+	struct node_id *map = calloc(r == 0 ? dict_n_nodes(&whole.dict) : 1, sizeof(*map));
+	_cleanup_(free_ptr)
+	uint32_t *order = table(f->shape.n_samples, sizeof(*order));
+	if (r == 0)
+		r = map ? dict_import(&ret->dict, &whole.dict, map) : -ENOMEM;
+	uint32_t n = 0;
+	for (uint32_t i = 0; r == 0 && i < profile_n_samples(&whole); i++)
+		for (int64_t k = whole.value[0].data[i] / SAMPLE_NS; k > 0; k--)
+			order[n++] = i;
+	uint64_t random = mix3(f->shape.seed, node, minute + 5);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		uint32_t other = i + below(&random, n - i), row = order[other];
+		int64_t value = SAMPLE_NS, at = whole.time_ns + i * SAMPLE_NS + below(&random, JITTER_NS);
+		order[other] = order[i];
+		r = profile_add_sample_at(ret, map[whole.node.data[row].v], (struct labels_id){ 0 }, &value, at);
+	}
+	ret->time_ns = whole.time_ns;
+	ret->duration_ns = whole.duration_ns;
+	profile_done(&whole);
+	return r;
 }
 
 /* ---- all of it ---- */

@@ -36,6 +36,9 @@ void fleet_free(struct fleet **f); /* for _cleanup_ */
  * are read only, nothing can be interned into them. 0 or negative errno. */
 int fleet_profile(struct fleet *f, uint32_t node, uint32_t minute, struct profile *ret) must_check;
 
+/* The same, each sample as a row of its own with the time it was taken, in any order of stacks. */
+int fleet_profile_timed(struct fleet *f, uint32_t node, uint32_t minute, struct profile *ret) must_check;
+
 /* "checkout", "node-017.fleet" */
 void fleet_service_name(const struct fleet *f, uint32_t node, char out[static 32]);
 void fleet_host_name(uint32_t node, char out[static 32]);

@@ -9,7 +9,8 @@
 #define BENCH_DAY_MS (24 * INT64_C(3600000))
 
 /* Each prints its figures; the exit status. */
-int bench_feed(const char *dir, uint32_t n_nodes, uint32_t n_days);
+/* `timed`: with the times of samples. */
+int bench_feed(const char *dir, uint32_t n_nodes, uint32_t n_days, bool timed);
 int bench_feed_many(const char *dir, uint32_t n_stacks, uint32_t n_series);
 int bench_query(const char *dir, uint32_t n_nodes, uint32_t n_days);
 int bench_thin(const char *dir);

@@ -179,7 +179,7 @@ static void feed_free(struct feed *f)
 	free(f);
 }
 
-int bench_feed(const char *dir, uint32_t n_nodes, uint32_t n_days)
+int bench_feed(const char *dir, uint32_t n_nodes, uint32_t n_days, bool timed)
 {
 	struct fleet_shape shape = fleet_shape_of(n_nodes, n_days * 24);
 	_cleanup_(fleet_free)
@@ -193,7 +193,9 @@ int bench_feed(const char *dir, uint32_t n_nodes, uint32_t n_days)
 		for (uint32_t node = 0; node < n_nodes; node++) {
 			struct flying *u = take(f);
 			bench_check(profile_init(&u->profile.profile, NULL), NULL);
-			bench_check(fleet_profile(fleet, node, minute, &u->profile.profile), NULL);
+			bench_check(
+				(timed ? fleet_profile_timed : fleet_profile)(fleet, node, minute, &u->profile.profile),
+				NULL);
 			fleet_service_name(fleet, node, u->service);
 			fleet_host_name(node, u->host);
 			(void)snprintf(u->key, sizeof(u->key), "fleet-%u-%u", node, minute);

@@ -52,9 +52,10 @@ def ask_time(server, path):
     return statistics.median(times)
 
 
-def look(server):
-    """What the server uses now."""
+def look(server, start_ms):
+    """What the server uses now, and how long it thinks about the last hour of a service."""
     pid = server.process.pid
+    to_ms = start_ms - (MINUTES - server.metric("wick_ingest_stored_total") // NODES) * 60_000
     files = [os.path.join(at, name) for at, _, names in os.walk(server.data) for name in names]
     sizes = []
     for file in files:
@@ -68,7 +69,7 @@ def look(server):
         "threads": status(pid, "Threads"),
         "files": len(sizes),
         "bytes": sum(sizes),
-        "query": ask_time(server, f"/api/v1/top?service=checkout&from={int(time.time() * 1000) - 86_400_000}"),
+        "query": ask_time(server, f"/api/v1/top?service=checkout&from={to_ms - 3_600_000}&to={to_ms}"),
     }
 
 
@@ -105,7 +106,7 @@ def a_fleet_that_churns_costs_the_same_all_day():
         load = subprocess.Popen(
             [os.path.join(BUILD, "bench/load_fleet"), str(server.port), str(server.process.pid), "wick", str(count), "16",
              str(NODES * SPEED // 60), "churn"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        looks = []
+        looks, start_ms = [], int(time.time() * 1000)
         pause = MINUTES * 60 / SPEED / LOOKS
         try:
             while True:
@@ -114,7 +115,7 @@ def a_fleet_that_churns_costs_the_same_all_day():
                     break
                 except subprocess.TimeoutExpired:
                     if server.metric("wick_store_profiles"):
-                        looks.append(look(server))
+                        looks.append(look(server, start_ms))
         finally:
             if load.poll() is None:
                 load.kill()
