@@ -594,11 +594,11 @@ class Manifest:
             data = f.read()
         lines = data.split(b"\n")
         need(data.startswith(b"wick-manifest "), "not a manifest")
-        if lines[0] != b"wick-manifest 1":
-            raise Unsupported(lines[0].decode())
         need(lines[-1] == b"" and lines[-2].startswith(b"check "), "the last line is not the checksum")
         before = len(data) - len(lines[-2]) - 1
         need(lines[-2] == b"check %016x" % hash64(data[:before]), "the manifest's hash is wrong")
+        if lines[0] != b"wick-manifest 1":
+            raise Unsupported(lines[0].decode())
         self.blocks, self.kept = [], []
         for line in lines[1:-2]:
             words = line.decode().split()

@@ -146,16 +146,27 @@ static int check_blocks(const struct manifest *m)
 	return 0;
 }
 
-/* Only a whole line with another number is another version: what is cut or damaged is made anew. */
+/* Whether the last line is the checksum of all before it, as in any version. */
+static bool is_intact(struct slice text)
+{
+	struct slice word, rest;
+	uint64_t check;
+	if (text.size < 2 || text.data[text.size - 1] != '\n')
+		return false;
+	const uint8_t *end = memrchr(text.data, '\n', text.size - 1);
+	size_t before = end ? (size_t)(end + 1 - text.data) : 0;
+	rest = slice_of(text.data + before, text.size - before - 1);
+	return next_word(&rest, &word) && slice_eq(word, slice_str("check")) && next_word(&rest, &word) &&
+	       parse_u64(word, 16, &check) && check == block_hash(0, slice_of(text.data, before));
+}
+
+/* What is cut or damaged, be it in its version, is made anew; a whole one of another version is not ours to touch. */
 static int check_version(struct slice text, struct error *err)
 {
-	struct slice line, word, number;
-	if (!next_line(&text, &line) || !next_word(&line, &word) || !slice_eq(word, slice_str("wick-manifest")) ||
-	    !next_word(&line, &number) || line.size)
+	struct slice line, word, number, all = text;
+	if (!is_intact(text) || !next_line(&all, &line) || !next_word(&line, &word) ||
+	    !slice_eq(word, slice_str("wick-manifest")) || !next_word(&line, &number))
 		return -EBADMSG;
-	for (size_t i = 0; i < number.size; i++)
-		if (number.data[i] < '0' || number.data[i] > '9')
-			return -EBADMSG;
 	return slice_eq(number, slice_str("1"))
 		       ? 0
 		       : error_set(err, -EPROTONOSUPPORT, "wick-manifest %.*s is not known: this wick reads version 1",
@@ -171,17 +182,11 @@ static int parse(struct manifest *m, struct slice text, struct error *err)
 	bool has_store = false;
 	(void)next_line(&rest, &line);
 	while (next_line(&rest, &line)) {
-		uint64_t check;
-		size_t before = (size_t)(line.data - text.data);
 		struct slice words = line;
 		if (!next_word(&words, &word))
 			return -EBADMSG;
 		if (slice_eq(word, slice_str("check")))
-			return next_word(&words, &word) && parse_u64(word, 16, &check) &&
-					       check == block_hash(0, slice_of(text.data, before)) && has_store &&
-					       rest.size == 0
-				       ? check_blocks(m)
-				       : -EBADMSG;
+			return has_store && rest.size == 0 ? check_blocks(m) : -EBADMSG;
 		has_store = has_store || slice_eq(word, slice_str("store"));
 		r = parse_line(m, line);
 		if (r < 0)
