@@ -19,9 +19,6 @@
 /* Samples for which a memo of stacks pays. */
 #define MEMO_MIN 10000
 
-/* Rows that room is made for before they are read. */
-#define RESERVE_MAX 16384
-
 static void decoder_done(struct pprof_decoder *d)
 {
 	struct membudget *budget = d->p->budget;
@@ -74,19 +71,40 @@ int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uin
 	return 0;
 }
 
-int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
+int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
 {
+	if (f->wire == (uint32_t)wire)
+		return 0;
 	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire,
 			  (int)wire);
 }
 
-int pprof_miss_string(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index, struct str_id *ret)
+int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index, struct str_id *ret)
 {
+	if (index < d->strings.n) {
+		*ret = d->strings.data[index];
+		return 0;
+	}
 	if (!d->salvage)
 		return pprof_fail(d, at, -EBADMSG, "%s: string %" PRIu64 " does not exist", name, index);
 	d->lost.strings++;
 	ret->v = 0;
 	return 0;
+}
+
+/* A varint field that names a string. */
+int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	return r < 0 ? r : pprof_string_at(d, f->at, name, f->value, ret);
+}
+
+int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	if (r == 0)
+		*ret = f->value;
+	return r;
 }
 
 /* --- first walk --- */
@@ -327,12 +345,6 @@ static int resolve_header(struct pprof_decoder *d)
 	return r;
 }
 
-/* Rows of a file may be all the same: many of them are not believed to need room. */
-static uint32_t at_most(uint32_t n_rows)
-{
-	return n_rows < RESERVE_MAX ? n_rows : RESERVE_MAX;
-}
-
 static int decode(struct pprof_decoder *d)
 {
 	struct membudget *budget = d->p->budget;
@@ -345,9 +357,6 @@ static int decode(struct pprof_decoder *d)
 		r = idtable_init(&d->functions, budget, d->sections[PROFILE_FUNCTION].n);
 	if (r == 0)
 		r = idtable_init(&d->locations, budget, d->sections[PROFILE_LOCATION].n);
-	if (r == 0)
-		r = dict_reserve(&d->p->dict, at_most(d->sections[PROFILE_FUNCTION].n),
-				 at_most(d->sections[PROFILE_LOCATION].n));
 	if (r == 0)
 		r = vec_reserve(budget, &d->frames, 1); /* stacks may all be empty */
 	if (r < 0)
@@ -378,9 +387,7 @@ int pprof_salvage(struct slice plain, const struct format_limits *limits, struct
 	if (plain.size == 0)
 		return error_set(err, -ENODATA, "not a profile: it is empty");
 	_cleanup_(decoder_done)
-	struct pprof_decoder d = {
-		.bytes = plain, .limits = limits, .p = p, .err = err, .salvage = salvage, .kind = FRAME_USER
-	};
+	struct pprof_decoder d = { .bytes = plain, .limits = limits, .p = p, .err = err, .salvage = salvage };
 	return decode(&d);
 }
 

@@ -52,8 +52,6 @@ struct pprof_decoder {
 	struct idtable mappings, functions, locations;
 	VEC(uint32_t) chains;	   /* n, then n frame ids, caller first */
 	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
-	struct mapping_id kind_mapping;
-	uint8_t kind; /* enum frame_kind of that mapping's frames; of none, a user's */
 
 	/* Stacks of the last samples, whose rows wait for their nodes: stack i
 	 * is frames[stack_from[i] .. stack_from[i + 1]), leaf first. Behind them
@@ -91,42 +89,12 @@ int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *wha
 int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t id, uint64_t *lost) must_check;
 
 /* Fields of known kind; the message names the field. */
-int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name) must_check;
-/* A string that is not there: an error, or a loss. */
-int pprof_miss_string(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
-		      struct str_id *ret) must_check;
-
-static inline int must_check pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
-					       const char *name)
-{
-	return f->wire == (uint32_t)wire ? 0 : pprof_fail_wire(d, f, wire, name);
-}
-
-static inline int must_check pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name,
-					  uint64_t *ret)
-{
-	if (f->wire != PB_VARINT)
-		return pprof_fail_wire(d, f, PB_VARINT, name);
-	*ret = f->value;
-	return 0;
-}
-
-static inline int must_check pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name,
-					     uint64_t index, struct str_id *ret)
-{
-	if (index >= d->strings.n)
-		return pprof_miss_string(d, at, name, index, ret);
-	*ret = d->strings.data[index];
-	return 0;
-}
-
-/* A varint field that names a string. */
-static inline int must_check pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name,
-					  struct str_id *ret)
-{
-	int r = pprof_expect_wire(d, f, PB_VARINT, name);
-	return r < 0 ? r : pprof_string_at(d, f->at, name, f->value, ret);
-}
+int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
+		      const char *name) must_check;
+int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
+int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
+		    struct str_id *ret) must_check;
+int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret) must_check;
 
 /* One row each, once everything it refers to has been taken. */
 int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message) must_check;

@@ -18,7 +18,7 @@ static int define_id(struct pprof_decoder *d, const uint8_t *at, struct idtable 
 /* A line or column: negative means unknown. */
 static int line_field(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint32_t *ret)
 {
-	uint64_t v = 0;
+	uint64_t v;
 	int r = pprof_number(d, f, name, &v);
 	if (r < 0)
 		return r;
@@ -228,12 +228,8 @@ int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message)
 	if (loc.n_lines > d->limits->depth)
 		return pprof_fail_limit(d, loc.at, "lines in one location", d->limits->depth);
 	struct dict *dict = &d->p->dict;
-	if (loc.frame.mapping.v != d->kind_mapping.v) {
-		struct str_id path = dict->mappings.data[loc.frame.mapping.v].path;
-		d->kind_mapping = loc.frame.mapping;
-		d->kind = (uint8_t)frame_kind_of_path(strtab_get(&dict->strings, path));
-	}
-	loc.frame.kind = d->kind;
+	loc.frame.kind =
+		(uint8_t)frame_kind_of_path(strtab_get(&dict->strings, dict->mappings.data[loc.frame.mapping.v].path));
 	uint32_t from = d->chains.n;
 	r = vec_reserve(d->p->budget, &d->chains, loc.n_lines + 1);
 	if (r < 0)

@@ -49,8 +49,8 @@ static inline int pb_fail(struct pb_reader *r, int code, const char *why)
 	return code;
 }
 
-/* Of more than two bytes, or not whole. */
-static inline __attribute__((cold)) int pb_varint_long(struct pb_reader *r, uint64_t *ret)
+/* 0, or a negative errno with r->why set and r->at where it began. */
+static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
 {
 	const uint8_t *at = r->at;
 	uint64_t v = 0;
@@ -68,25 +68,6 @@ static inline __attribute__((cold)) int pb_varint_long(struct pb_reader *r, uint
 		}
 	}
 	return pb_fail(r, -EBADMSG, "a number longer than 64 bits");
-}
-
-/* 0, or a negative errno with r->why set and r->at where it began. */
-static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
-{
-	const uint8_t *at = r->at;
-	if (__builtin_expect(r->end - at < 2, 0))
-		return pb_varint_long(r, ret);
-	if (at[0] < 0x80) {
-		*ret = at[0];
-		r->at = at + 1;
-		return 0;
-	}
-	if (at[1] < 0x80) {
-		*ret = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
-		r->at = at + 2;
-		return 0;
-	}
-	return pb_varint_long(r, ret);
 }
 
 static inline int pb_fixed(struct pb_reader *r, unsigned size, uint64_t *ret)
@@ -134,14 +115,20 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 	}
 	ret->number = (uint32_t)(key >> 3);
 	ret->wire = (uint32_t)key & 7;
-	/* Nearly all are one of the first two. */
-	if (ret->wire == PB_VARINT) {
+	switch (ret->wire) {
+	case PB_VARINT:
 		k = pb_varint(r, &ret->value);
-	} else if (ret->wire == PB_BYTES) {
+		break;
+	case PB_64:
+		k = pb_fixed(r, 8, &ret->value);
+		break;
+	case PB_BYTES:
 		k = pb_bytes(r, &ret->bytes);
-	} else if (ret->wire == PB_64 || ret->wire == PB_32) {
-		k = pb_fixed(r, ret->wire == PB_64 ? 8 : 4, &ret->value);
-	} else {
+		break;
+	case PB_32:
+		k = pb_fixed(r, 4, &ret->value);
+		break;
+	default:
 		r->at = ret->at;
 		return pb_fail(r, -EBADMSG, "an unknown wire type");
 	}

@@ -53,16 +53,6 @@ void dict_done(struct dict *d)
 	pairset_done(&d->node_ids);
 }
 
-int dict_reserve(struct dict *d, uint32_t n_functions, uint32_t n_frames)
-{
-	int r = vec_reserve(d->budget, &d->functions, n_functions);
-	if (r == 0)
-		r = vec_reserve(d->budget, &d->frames, n_frames);
-	if (r < 0)
-		return r;
-	return u64map_reserve(&d->function_ids, n_functions) && u64map_reserve(&d->frame_ids, n_frames) ? 0 : -ENOBUFS;
-}
-
 /* Rows are plain bytes without hidden padding: equality is memcmp. */
 _Static_assert(sizeof(struct function) == 16, "struct function has padding");
 _Static_assert(sizeof(struct mapping) == 40, "struct mapping has padding");
@@ -71,8 +61,7 @@ _Static_assert(sizeof(struct frame) == 32, "struct frame has padding");
 /* Finds `row` among `rows` by its hash or makes room for it as row n.
  * Two rows with one 64-bit hash are told apart by trying hash + 1, + 2 ...
  * Returns 1 when found, 0 when added as *ret (the caller stores the row). */
-static inline __attribute__((always_inline)) int row_intern(struct u64map *ids, const void *rows, uint32_t n,
-							    const void *row, size_t size, uint32_t *ret)
+static int row_intern(struct u64map *ids, const void *rows, uint32_t n, const void *row, size_t size, uint32_t *ret)
 {
 	for (uint64_t key = XXH3_64bits(row, size);; key++) {
 		uint32_t *id = u64map_put(ids, key);

@@ -118,9 +118,6 @@ static inline struct pair_columns dict_node_columns(const struct dict *d)
 	return (struct pair_columns){ &d->node_parent.data->v, &d->node_frame.data->v };
 }
 
-/* Room for so many further rows, that what comes in one go is not moved again and again. */
-int dict_reserve(struct dict *d, uint32_t n_functions, uint32_t n_frames) must_check;
-
 /* Interning: the id of an equal row, or a new one. Ids inside the row must
  * come from this dict (asserted). 0, -ENOBUFS or -ENOMEM. */
 int dict_function(struct dict *d, const struct function *row, struct func_id *ret) must_check;

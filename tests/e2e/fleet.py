@@ -24,7 +24,7 @@ from tap import case, measured, run  # pylint: disable=wrong-import-position
 MINUTES = int(sys.argv[2]) if len(sys.argv) > 2 else 40
 NODES = 100
 SPEED = 100
-DISK_LIMIT = 96 << 20
+DISK_LIMIT = 48 << 20
 MEMORY_LIMIT_KB = 512 << 10
 LOOKS = 40
 
