@@ -56,9 +56,12 @@ static uint32_t *probe(const struct strtab *t, struct slice s, uint32_t hash)
 	return &t->slots[i];
 }
 
-static int grow(struct strtab *t)
+/* Makes the slots so many that `n` strings are under 3/4 of them. */
+static int grow(struct strtab *t, uint64_t n)
 {
 	uint64_t n_slots = t->mask ? ((uint64_t)t->mask + 1) * 2 : 64;
+	while ((n_slots - 1) * 3 < n * 4)
+		n_slots *= 2;
 	if (n_slots > (uint64_t)1 << 31)
 		return -ENOBUFS;
 	size_t size = (size_t)n_slots * sizeof(*t->slots);
@@ -90,29 +93,46 @@ struct str_id strtab_find(const struct strtab *t, struct slice s, bool *ret_foun
 	return (struct str_id){ slot ? slot - 1 : 0 };
 }
 
-int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret)
+void strtab_reserve(struct strtab *t, uint32_t n_strings, uint32_t n_bytes)
 {
-	uint32_t hash = (uint32_t)XXH3_64bits(s.data, s.size);
-	if (t->slots) {
-		uint32_t *slot = probe(t, s, hash);
-		if (*slot) {
-			ret->v = *slot - 1;
-			return 0;
-		}
-	}
+	uint64_t n = (uint64_t)t->hash.n + n_strings;
+	if ((uint64_t)n_bytes + n_strings > VEC_MAX || vec_reserve(t->budget, &t->bytes, n_bytes + n_strings) < 0 ||
+	    vec_reserve(t->budget, &t->offset, n_strings) < 0 || vec_reserve(t->budget, &t->hash, n_strings) < 0)
+		return;
+	if (n * 4 > (uint64_t)t->mask * 3)
+		(void)!grow(t, n);
+}
+
+/* Room for one more, which is not there: its slot moves when the table grows. */
+static int make_room(struct strtab *t, struct slice s, uint32_t hash, uint32_t **slot)
+{
 	if (s.size >= VEC_MAX)
 		return -ENOBUFS;
-	int r = (uint64_t)t->hash.n * 4 >= (uint64_t)t->mask * 3 ? grow(t) : 0;
+	int r = 0;
+	if (!t->slots || (uint64_t)t->hash.n * 4 >= (uint64_t)t->mask * 3) {
+		r = grow(t, 0);
+		if (r == 0)
+			*slot = probe(t, s, hash);
+	}
 	if (r == 0)
 		r = vec_reserve(t->budget, &t->bytes, (uint32_t)s.size + 1);
 	if (r == 0)
 		r = vec_reserve(t->budget, &t->offset, 1);
-	if (r == 0)
-		r = vec_reserve(t->budget, &t->hash, 1);
+	return r == 0 ? vec_reserve(t->budget, &t->hash, 1) : r;
+}
+
+int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret)
+{
+	uint32_t hash = (uint32_t)XXH3_64bits(s.data, s.size);
+	uint32_t *slot = t->slots ? probe(t, s, hash) : NULL;
+	if (slot && *slot) {
+		ret->v = *slot - 1;
+		return 0;
+	}
+	int r = make_room(t, s, hash, &slot);
 	if (r < 0)
 		return r;
 	uint32_t id = t->hash.n;
-	uint32_t *slot = probe(t, s, hash);
 	if (s.size)
 		memcpy(t->bytes.data + t->bytes.n, s.data, s.size);
 	t->bytes.data[t->bytes.n + s.size] = 0;

@@ -29,6 +29,10 @@ struct strtab {
 int strtab_init(struct strtab *t, struct membudget *budget) must_check;
 void strtab_done(struct strtab *t);
 
+/* Takes the room for so many more strings of so many bytes in all at once instead of growing again and again; without
+ * the memory it takes none. Whoever counted too many has it charged all the same. */
+void strtab_reserve(struct strtab *t, uint32_t n_strings, uint32_t n_bytes);
+
 int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret) must_check;
 static inline int must_check strtab_intern_str(struct strtab *t, const char *s, struct str_id *ret)
 {
