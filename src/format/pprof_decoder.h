@@ -50,8 +50,10 @@ struct pprof_decoder {
 	struct pprof_section sections[N_PROFILE_FIELDS];
 	VEC(struct str_id) strings; /* by index in the file */
 	struct idtable mappings, functions, locations;
-	VEC(uint32_t) chains;	   /* n, then n frame ids, caller first */
-	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
+	struct mapping_id kind_mapping; /* the last one that was asked for: */
+	uint8_t kind;			/* the kind of its frames, 0 = none was */
+	VEC(uint32_t) chains;		/* n, then n frame ids, caller first */
+	struct u64map long_chains;	/* node << 32 | code -> last node of the chain */
 
 	/* Stacks of the last samples, whose rows wait for their nodes: stack i
 	 * is frames[stack_from[i] .. stack_from[i + 1]), leaf first. Behind them

@@ -49,8 +49,8 @@ static inline int pb_fail(struct pb_reader *r, int code, const char *why)
 	return code;
 }
 
-/* 0, or a negative errno with r->why set and r->at where it began. */
-static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
+/* Of a number of any length. */
+static inline int pb_long_varint(struct pb_reader *r, uint64_t *ret)
 {
 	const uint8_t *at = r->at;
 	uint64_t v = 0;
@@ -69,6 +69,46 @@ static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
 	}
 	return pb_fail(r, -EBADMSG, "a number longer than 64 bits");
 }
+
+/* 0, or a negative errno with r->why set and r->at where it began. */
+static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
+{
+	if (r->at != r->end && *r->at < 0x80) {
+		*ret = *r->at++;
+		return 0;
+	}
+	return pb_long_varint(r, ret);
+}
+
+/* The number at `at`, and where the next thing begins; NULL when it does not fit into 64 bits. Reads up to
+ * PB_QUICK_SIZE bytes, which must be there, whatever the number's own length is: up to eight need no branch. */
+#define PB_QUICK_SIZE 10
+
+static inline const uint8_t *pb_quick(const uint8_t *at, uint64_t *ret)
+{
+	if (*at < 0x80) {
+		*ret = *at;
+		return at + 1;
+	}
+	uint64_t w;
+	memcpy(&w, at, sizeof(w));
+	uint64_t ends = ~w & 0x8080808080808080;
+	unsigned size = ends ? ((unsigned)__builtin_ctzll(ends) + 1) / 8 : 8;
+	w &= UINT64_MAX >> (64 - 8 * size);
+	w = (w & 0x007f007f007f007f) | (w & 0x7f007f007f007f00) >> 1;
+	w = (w & 0x00003fff00003fff) | (w & 0x3fff00003fff0000) >> 2;
+	w = (w & 0x0fffffff) | (w & 0x0fffffff00000000) >> 4;
+	if (__builtin_expect(!ends, 0)) {
+		w |= (uint64_t)(at[8] & 0x7f) << 56;
+		size = at[8] < 0x80 ? 9 : 10;
+		if (size == 10 && at[9] > 1)
+			return NULL;
+		w |= size == 10 ? (uint64_t)at[9] << 63 : 0;
+	}
+	*ret = w;
+	return at + size;
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are loaded as they lie");
 
 static inline int pb_fixed(struct pb_reader *r, unsigned size, uint64_t *ret)
 {
