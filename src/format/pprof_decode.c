@@ -71,10 +71,8 @@ int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uin
 	return 0;
 }
 
-int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
+int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
 {
-	if (f->wire == (uint32_t)wire)
-		return 0;
 	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire,
 			  (int)wire);
 }
@@ -97,14 +95,6 @@ int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *
 {
 	int r = pprof_expect_wire(d, f, PB_VARINT, name);
 	return r < 0 ? r : pprof_string_at(d, f->at, name, f->value, ret);
-}
-
-int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret)
-{
-	int r = pprof_expect_wire(d, f, PB_VARINT, name);
-	if (r == 0)
-		*ret = f->value;
-	return r;
 }
 
 /* --- first walk --- */

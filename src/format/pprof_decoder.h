@@ -90,10 +90,24 @@ int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *wha
 /* "at byte 123: location 1: <what> 9 does not exist", or 0 and *lost one more when salvaging. */
 int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t id, uint64_t *lost) must_check;
 
+int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name);
+
 /* Fields of known kind; the message names the field. */
-int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
-		      const char *name) must_check;
-int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
+static inline int must_check pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
+					       const char *name)
+{
+	return f->wire == (uint32_t)wire ? 0 : pprof_fail_wire(d, f, wire, name);
+}
+
+static inline int must_check pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name,
+					  uint64_t *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	if (r == 0)
+		*ret = f->value;
+	return r;
+}
+
 int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
 		    struct str_id *ret) must_check;
 int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret) must_check;

@@ -18,7 +18,7 @@ static int define_id(struct pprof_decoder *d, const uint8_t *at, struct idtable 
 /* A line or column: negative means unknown. */
 static int line_field(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint32_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = pprof_number(d, f, name, &v);
 	if (r < 0)
 		return r;

@@ -139,8 +139,8 @@ static inline int pb_bytes(struct pb_reader *r, struct slice *ret)
 	return 0;
 }
 
-/* 1: *ret is the next field; 0: no more; negative errno. */
-static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
+/* As pb_next(), whatever the next field is like. */
+static inline int pb_next_any(struct pb_reader *r, struct pb_field *ret)
 {
 	if (r->at == r->end)
 		return 0;
@@ -173,6 +173,30 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 		return pb_fail(r, -EBADMSG, "an unknown wire type");
 	}
 	return k < 0 ? k : 1;
+}
+
+/* 1: *ret is the next field; 0: no more; negative errno. Inline are fields whose key and number, or size, have a byte
+ * each. */
+static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
+{
+	const uint8_t *at = r->at;
+	ptrdiff_t left = r->end - at;
+	if (left < 2 || at[0] >= 0x80 || at[0] < 8 || at[1] >= 0x80)
+		return pb_next_any(r, ret);
+	uint32_t wire = at[0] & 7;
+	if (wire == PB_BYTES && at[1] <= left - 2) {
+		ret->bytes = slice_of(at + 2, at[1]);
+		r->at = at + 2 + at[1];
+	} else if (wire == PB_VARINT) {
+		ret->value = at[1];
+		r->at = at + 2;
+	} else {
+		return pb_next_any(r, ret);
+	}
+	ret->at = at;
+	ret->number = at[0] >> 3;
+	ret->wire = wire;
+	return 1;
 }
 
 /* What is there of a field that pb_next() found no end of. False: it is cut in
