@@ -235,7 +235,7 @@ static int remap_init(struct remap *m, const struct dict *src)
 static int import_string(struct dict *dst, const struct dict *src, struct remap *m, struct str_id *id)
 {
 	uint32_t i = id->v;
-	int r = m->strings[i] || i == 0 ? 0 : strtab_intern(&dst->strings, strtab_get(&src->strings, *id), id);
+	int r = m->strings[i] || i == 0 ? 0 : strtab_intern_from(&dst->strings, &src->strings, *id, id);
 	if (r == 0 && !m->strings[i])
 		m->strings[i] = id->v;
 	id->v = m->strings[i];
