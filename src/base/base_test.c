@@ -6,6 +6,7 @@
 #include "base/jsonw.h"
 #include "base/outfile.h"
 #include "base/pairset.h"
+#include "base/rowset.h"
 #include "base/strtab.h"
 #include "base/u64map.h"
 #include "base/utf8.h"
@@ -105,6 +106,64 @@ static void pairs_are_found_again(void **state)
 		assert_int_equal(pairset_find(&s, rows, first[i], second[i] + 1, &at), 0);
 	}
 	pairset_done(&s);
+	assert_int_equal(b.used, 0);
+}
+
+/* A row taken for another would give a frame a wrong address. */
+static void rows_are_found_again(void **state)
+{
+	(void)state;
+	struct membudget b = membudget_of(1 << 20);
+	struct rowset s;
+	rowset_init(&s, &b);
+	static uint64_t rows[200000][2];
+	const size_t size = sizeof(rows[0]);
+	uint32_t n = 1, slot;
+	for (; rowset_reserve(&s, rows, size, 1) == 0; n++) {
+		rows[n][0] = n / 7;
+		rows[n][1] = (uint64_t)(n % 7) << 60;
+		uint64_t hash = rowset_hash(&s, rows[n], size);
+		assert_int_equal(rowset_find(&s, rows, rows[n], size, hash, &slot), 0);
+		rowset_set(&s, slot, hash, n);
+	}
+	assert_true(n > 90000 && b.used <= b.max);
+	for (uint32_t i = 1; i < n; i++) {
+		uint64_t other[2] = { rows[i][0], rows[i][1] + 1 };
+		assert_int_equal(rowset_find(&s, rows, rows[i], size, rowset_hash(&s, rows[i], size), &slot), i);
+		assert_int_equal(rowset_find(&s, rows, other, size, rowset_hash(&s, other, size), &slot), 0);
+	}
+	/* Two become equal: the first is found. */
+	memcpy(rows[n - 1], rows[5], size);
+	rowset_rebuild(&s, rows, size, n - 1);
+	assert_int_equal(s.n, n - 1);
+	assert_int_equal(rowset_find(&s, rows, rows[5], size, rowset_hash(&s, rows[5], size), &slot), 5);
+	assert_int_equal(rowset_find(&s, rows, rows[6], size, rowset_hash(&s, rows[6], size), &slot), 6);
+	rowset_done(&s);
+	assert_int_equal(b.used, 0);
+}
+
+/* Room taken beforehand changes nothing but that; what cannot be had is not missed. */
+static void strings_fit_into_their_room(void **state)
+{
+	(void)state;
+	struct membudget b = membudget_of(100000);
+	struct strtab t;
+	assert_int_equal(strtab_init(&t, &b), 0);
+	strtab_reserve(&t, 1000, 20000);
+	size_t used = b.used;
+	char s[32];
+	struct str_id id;
+	for (uint32_t i = 1; i <= 1000; i++) {
+		int n = snprintf(s, sizeof(s), "a name of twenty %03u", i % 1000);
+		assert_int_equal(strtab_intern(&t, slice_of(s, (size_t)n), &id), 0);
+		assert_int_equal(id.v, i);
+	}
+	assert_int_equal(b.used, used);
+	strtab_reserve(&t, UINT32_MAX, UINT32_MAX);
+	strtab_reserve(&t, 100000, 1);
+	assert_int_equal(strtab_intern_str(&t, "a name of twenty 007", &id), 0);
+	assert_int_equal(id.v, 7);
+	strtab_done(&t);
 	assert_int_equal(b.used, 0);
 }
 
@@ -349,6 +408,8 @@ int main(void)
 		cmocka_unit_test(strtab_ids_stay),
 		cmocka_unit_test(budget_is_kept),
 		cmocka_unit_test(pairs_are_found_again),
+		cmocka_unit_test(rows_are_found_again),
+		cmocka_unit_test(strings_fit_into_their_room),
 		cmocka_unit_test(arena_cap_is_sticky),
 		cmocka_unit_test(json_is_valid_whatever_the_name),
 		cmocka_unit_test(buf_stops_at_its_maximum),

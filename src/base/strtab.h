@@ -3,7 +3,8 @@
  *
  *   bytes:  \0 m a i n \0 l i b c . s o . 6 \0 ...
  *   offset: [0]=0 [1]=1 [2]=6 ...        [n] = end
- *   slots:  hash -> id, open addressing
+ *   slots:  hash -> { upper bits: those of the hash | lower bits: id + 1 }
+ *           open addressing: the bits that tell slots apart are the other ones
  *
  * Ids are dense and stay valid for the table's life; id 0 is "". Each string
  * is followed by a NUL, but may hold NULs itself: sizes count. Pointers move
@@ -29,7 +30,13 @@ struct strtab {
 int strtab_init(struct strtab *t, struct membudget *budget) must_check;
 void strtab_done(struct strtab *t);
 
+/* Takes the room for so many more strings of so many bytes in all at once instead of growing again and again; without
+ * the memory it takes none. Whoever counted too many has it charged all the same. */
+void strtab_reserve(struct strtab *t, uint32_t n_strings, uint32_t n_bytes);
+
 int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret) must_check;
+/* The same of a string of another table. */
+int strtab_intern_from(struct strtab *t, const struct strtab *from, struct str_id id, struct str_id *ret) must_check;
 static inline int must_check strtab_intern_str(struct strtab *t, const char *s, struct str_id *ret)
 {
 	return strtab_intern(t, slice_str(s), ret);

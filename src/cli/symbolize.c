@@ -342,7 +342,7 @@ int profile_symbolize(struct profile *p, const char *file, const struct dwarf_op
 	if (s->n_unsaid)
 		(void)fprintf(stderr, "wick: %s: and %" PRIu32 " more files\n", file, s->n_unsaid);
 	if (r == 0)
-		r = dict_frames_changed(&p->dict);
+		dict_frames_changed(&p->dict);
 	if (r == 0 && !dwarf->off)
 		r = profile_add_lines(p, file, s->is_exact, dwarf, NULL);
 	symbolizer_done(s);

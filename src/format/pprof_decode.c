@@ -71,10 +71,8 @@ int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uin
 	return 0;
 }
 
-int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
+int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name)
 {
-	if (f->wire == (uint32_t)wire)
-		return 0;
 	return pprof_fail(d, f->at, -EBADMSG, "field %s has wire type %" PRIu32 " instead of %d", name, f->wire,
 			  (int)wire);
 }
@@ -99,15 +97,34 @@ int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *
 	return r < 0 ? r : pprof_string_at(d, f->at, name, f->value, ret);
 }
 
-int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret)
+/* --- first walk --- */
+
+/* A guess is never more than this, and nobody claims more rows than there are bytes for: what a hostile file may have
+ * reserved is in proportion to its size, and growing from there costs little. */
+#define RESERVE_MAX 65536
+
+static uint32_t guess(uint64_t n, uint64_t bytes, uint32_t least_row_size)
 {
-	int r = pprof_expect_wire(d, f, PB_VARINT, name);
-	if (r == 0)
-		*ret = f->value;
-	return r;
+	if (n > bytes / least_row_size)
+		n = bytes / least_row_size;
+	return n < RESERVE_MAX ? (uint32_t)n : RESERVE_MAX;
 }
 
-/* --- first walk --- */
+/* Before the first string: nearly every producer writes them one behind the other. */
+static void reserve_strings(struct pprof_decoder *d, const struct pb_field *first)
+{
+	struct pb_reader r = pb_reader_of(slice_of(first->at, (size_t)(slice_end(d->bytes) - first->at)));
+	struct pb_field f;
+	uint64_t n = 0, n_bytes = 0;
+	while (n < RESERVE_MAX && pb_next(&r, &f) > 0 && f.number == PROFILE_STRING_TABLE && f.wire == PB_BYTES) {
+		n++;
+		n_bytes += f.bytes.size;
+	}
+	struct dict_counts more = { .n_strings = guess(n, n_bytes + n, 4) };
+	more.n_string_bytes = n_bytes < UINT32_MAX / 4 ? (uint32_t)n_bytes : 0;
+	dict_reserve(&d->p->dict, &more);
+	(void)!vec_reserve(d->p->budget, &d->strings, more.n_strings);
+}
 
 static int take_string(struct pprof_decoder *d, const struct pb_field *f)
 {
@@ -115,6 +132,8 @@ static int take_string(struct pprof_decoder *d, const struct pb_field *f)
 		return pprof_fail_limit(d, f->at, "strings", d->limits->n_strings);
 	if (d->strings.n == 0 && f->bytes.size)
 		return pprof_fail(d, f->at, -EBADMSG, "string 0 is not empty");
+	if (d->strings.n == 0)
+		reserve_strings(d, f);
 	struct str_id id;
 	int r = strtab_intern(&d->p->dict.strings, f->bytes, &id);
 	if (r == 0)
@@ -345,6 +364,23 @@ static int resolve_header(struct pprof_decoder *d)
 	return r;
 }
 
+static uint32_t guess_rows(const struct pprof_decoder *d, enum profile_field kind, uint32_t least_row_size)
+{
+	const struct pprof_section *s = &d->sections[kind];
+	return guess(s->n, s->end - s->first, least_row_size);
+}
+
+static void reserve_rows(struct pprof_decoder *d)
+{
+	const struct pprof_section *samples = &d->sections[PROFILE_SAMPLE];
+	struct dict_counts more = {
+		.n_functions = guess_rows(d, PROFILE_FUNCTION, 8),
+		.n_frames = guess_rows(d, PROFILE_LOCATION, 8),
+		.n_nodes = guess(UINT64_MAX, samples->end - samples->first, 4),
+	};
+	dict_reserve(&d->p->dict, &more);
+}
+
 static int decode(struct pprof_decoder *d)
 {
 	struct membudget *budget = d->p->budget;
@@ -361,6 +397,7 @@ static int decode(struct pprof_decoder *d)
 		r = vec_reserve(budget, &d->frames, 1); /* stacks may all be empty */
 	if (r < 0)
 		return pprof_fail_memory(d, d->bytes.data, r);
+	reserve_rows(d);
 	r = each_row(d, PROFILE_SAMPLE_TYPE, "sample_type", take_sample_type);
 	if (r == 0)
 		r = resolve_header(d);

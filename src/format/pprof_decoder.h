@@ -50,8 +50,10 @@ struct pprof_decoder {
 	struct pprof_section sections[N_PROFILE_FIELDS];
 	VEC(struct str_id) strings; /* by index in the file */
 	struct idtable mappings, functions, locations;
-	VEC(uint32_t) chains;	   /* n, then n frame ids, caller first */
-	struct u64map long_chains; /* node << 32 | code -> last node of the chain */
+	struct mapping_id kind_mapping; /* the last one that was asked for: */
+	uint8_t kind;			/* the kind of its frames, 0 = none was */
+	VEC(uint32_t) chains;		/* n, then n frame ids, caller first */
+	struct u64map long_chains;	/* node << 32 | code -> last node of the chain */
 
 	/* Stacks of the last samples, whose rows wait for their nodes: stack i
 	 * is frames[stack_from[i] .. stack_from[i + 1]), leaf first. Behind them
@@ -88,10 +90,24 @@ int pprof_fail_limit(struct pprof_decoder *d, const uint8_t *at, const char *wha
 /* "at byte 123: location 1: <what> 9 does not exist", or 0 and *lost one more when salvaging. */
 int pprof_miss(struct pprof_decoder *d, const uint8_t *at, const char *what, uint64_t id, uint64_t *lost) must_check;
 
+int pprof_fail_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire, const char *name);
+
 /* Fields of known kind; the message names the field. */
-int pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
-		      const char *name) must_check;
-int pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint64_t *ret) must_check;
+static inline int must_check pprof_expect_wire(struct pprof_decoder *d, const struct pb_field *f, enum pb_wire wire,
+					       const char *name)
+{
+	return f->wire == (uint32_t)wire ? 0 : pprof_fail_wire(d, f, wire, name);
+}
+
+static inline int must_check pprof_number(struct pprof_decoder *d, const struct pb_field *f, const char *name,
+					  uint64_t *ret)
+{
+	int r = pprof_expect_wire(d, f, PB_VARINT, name);
+	if (r == 0)
+		*ret = f->value;
+	return r;
+}
+
 int pprof_string_at(struct pprof_decoder *d, const uint8_t *at, const char *name, uint64_t index,
 		    struct str_id *ret) must_check;
 int pprof_string(struct pprof_decoder *d, const struct pb_field *f, const char *name, struct str_id *ret) must_check;

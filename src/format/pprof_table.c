@@ -18,7 +18,7 @@ static int define_id(struct pprof_decoder *d, const uint8_t *at, struct idtable 
 /* A line or column: negative means unknown. */
 static int line_field(struct pprof_decoder *d, const struct pb_field *f, const char *name, uint32_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = pprof_number(d, f, name, &v);
 	if (r < 0)
 		return r;
@@ -86,36 +86,99 @@ int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message)
 	return define_id(d, message->at, &d->mappings, id, ours.v);
 }
 
-int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message)
+/* ---- what nearly all rows are like ----
+ *
+ * Known fields of the right kind, whose numbers fit and whose references exist, are read in one go. A row with
+ * anything else, wrong or rare, and one at the very end of the input is left to the functions behind these: they begin
+ * anew and find the words for what is wrong. */
+
+/* Key of a field of that wire type, one byte long. */
+#define KEY(number, wire) ((number) << 3 | (wire))
+
+/* Keys and numbers that begin before `end` can be read without asking where they end. */
+static bool has_slack(const struct pprof_decoder *d, const uint8_t *end)
 {
-	struct function fn = { 0 };
-	uint64_t id = 0, n_lost = d->lost.strings;
+	return (size_t)(d->bytes.data + d->bytes.size - end) >= 2 + PB_QUICK_SIZE;
+}
+
+static bool quick_string(const struct pprof_decoder *d, uint64_t index, struct str_id *ret)
+{
+	if (index >= d->strings.n)
+		return false;
+	*ret = d->strings.data[index];
+	return true;
+}
+
+static bool quick_u32(uint64_t v, uint32_t *ret)
+{
+	*ret = (uint32_t)v;
+	return v <= UINT32_MAX;
+}
+
+static bool quick_function(const struct pprof_decoder *d, struct slice message, uint64_t *id, struct function *fn)
+{
+	const uint8_t *at = message.data, *end = slice_end(message);
+	bool ok = has_slack(d, end);
+	while (ok && at < end) {
+		uint64_t v;
+		uint8_t key = *at;
+		at = pb_quick(at + 1, &v);
+		if (!at)
+			return false;
+		if (key == KEY(FUNCTION_ID, PB_VARINT))
+			*id = v;
+		else if (key == KEY(FUNCTION_NAME, PB_VARINT))
+			ok = quick_string(d, v, &fn->name);
+		else if (key == KEY(FUNCTION_SYSTEM_NAME, PB_VARINT))
+			ok = quick_string(d, v, &fn->system_name);
+		else if (key == KEY(FUNCTION_FILENAME, PB_VARINT))
+			ok = quick_string(d, v, &fn->file);
+		else
+			ok = key == KEY(FUNCTION_START_LINE, PB_VARINT) && quick_u32(v, &fn->start_line);
+	}
+	return ok && at == end;
+}
+
+static int read_function(struct pprof_decoder *d, const struct pb_field *message, uint64_t *id, struct function *fn)
+{
 	struct pb_reader r = pb_reader_nested(message->bytes);
 	struct pb_field f;
 	int k;
 	while ((k = pb_next(&r, &f)) > 0) {
 		if (f.number == FUNCTION_ID)
-			k = pprof_number(d, &f, "id", &id);
+			k = pprof_number(d, &f, "id", id);
 		else if (f.number == FUNCTION_NAME)
-			k = pprof_string(d, &f, "name", &fn.name);
+			k = pprof_string(d, &f, "name", &fn->name);
 		else if (f.number == FUNCTION_SYSTEM_NAME)
-			k = pprof_string(d, &f, "system_name", &fn.system_name);
+			k = pprof_string(d, &f, "system_name", &fn->system_name);
 		else if (f.number == FUNCTION_FILENAME)
-			k = pprof_string(d, &f, "filename", &fn.file);
+			k = pprof_string(d, &f, "filename", &fn->file);
 		else if (f.number == FUNCTION_START_LINE)
-			k = line_field(d, &f, "start_line", &fn.start_line);
+			k = line_field(d, &f, "start_line", &fn->start_line);
 		if (k < 0)
 			return k;
 	}
-	if (k < 0)
-		return pprof_fail_reader(d, &r, k);
+	return k < 0 ? pprof_fail_reader(d, &r, k) : 0;
+}
+
+int pprof_take_function(struct pprof_decoder *d, const struct pb_field *message)
+{
+	struct function fn = { 0 };
+	uint64_t id = 0, n_lost = d->lost.strings;
+	if (!quick_function(d, message->bytes, &id, &fn)) {
+		fn = (struct function){ 0 };
+		id = 0;
+		int k = read_function(d, message, &id, &fn);
+		if (k < 0)
+			return k;
+	}
 	/* Half a file: its frames count as nameless. */
 	if (d->lost.strings > n_lost && !fn.name.v) {
 		d->lost.strings = n_lost;
 		return 0;
 	}
 	struct func_id ours;
-	k = dict_function(&d->p->dict, &fn, &ours);
+	int k = dict_function(&d->p->dict, &fn, &ours);
 	if (k < 0)
 		return pprof_fail_memory(d, message->at, k);
 	return define_id(d, message->at, &d->functions, id, ours.v);
@@ -193,6 +256,92 @@ static int read_line(struct pprof_decoder *d, struct slice message, struct frame
 	return 0;
 }
 
+struct line {
+	const uint8_t *at;
+	struct func_id function;
+	uint32_t line, column;
+};
+
+static bool quick_line(const struct pprof_decoder *d, struct slice message, struct line *ret)
+{
+	const uint8_t *at = message.data, *end = slice_end(message);
+	bool ok = true;
+	while (ok && at < end) {
+		uint64_t v;
+		uint8_t key = *at;
+		at = pb_quick(at + 1, &v);
+		if (!at)
+			return false;
+		if (key == KEY(LINE_FUNCTION_ID, PB_VARINT))
+			ok = (ret->function.v = idtable_get(&d->functions, v)) != 0 || v == 0;
+		else if (key == KEY(LINE_LINE, PB_VARINT))
+			ok = quick_u32(v, &ret->line);
+		else
+			ok = key == KEY(LINE_COLUMN, PB_VARINT) && quick_u32(v, &ret->column);
+	}
+	return ok && at == end;
+}
+
+#define QUICK_LINES 8
+
+/* The two bytes of its key. */
+#define KEY_1_FOUND (0x80 | (KEY(LOCATION_WICK_FOUND, PB_VARINT) & 0x7f))
+#define KEY_2_FOUND (KEY(LOCATION_WICK_FOUND, PB_VARINT) >> 7)
+
+/* *loc and its lines, innermost first. */
+static bool quick_location(const struct pprof_decoder *d, struct slice message, struct location *loc,
+			   struct line *lines)
+{
+	const uint8_t *at = message.data, *end = slice_end(message);
+	bool ok = has_slack(d, end);
+	while (ok && at < end) {
+		uint64_t v;
+		const uint8_t *start = at;
+		uint8_t key = *at++;
+		bool is_found = key == KEY_1_FOUND && *at++ == KEY_2_FOUND;
+		at = pb_quick(at, &v);
+		if (!at)
+			return false;
+		if (key == KEY(LOCATION_ID, PB_VARINT)) {
+			loc->id = v;
+		} else if (key == KEY(LOCATION_MAPPING_ID, PB_VARINT)) {
+			ok = (loc->frame.mapping.v = idtable_get(&d->mappings, v)) != 0 || v == 0;
+		} else if (key == KEY(LOCATION_ADDRESS, PB_VARINT)) {
+			loc->frame.address = v;
+		} else if (key == KEY(LOCATION_LINE, PB_BYTES)) {
+			if (at > end || v > (size_t)(end - at) || loc->n_lines == QUICK_LINES)
+				return false;
+			struct line *line = &lines[loc->n_lines++];
+			*line = (struct line){ .at = start };
+			ok = quick_line(d, slice_of(at, (size_t)v), line);
+			at += v;
+		} else {
+			ok = is_found;
+			loc->frame.found = v < N_FRAME_FOUNDS ? (uint8_t)v : FRAME_FOUND_UNKNOWN;
+		}
+	}
+	return ok && at == end;
+}
+
+/* One frame per line into chains[from ...], as read_lines(). */
+static int take_lines(struct pprof_decoder *d, const struct location *loc, const struct line *lines, uint32_t from)
+{
+	for (uint32_t i = loc->n_lines; i-- > 0; lines++) {
+		struct frame frame = loc->frame;
+		frame.function = lines->function;
+		frame.line = lines->line;
+		frame.column = lines->column;
+		if (i > 0)
+			frame.flags |= FRAME_INLINED;
+		struct frame_id id;
+		int r = dict_frame(&d->p->dict, &frame, &id);
+		if (r < 0)
+			return pprof_fail_memory(d, lines->at, r);
+		d->chains.data[from + i] = id.v;
+	}
+	return 0;
+}
+
 /* One frame per line into chains[from ...], which has room for them. The
  * file has the innermost line first, the chain the caller. */
 static int read_lines(struct pprof_decoder *d, struct slice message, const struct location *loc, uint32_t from)
@@ -219,30 +368,44 @@ static int read_lines(struct pprof_decoder *d, struct slice message, const struc
 	return k;
 }
 
+static uint8_t kind_of(struct pprof_decoder *d, struct mapping_id mapping)
+{
+	const struct dict *dict = &d->p->dict;
+	if (!d->kind || mapping.v != d->kind_mapping.v) {
+		struct slice path = strtab_get(&dict->strings, dict->mappings.data[mapping.v].path);
+		d->kind = (uint8_t)frame_kind_of_path(path);
+		d->kind_mapping = mapping;
+	}
+	return d->kind;
+}
+
 int pprof_take_location(struct pprof_decoder *d, const struct pb_field *message)
 {
 	struct location loc = { .at = message->at };
-	int r = read_location(d, message->bytes, &loc);
+	struct line lines[QUICK_LINES];
+	bool is_quick = quick_location(d, message->bytes, &loc, lines);
+	int r = 0;
+	if (!is_quick) {
+		loc = (struct location){ .at = message->at };
+		r = read_location(d, message->bytes, &loc);
+	}
 	if (r < 0)
 		return r;
 	if (loc.n_lines > d->limits->depth)
 		return pprof_fail_limit(d, loc.at, "lines in one location", d->limits->depth);
-	struct dict *dict = &d->p->dict;
-	loc.frame.kind =
-		(uint8_t)frame_kind_of_path(strtab_get(&dict->strings, dict->mappings.data[loc.frame.mapping.v].path));
-	uint32_t from = d->chains.n;
+	loc.frame.kind = kind_of(d, loc.frame.mapping);
+	uint32_t from = d->chains.n, code;
 	r = vec_reserve(d->p->budget, &d->chains, loc.n_lines + 1);
 	if (r < 0)
 		return pprof_fail_memory(d, loc.at, r);
-	uint32_t code;
 	if (loc.n_lines == 0) {
 		struct frame_id id;
-		r = dict_frame(dict, &loc.frame, &id);
+		r = dict_frame(&d->p->dict, &loc.frame, &id);
 		if (r < 0)
 			return pprof_fail_memory(d, loc.at, r);
 		code = id.v;
 	} else {
-		r = read_lines(d, message->bytes, &loc, from + 1);
+		r = is_quick ? take_lines(d, &loc, lines, from + 1) : read_lines(d, message->bytes, &loc, from + 1);
 		if (r < 0)
 			return r;
 		code = d->chains.data[from + 1];

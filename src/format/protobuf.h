@@ -49,8 +49,8 @@ static inline int pb_fail(struct pb_reader *r, int code, const char *why)
 	return code;
 }
 
-/* 0, or a negative errno with r->why set and r->at where it began. */
-static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
+/* Of a number of any length. */
+static inline int pb_long_varint(struct pb_reader *r, uint64_t *ret)
 {
 	const uint8_t *at = r->at;
 	uint64_t v = 0;
@@ -69,6 +69,46 @@ static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
 	}
 	return pb_fail(r, -EBADMSG, "a number longer than 64 bits");
 }
+
+/* 0, or a negative errno with r->why set and r->at where it began. */
+static inline int pb_varint(struct pb_reader *r, uint64_t *ret)
+{
+	if (r->at != r->end && *r->at < 0x80) {
+		*ret = *r->at++;
+		return 0;
+	}
+	return pb_long_varint(r, ret);
+}
+
+/* The number at `at`, and where the next thing begins; NULL when it does not fit into 64 bits. Reads up to
+ * PB_QUICK_SIZE bytes, which must be there, whatever the number's own length is: up to eight need no branch. */
+#define PB_QUICK_SIZE 10
+
+static inline const uint8_t *pb_quick(const uint8_t *at, uint64_t *ret)
+{
+	if (*at < 0x80) {
+		*ret = *at;
+		return at + 1;
+	}
+	uint64_t w;
+	memcpy(&w, at, sizeof(w));
+	uint64_t ends = ~w & 0x8080808080808080;
+	unsigned size = ends ? ((unsigned)__builtin_ctzll(ends) + 1) / 8 : 8;
+	w &= UINT64_MAX >> (64 - 8 * size);
+	w = (w & 0x007f007f007f007f) | (w & 0x7f007f007f007f00) >> 1;
+	w = (w & 0x00003fff00003fff) | (w & 0x3fff00003fff0000) >> 2;
+	w = (w & 0x0fffffff) | (w & 0x0fffffff00000000) >> 4;
+	if (__builtin_expect(!ends, 0)) {
+		w |= (uint64_t)(at[8] & 0x7f) << 56;
+		size = at[8] < 0x80 ? 9 : 10;
+		if (size == 10 && at[9] > 1)
+			return NULL;
+		w |= size == 10 ? (uint64_t)at[9] << 63 : 0;
+	}
+	*ret = w;
+	return at + size;
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are loaded as they lie");
 
 static inline int pb_fixed(struct pb_reader *r, unsigned size, uint64_t *ret)
 {
@@ -99,8 +139,8 @@ static inline int pb_bytes(struct pb_reader *r, struct slice *ret)
 	return 0;
 }
 
-/* 1: *ret is the next field; 0: no more; negative errno. */
-static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
+/* As pb_next(), whatever the next field is like. */
+static inline int pb_next_any(struct pb_reader *r, struct pb_field *ret)
 {
 	if (r->at == r->end)
 		return 0;
@@ -133,6 +173,30 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 		return pb_fail(r, -EBADMSG, "an unknown wire type");
 	}
 	return k < 0 ? k : 1;
+}
+
+/* 1: *ret is the next field; 0: no more; negative errno. Inline are fields whose key and number, or size, have a byte
+ * each. */
+static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
+{
+	const uint8_t *at = r->at;
+	ptrdiff_t left = r->end - at;
+	if (left < 2 || at[0] >= 0x80 || at[0] < 8 || at[1] >= 0x80)
+		return pb_next_any(r, ret);
+	uint32_t wire = at[0] & 7;
+	if (wire == PB_BYTES && at[1] <= left - 2) {
+		ret->bytes = slice_of(at + 2, at[1]);
+		r->at = at + 2 + at[1];
+	} else if (wire == PB_VARINT) {
+		ret->value = at[1];
+		r->at = at + 2;
+	} else {
+		return pb_next_any(r, ret);
+	}
+	ret->at = at;
+	ret->number = at[0] >> 3;
+	ret->wire = wire;
+	return 1;
 }
 
 /* What is there of a field that pb_next() found no end of. False: it is cut in

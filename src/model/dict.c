@@ -6,15 +6,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 int dict_init(struct dict *d, struct membudget *budget)
 {
 	*d = (struct dict){ .budget = budget };
-	u64map_init(&d->function_ids, budget);
-	u64map_init(&d->mapping_ids, budget);
-	u64map_init(&d->frame_ids, budget);
+	rowset_init(&d->function_ids, budget);
+	rowset_init(&d->mapping_ids, budget);
+	rowset_init(&d->frame_ids, budget);
 	pairset_init(&d->node_ids, budget);
 	int r = strtab_init(&d->strings, budget);
 	if (r == 0)
@@ -47,9 +45,9 @@ void dict_done(struct dict *d)
 	vec_done(d->budget, &d->frames);
 	vec_done(d->budget, &d->node_parent);
 	vec_done(d->budget, &d->node_frame);
-	u64map_done(&d->function_ids);
-	u64map_done(&d->mapping_ids);
-	u64map_done(&d->frame_ids);
+	rowset_done(&d->function_ids);
+	rowset_done(&d->mapping_ids);
+	rowset_done(&d->frame_ids);
 	pairset_done(&d->node_ids);
 }
 
@@ -58,36 +56,30 @@ _Static_assert(sizeof(struct function) == 16, "struct function has padding");
 _Static_assert(sizeof(struct mapping) == 40, "struct mapping has padding");
 _Static_assert(sizeof(struct frame) == 32, "struct frame has padding");
 
-/* Finds `row` among `rows` by its hash or makes room for it as row n.
- * Two rows with one 64-bit hash are told apart by trying hash + 1, + 2 ...
- * Returns 1 when found, 0 when added as *ret (the caller stores the row). */
-static int row_intern(struct u64map *ids, const void *rows, uint32_t n, const void *row, size_t size, uint32_t *ret)
+/* Finds `row` among `rows` or makes room for it as row n: 1, or 0 when it is to be stored as *ret. */
+static inline int row_intern(struct rowset *ids, const void *rows, uint32_t n, const void *row, size_t size,
+			     uint32_t *ret)
 {
-	for (uint64_t key = XXH3_64bits(row, size);; key++) {
-		uint32_t *id = u64map_put(ids, key);
-		if (!id)
-			return -ENOBUFS;
-		if (*id == 0) {
-			*id = n;
-			*ret = n;
-			return 0;
-		}
-		if (memcmp((const char *)rows + (size_t)*id * size, row, size) == 0) {
-			*ret = *id;
-			return 1;
-		}
-	}
+	int r = rowset_reserve(ids, rows, size, 1);
+	if (r < 0)
+		return r;
+	uint64_t hash = rowset_hash(ids, row, size);
+	uint32_t slot;
+	*ret = rowset_find(ids, rows, row, size, hash, &slot);
+	if (*ret)
+		return 1;
+	rowset_set(ids, slot, hash, n);
+	*ret = n;
+	return 0;
 }
 
 int dict_function(struct dict *d, const struct function *row, struct func_id *ret)
 {
-	uint32_t n_strings = strtab_count(&d->strings);
+	uint32_t n_strings = strtab_count(&d->strings), id = 0;
 	assert(row->name.v < n_strings && row->system_name.v < n_strings && row->file.v < n_strings);
 	int r = vec_reserve(d->budget, &d->functions, 1);
-	if (r < 0)
-		return r;
-	uint32_t id;
-	r = row_intern(&d->function_ids, d->functions.data, d->functions.n, row, sizeof(*row), &id);
+	if (r == 0)
+		r = row_intern(&d->function_ids, d->functions.data, d->functions.n, row, sizeof(*row), &id);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -98,15 +90,13 @@ int dict_function(struct dict *d, const struct function *row, struct func_id *re
 
 int dict_mapping(struct dict *d, const struct mapping *row, struct mapping_id *ret)
 {
-	uint32_t n_strings = strtab_count(&d->strings);
+	uint32_t n_strings = strtab_count(&d->strings), id = 0;
 	assert(row->path.v < n_strings && row->build_id.v < n_strings);
 	struct mapping clean = *row;
 	clean.pad = 0;
 	int r = vec_reserve(d->budget, &d->mappings, 1);
-	if (r < 0)
-		return r;
-	uint32_t id;
-	r = row_intern(&d->mapping_ids, d->mappings.data, d->mappings.n, &clean, sizeof(clean), &id);
+	if (r == 0)
+		r = row_intern(&d->mapping_ids, d->mappings.data, d->mappings.n, &clean, sizeof(clean), &id);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -121,11 +111,10 @@ int dict_frame(struct dict *d, const struct frame *row, struct frame_id *ret)
 	struct frame clean = *row;
 	clean.pad = 0;
 	clean.pad2 = 0;
+	uint32_t id = 0;
 	int r = vec_reserve(d->budget, &d->frames, 1);
-	if (r < 0)
-		return r;
-	uint32_t id;
-	r = row_intern(&d->frame_ids, d->frames.data, d->frames.n, &clean, sizeof(clean), &id);
+	if (r == 0)
+		r = row_intern(&d->frame_ids, d->frames.data, d->frames.n, &clean, sizeof(clean), &id);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -191,17 +180,19 @@ int dict_chain(struct dict *d, uint32_t *node, const uint32_t *frames, uint32_t 
 	return 0;
 }
 
-int dict_frames_changed(struct dict *d)
+void dict_frames_changed(struct dict *d)
 {
-	u64map_clear(&d->frame_ids);
-	for (uint32_t i = 1; i < d->frames.n; i++) {
-		const struct frame *row = &d->frames.data[i];
-		uint32_t id;
-		int r = row_intern(&d->frame_ids, d->frames.data, i, row, sizeof(*row), &id);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	rowset_rebuild(&d->frame_ids, d->frames.data, sizeof(struct frame), d->frames.n - 1);
+}
+
+void dict_reserve(struct dict *d, const struct dict_counts *more)
+{
+	strtab_reserve(&d->strings, more->n_strings, more->n_string_bytes);
+	if (vec_reserve(d->budget, &d->functions, more->n_functions) == 0)
+		(void)!rowset_reserve(&d->function_ids, d->functions.data, sizeof(struct function), more->n_functions);
+	if (vec_reserve(d->budget, &d->frames, more->n_frames) == 0)
+		(void)!rowset_reserve(&d->frame_ids, d->frames.data, sizeof(struct frame), more->n_frames);
+	(void)!reserve_nodes(d, more->n_nodes);
 }
 
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret)
@@ -244,7 +235,7 @@ static int remap_init(struct remap *m, const struct dict *src)
 static int import_string(struct dict *dst, const struct dict *src, struct remap *m, struct str_id *id)
 {
 	uint32_t i = id->v;
-	int r = m->strings[i] || i == 0 ? 0 : strtab_intern(&dst->strings, strtab_get(&src->strings, *id), id);
+	int r = m->strings[i] || i == 0 ? 0 : strtab_intern_from(&dst->strings, &src->strings, *id, id);
 	if (r == 0 && !m->strings[i])
 		m->strings[i] = id->v;
 	id->v = m->strings[i];

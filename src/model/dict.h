@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "base/pairset.h"
+#include "base/rowset.h"
 #include "base/strtab.h"
 #include "base/u64map.h"
 
@@ -100,7 +101,7 @@ struct dict {
 	VEC(struct node_id) node_parent;
 	VEC(struct frame_id) node_frame; /* same n as node_parent */
 
-	struct u64map function_ids, mapping_ids, frame_ids; /* by row hash */
+	struct rowset function_ids, mapping_ids, frame_ids;
 	struct pairset node_ids;
 	struct membudget *budget;
 };
@@ -117,6 +118,15 @@ static inline struct pair_columns dict_node_columns(const struct dict *d)
 {
 	return (struct pair_columns){ &d->node_parent.data->v, &d->node_frame.data->v };
 }
+
+/* How many rows a dict may come to hold. */
+struct dict_counts {
+	uint32_t n_strings, n_string_bytes, n_functions, n_frames, n_nodes;
+};
+
+/* Takes the room for so many more rows at once instead of growing again and again, as far as there is memory. The
+ * counts are guesses: what they are too high by is charged all the same. */
+void dict_reserve(struct dict *d, const struct dict_counts *more);
 
 /* Interning: the id of an equal row, or a new one. Ids inside the row must
  * come from this dict (asserted). 0, -ENOBUFS or -ENOMEM. */
@@ -143,8 +153,8 @@ int dict_chain(struct dict *d, uint32_t *node, const uint32_t *frames, uint32_t 
 int dict_named_frame(struct dict *d, struct slice name, enum frame_kind kind, struct frame_id *ret) must_check;
 
 /* After frame rows were changed in place (named): they can be found again. Of
- * rows that became equal the first is found. 0 or -ENOBUFS. */
-int dict_frames_changed(struct dict *d) must_check;
+ * rows that became equal the first is found. */
+void dict_frames_changed(struct dict *d);
 
 /* Adds all of `src` to `dst`. node_map[src node] = dst node, in an array of
  * dict_n_nodes(src) that the caller provides. `dst` may have grown on error. */

@@ -342,7 +342,7 @@ static bool match_types(const struct profile *dst, const struct profile *src, ui
 
 static int copy_str(struct profile *dst, const struct profile *src, struct str_id id, struct str_id *ret)
 {
-	return strtab_intern(&dst->dict.strings, strtab_get(&src->dict.strings, id), ret);
+	return strtab_intern_from(&dst->dict.strings, &src->dict.strings, id, ret);
 }
 
 int profile_copy_header(struct profile *dst, const struct profile *src, uint32_t types)

@@ -10,7 +10,7 @@ int known_stacks_init(struct known_stacks *k, struct membudget *budget)
 {
 	*k = (struct known_stacks){ .budget = budget };
 	u64map_init(&k->ids, budget);
-	return getrandom(&k->seed, sizeof(k->seed), 0) == (ssize_t)sizeof(k->seed) ? 0 : -EIO;
+	return getrandom(k->seed, sizeof(k->seed), 0) == (ssize_t)sizeof(k->seed) ? 0 : -EIO;
 }
 
 void known_stacks_done(struct known_stacks *k)
@@ -23,7 +23,7 @@ void known_stacks_done(struct known_stacks *k)
 
 /* Of each row of a profile's tables. */
 struct hashes {
-	uint64_t seed;
+	const uint64_t *seed;
 	XXH128_hash_t *all; /* strings, functions, mappings, frames, nodes: one behind the other */
 	XXH128_hash_t *string, *function, *mapping, *frame, *node;
 };
@@ -33,7 +33,7 @@ static void hashes_done(struct hashes *h)
 	free(h->all);
 }
 
-static int hashes_init(struct hashes *h, const struct dict *d, uint64_t seed)
+static int hashes_init(struct hashes *h, const struct dict *d, const uint64_t *seed)
 {
 	size_t n = (size_t)strtab_count(&d->strings) + d->functions.n + d->mappings.n + d->frames.n + dict_n_nodes(d);
 	*h = (struct hashes){ .seed = seed, .all = malloc(n * sizeof(*h->all)) };
@@ -47,27 +47,44 @@ static int hashes_init(struct hashes *h, const struct dict *d, uint64_t seed)
 	return 0;
 }
 
+static inline uint64_t fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 m = (unsigned __int128)a * b;
+	return (uint64_t)(m >> 64) ^ (uint64_t)m;
+}
+
+/* Takes 128 bits more into a hash. The halves are two hashes of 64 bits, each of its own seed and each the step of
+ * wyhash (public domain, Wang Yi): a row has few words, and a hash of bytes takes two to three times as long. */
+static inline XXH128_hash_t mix(const struct hashes *h, XXH128_hash_t hash, XXH128_hash_t with)
+{
+	return (XXH128_hash_t){
+		.low64 = fold(with.low64 ^ h->seed[0], with.high64 ^ hash.low64),
+		.high64 = fold(with.high64 ^ h->seed[1], with.low64 ^ hash.high64),
+	};
+}
+
+static inline XXH128_hash_t mix_words(const struct hashes *h, XXH128_hash_t hash, uint64_t a, uint64_t b)
+{
+	return mix(h, hash, (XXH128_hash_t){ a, b });
+}
+
 static void hash_names(struct hashes *h, const struct dict *d)
 {
 	for (uint32_t i = 0; i < strtab_count(&d->strings); i++) {
 		struct slice s = strtab_get(&d->strings, (struct str_id){ i });
-		h->string[i] = XXH3_128bits_withSeed(s.data, s.size, h->seed);
+		h->string[i] = XXH3_128bits_withSeed(s.data, s.size, h->seed[0]);
 	}
 	for (uint32_t i = 0; i < d->functions.n; i++) {
 		const struct function *f = &d->functions.data[i];
-		struct {
-			XXH128_hash_t name, system_name, file;
-			uint64_t start_line;
-		} row = { h->string[f->name.v], h->string[f->system_name.v], h->string[f->file.v], f->start_line };
-		h->function[i] = XXH3_128bits_withSeed(&row, sizeof(row), h->seed);
+		XXH128_hash_t hash = mix(h, h->string[f->name.v], h->string[f->system_name.v]);
+		hash = mix(h, hash, h->string[f->file.v]);
+		h->function[i] = mix_words(h, hash, f->start_line, 0);
 	}
 	for (uint32_t i = 0; i < d->mappings.n; i++) {
 		const struct mapping *m = &d->mappings.data[i];
-		struct {
-			XXH128_hash_t path, build_id;
-			uint64_t start, limit, offset, flags;
-		} row = { h->string[m->path.v], h->string[m->build_id.v], m->start, m->limit, m->offset, m->flags };
-		h->mapping[i] = XXH3_128bits_withSeed(&row, sizeof(row), h->seed);
+		XXH128_hash_t hash = mix(h, h->string[m->path.v], h->string[m->build_id.v]);
+		hash = mix_words(h, hash, m->start, m->limit);
+		h->mapping[i] = mix_words(h, hash, m->offset, m->flags);
 	}
 }
 
@@ -75,26 +92,13 @@ static void hash_nodes(struct hashes *h, const struct dict *d)
 {
 	for (uint32_t i = 0; i < d->frames.n; i++) {
 		const struct frame *f = &d->frames.data[i];
-		struct {
-			XXH128_hash_t function, mapping;
-			uint64_t address;
-			uint32_t line, column, kind, found_flags;
-		} row = { h->function[f->function.v],
-			  h->mapping[f->mapping.v],
-			  f->address,
-			  f->line,
-			  f->column,
-			  f->kind,
-			  (uint32_t)f->found << 8 | f->flags };
-		h->frame[i] = XXH3_128bits_withSeed(&row, sizeof(row), h->seed);
+		XXH128_hash_t hash = mix(h, h->mapping[f->mapping.v], h->function[f->function.v]);
+		hash = mix_words(h, hash, f->address, (uint64_t)f->line << 32 | f->column);
+		h->frame[i] = mix_words(h, hash, (uint32_t)f->kind << 16 | (uint32_t)f->found << 8 | f->flags, 0);
 	}
 	h->node[0] = (XXH128_hash_t){ 0, 0 };
-	for (uint32_t i = 1; i < dict_n_nodes(d); i++) {
-		struct {
-			XXH128_hash_t parent, frame;
-		} row = { h->node[d->node_parent.data[i].v], h->frame[d->node_frame.data[i].v] };
-		h->node[i] = XXH3_128bits_withSeed(&row, sizeof(row), h->seed);
-	}
+	for (uint32_t i = 1; i < dict_n_nodes(d); i++)
+		h->node[i] = mix(h, h->node[d->node_parent.data[i].v], h->frame[d->node_frame.data[i].v]);
 }
 
 /* ---- stacks ---- */

@@ -20,7 +20,7 @@ struct known_stack {
 };
 
 struct known_stacks {
-	uint64_t seed;
+	uint64_t seed[2]; /* of the hashes, one for each half */
 	struct u64map ids; /* low half of the hash, probed onwards -> row + 1 */
 	VEC(struct known_stack) rows;
 	struct membudget *budget;

@@ -128,11 +128,11 @@ static int import_label(struct profile *dst, const struct profile *p, const stru
 {
 	struct strtab *strings = &dst->dict.strings;
 	struct label to = { .is_num = from->is_num, .num = from->num };
-	int r = strtab_intern(strings, strtab_get(&p->dict.strings, from->key), &to.key);
+	int r = strtab_intern_from(strings, &p->dict.strings, from->key, &to.key);
 	if (r == 0)
-		r = strtab_intern(strings, strtab_get(&p->dict.strings, from->str), &to.str);
+		r = strtab_intern_from(strings, &p->dict.strings, from->str, &to.str);
 	if (r == 0)
-		r = strtab_intern(strings, strtab_get(&p->dict.strings, from->unit), &to.unit);
+		r = strtab_intern_from(strings, &p->dict.strings, from->unit, &to.unit);
 	*ret = to;
 	return r;
 }
