@@ -111,14 +111,14 @@ static uint32_t guess(uint64_t n, uint64_t bytes, uint32_t least_row_size)
 }
 
 /* Before the first string: nearly every producer writes them one behind the other. */
-static void reserve_strings(struct pprof_decoder *d, const struct pb_field *first)
+static void reserve_strings(struct pprof_decoder *d, const uint8_t *first)
 {
-	struct pb_reader r = pb_reader_of(slice_of(first->at, (size_t)(slice_end(d->bytes) - first->at)));
-	struct pb_field f;
+	struct pb_reader r = pb_reader_of(slice_of(first, (size_t)(slice_end(d->bytes) - first)));
+	struct slice s;
 	uint64_t n = 0, n_bytes = 0;
-	while (n < RESERVE_MAX && pb_next(&r, &f) > 0 && f.number == PROFILE_STRING_TABLE && f.wire == PB_BYTES) {
+	while (n < RESERVE_MAX && pb_next_row(&r, pb_key(PROFILE_STRING_TABLE, PB_BYTES), &s)) {
 		n++;
-		n_bytes += f.bytes.size;
+		n_bytes += s.size;
 	}
 	struct dict_counts more = { .n_strings = guess(n, n_bytes + n, 4) };
 	more.n_string_bytes = n_bytes < UINT32_MAX / 4 ? (uint32_t)n_bytes : 0;
@@ -126,22 +126,51 @@ static void reserve_strings(struct pprof_decoder *d, const struct pb_field *firs
 	(void)!vec_reserve(d->p->budget, &d->strings, more.n_strings);
 }
 
-static int take_string(struct pprof_decoder *d, const struct pb_field *f)
+static int take_string(struct pprof_decoder *d, const uint8_t *at, struct slice s)
 {
 	if (d->strings.n >= d->limits->n_strings)
-		return pprof_fail_limit(d, f->at, "strings", d->limits->n_strings);
-	if (d->strings.n == 0 && f->bytes.size)
-		return pprof_fail(d, f->at, -EBADMSG, "string 0 is not empty");
+		return pprof_fail_limit(d, at, "strings", d->limits->n_strings);
+	if (d->strings.n == 0 && s.size)
+		return pprof_fail(d, at, -EBADMSG, "string 0 is not empty");
 	if (d->strings.n == 0)
-		reserve_strings(d, f);
+		reserve_strings(d, at);
 	struct str_id id;
-	int r = strtab_intern(&d->p->dict.strings, f->bytes, &id);
+	int r = strtab_intern(&d->p->dict.strings, s, &id);
 	if (r == 0)
 		r = vec_reserve(d->p->budget, &d->strings, 1);
 	if (r < 0)
-		return pprof_fail_memory(d, f->at, r);
+		return pprof_fail_memory(d, at, r);
 	d->strings.data[d->strings.n++] = id;
 	return 0;
+}
+
+/* Those that follow one another. */
+static int take_strings(struct pprof_decoder *d, struct pb_reader *r)
+{
+	for (;;) {
+		const uint8_t *at = r->at;
+		struct slice s;
+		int k = pb_next_row(r, pb_key(PROFILE_STRING_TABLE, PB_BYTES), &s) ? take_string(d, at, s) : 1;
+		if (k != 0)
+			return k < 0 ? k : 0;
+	}
+}
+
+/* Rows that follow one another: how many they are and where they end, up to the limit. */
+static void note_rows(struct pprof_decoder *d, struct pb_reader *r, enum profile_field kind, uint32_t limit)
+{
+	struct pprof_section *s = &d->sections[kind];
+	const uint8_t *first = r->at;
+	uint32_t n = s->n;
+	struct slice row;
+	while (n < limit && pb_next_row(r, pb_key(kind, PB_BYTES), &row))
+		n++;
+	if (n == s->n)
+		return;
+	if (s->n == 0)
+		s->first = (size_t)(first - d->bytes.data);
+	s->end = (size_t)(r->at - d->bytes.data);
+	s->n = n;
 }
 
 static int note_row(struct pprof_decoder *d, const struct pb_field *f, const struct pb_reader *r, uint32_t limit,
@@ -189,7 +218,7 @@ static int survey_field(struct pprof_decoder *d, const struct pb_field *f, const
 	}
 	switch ((enum profile_field)f->number) {
 	case PROFILE_STRING_TABLE:
-		return take_string(d, f);
+		return take_string(d, f->at, f->bytes);
 	case PROFILE_SAMPLE:
 		return note_row(d, f, r, d->limits->n_samples, "samples");
 	case PROFILE_SAMPLE_TYPE:
@@ -232,6 +261,18 @@ static int survey_field(struct pprof_decoder *d, const struct pb_field *f, const
 	return 0;
 }
 
+/* What follows the last field in runs, which is nearly all of a file. */
+static int survey_run(struct pprof_decoder *d, struct pb_reader *r, uint32_t kind)
+{
+	if (kind == PROFILE_STRING_TABLE)
+		return take_strings(d, r);
+	if (kind == PROFILE_SAMPLE)
+		note_rows(d, r, PROFILE_SAMPLE, d->limits->n_samples);
+	else if (kind == PROFILE_LOCATION || kind == PROFILE_FUNCTION)
+		note_rows(d, r, (enum profile_field)kind, d->limits->n_locations);
+	return 0;
+}
+
 static int survey(struct pprof_decoder *d)
 {
 	struct pb_reader r = pb_reader_of(d->bytes);
@@ -239,6 +280,8 @@ static int survey(struct pprof_decoder *d)
 	int k;
 	while ((k = pb_next(&r, &f)) > 0) {
 		k = survey_field(d, &f, &r);
+		if (k == 0)
+			k = survey_run(d, &r, f.number);
 		if (k < 0)
 			return k;
 	}
@@ -266,14 +309,17 @@ static int each_row(struct pprof_decoder *d, enum profile_field kind, const char
 	int k;
 	d->row_name = name;
 	d->row = 0;
-	while ((k = pb_next(&r, &f)) > 0) {
-		if (f.number != (uint32_t)kind)
+	do {
+		f = (struct pb_field){ .number = kind, .wire = PB_BYTES, .at = r.at };
+		k = pb_next_row(&r, pb_key(kind, PB_BYTES), &f.bytes) ? 1 : pb_next(&r, &f);
+		if (k <= 0 || f.number != (uint32_t)kind)
 			continue;
 		d->row++;
 		k = row(d, &f);
 		if (k < 0)
 			return k;
-	}
+		k = 1;
+	} while (k > 0);
 	d->row_name = NULL;
 	return k < 0 ? pprof_fail_reader(d, &r, k) : 0;
 }

@@ -92,9 +92,6 @@ int pprof_take_mapping(struct pprof_decoder *d, const struct pb_field *message)
  * anything else, wrong or rare, and one at the very end of the input is left to the functions behind these: they begin
  * anew and find the words for what is wrong. */
 
-/* Key of a field of that wire type, one byte long. */
-#define KEY(number, wire) ((number) << 3 | (wire))
-
 /* Keys and numbers that begin before `end` can be read without asking where they end. */
 static bool has_slack(const struct pprof_decoder *d, const uint8_t *end)
 {
@@ -125,16 +122,16 @@ static bool quick_function(const struct pprof_decoder *d, struct slice message, 
 		at = pb_quick(at + 1, &v);
 		if (!at)
 			return false;
-		if (key == KEY(FUNCTION_ID, PB_VARINT))
+		if (key == pb_key(FUNCTION_ID, PB_VARINT))
 			*id = v;
-		else if (key == KEY(FUNCTION_NAME, PB_VARINT))
+		else if (key == pb_key(FUNCTION_NAME, PB_VARINT))
 			ok = quick_string(d, v, &fn->name);
-		else if (key == KEY(FUNCTION_SYSTEM_NAME, PB_VARINT))
+		else if (key == pb_key(FUNCTION_SYSTEM_NAME, PB_VARINT))
 			ok = quick_string(d, v, &fn->system_name);
-		else if (key == KEY(FUNCTION_FILENAME, PB_VARINT))
+		else if (key == pb_key(FUNCTION_FILENAME, PB_VARINT))
 			ok = quick_string(d, v, &fn->file);
 		else
-			ok = key == KEY(FUNCTION_START_LINE, PB_VARINT) && quick_u32(v, &fn->start_line);
+			ok = key == pb_key(FUNCTION_START_LINE, PB_VARINT) && quick_u32(v, &fn->start_line);
 	}
 	return ok && at == end;
 }
@@ -272,12 +269,12 @@ static bool quick_line(const struct pprof_decoder *d, struct slice message, stru
 		at = pb_quick(at + 1, &v);
 		if (!at)
 			return false;
-		if (key == KEY(LINE_FUNCTION_ID, PB_VARINT))
+		if (key == pb_key(LINE_FUNCTION_ID, PB_VARINT))
 			ok = (ret->function.v = idtable_get(&d->functions, v)) != 0 || v == 0;
-		else if (key == KEY(LINE_LINE, PB_VARINT))
+		else if (key == pb_key(LINE_LINE, PB_VARINT))
 			ok = quick_u32(v, &ret->line);
 		else
-			ok = key == KEY(LINE_COLUMN, PB_VARINT) && quick_u32(v, &ret->column);
+			ok = key == pb_key(LINE_COLUMN, PB_VARINT) && quick_u32(v, &ret->column);
 	}
 	return ok && at == end;
 }
@@ -285,8 +282,8 @@ static bool quick_line(const struct pprof_decoder *d, struct slice message, stru
 #define QUICK_LINES 8
 
 /* The two bytes of its key. */
-#define KEY_1_FOUND (0x80 | (KEY(LOCATION_WICK_FOUND, PB_VARINT) & 0x7f))
-#define KEY_2_FOUND (KEY(LOCATION_WICK_FOUND, PB_VARINT) >> 7)
+#define KEY_1_FOUND (0x80 | (LOCATION_WICK_FOUND << 3 & 0x7f))
+#define KEY_2_FOUND (LOCATION_WICK_FOUND >> 4)
 
 /* *loc and its lines, innermost first. */
 static bool quick_location(const struct pprof_decoder *d, struct slice message, struct location *loc,
@@ -302,13 +299,13 @@ static bool quick_location(const struct pprof_decoder *d, struct slice message, 
 		at = pb_quick(at, &v);
 		if (!at)
 			return false;
-		if (key == KEY(LOCATION_ID, PB_VARINT)) {
+		if (key == pb_key(LOCATION_ID, PB_VARINT)) {
 			loc->id = v;
-		} else if (key == KEY(LOCATION_MAPPING_ID, PB_VARINT)) {
+		} else if (key == pb_key(LOCATION_MAPPING_ID, PB_VARINT)) {
 			ok = (loc->frame.mapping.v = idtable_get(&d->mappings, v)) != 0 || v == 0;
-		} else if (key == KEY(LOCATION_ADDRESS, PB_VARINT)) {
+		} else if (key == pb_key(LOCATION_ADDRESS, PB_VARINT)) {
 			loc->frame.address = v;
-		} else if (key == KEY(LOCATION_LINE, PB_BYTES)) {
+		} else if (key == pb_key(LOCATION_LINE, PB_BYTES)) {
 			if (at > end || v > (size_t)(end - at) || loc->n_lines == QUICK_LINES)
 				return false;
 			struct line *line = &lines[loc->n_lines++];

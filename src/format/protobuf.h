@@ -199,6 +199,34 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *ret)
 	return 1;
 }
 
+/* The first byte of a field whose number is below 16: all of its key. */
+static inline uint8_t pb_key(uint32_t number, enum pb_wire wire)
+{
+	return (uint8_t)(number << 3 | (uint32_t)wire);
+}
+
+/* Whether the next field has this key of PB_BYTES and a size of one or two bytes, and is whole: then *ret is what it
+ * holds. For runs of rows; of whatever else comes pb_next() knows what it is. */
+static inline bool pb_next_row(struct pb_reader *r, uint8_t key, struct slice *ret)
+{
+	const uint8_t *at = r->at;
+	size_t left = (size_t)(r->end - at), head = 2;
+	if (left < 3 || at[0] != key)
+		return false;
+	size_t size = at[1];
+	if (size >= 0x80) {
+		if (at[2] >= 0x80)
+			return false;
+		size = (size & 0x7f) | (size_t)at[2] << 7;
+		head = 3;
+	}
+	if (size > left - head)
+		return false;
+	*ret = slice_of(at + head, size);
+	r->at = at + head + size;
+	return true;
+}
+
 /* What is there of a field that pb_next() found no end of. False: it is cut in
  * its key or length, or holds no bytes. */
 static inline bool pb_rest(const struct pb_reader *r, const struct pb_field *f, struct slice *ret)
