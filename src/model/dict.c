@@ -337,12 +337,18 @@ int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_m
 	return r == 0 ? import_nodes(dst, src, &m, NULL, node_map) : r;
 }
 
-int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted, struct node_id *node_map)
+int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted, struct frame_id *frame_map,
+		     struct node_id *node_map)
 {
 	_cleanup_(remap_done)
 	struct remap m;
 	int r = remap_init(&m, src);
-	return r == 0 ? import_nodes(dst, src, &m, wanted, node_map) : r;
+	if (r < 0)
+		return r;
+	memcpy(m.frames, frame_map, src->frames.n * sizeof(*frame_map));
+	r = import_nodes(dst, src, &m, wanted, node_map);
+	memcpy(frame_map, m.frames, src->frames.n * sizeof(*frame_map));
+	return r;
 }
 
 static struct slice basename_of(struct slice path)

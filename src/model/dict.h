@@ -161,8 +161,9 @@ void dict_frames_changed(struct dict *d);
 int dict_import(struct dict *dst, const struct dict *src, struct node_id *node_map) must_check;
 
 /* Adds only the nodes i with wanted[i] and what those refer to; the parent of each is wanted, too. Other entries
- * of `node_map` stay as they are. */
-int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted,
+ * of `node_map` stay as they are. frame_map[src frame] = dst frame, 0 = to be looked for; those found or added are
+ * entered. */
+int dict_import_some(struct dict *dst, const struct dict *src, const uint8_t *wanted, struct frame_id *frame_map,
 		     struct node_id *node_map) must_check;
 
 /* What a person reads for this frame: the function's name, else

@@ -9,14 +9,17 @@
 int known_stacks_init(struct known_stacks *k, struct membudget *budget)
 {
 	*k = (struct known_stacks){ .budget = budget };
-	u64map_init(&k->ids, budget);
+	u64map_init(&k->stacks.ids, budget);
+	u64map_init(&k->frames.ids, budget);
 	return getrandom(k->seed, sizeof(k->seed), 0) == (ssize_t)sizeof(k->seed) ? 0 : -EIO;
 }
 
 void known_stacks_done(struct known_stacks *k)
 {
-	u64map_done(&k->ids);
-	vec_done(k->budget, &k->rows);
+	u64map_done(&k->stacks.ids);
+	u64map_done(&k->frames.ids);
+	vec_done(k->budget, &k->stacks.rows);
+	vec_done(k->budget, &k->frames.rows);
 }
 
 /* ---- hashes of rows ---- */
@@ -101,10 +104,10 @@ static void hash_nodes(struct hashes *h, const struct dict *d)
 		h->node[i] = mix(h, h->node[d->node_parent.data[i].v], h->frame[d->node_frame.data[i].v]);
 }
 
-/* ---- stacks ---- */
+/* ---- what is known ---- */
 
 /* Its row + 1, or 0 and where it would stand. */
-static uint32_t find(const struct known_stacks *k, XXH128_hash_t hash, uint64_t *ret_at)
+static uint32_t find(const struct known_rows *k, XXH128_hash_t hash, uint64_t *ret_at)
 {
 	for (uint64_t at = hash.low64;; at++) {
 		uint32_t row = u64map_get(&k->ids, at);
@@ -114,18 +117,18 @@ static uint32_t find(const struct known_stacks *k, XXH128_hash_t hash, uint64_t 
 	}
 }
 
-static int add(struct known_stacks *k, XXH128_hash_t hash, struct node_id node)
+static int add(struct known_rows *k, struct membudget *budget, XXH128_hash_t hash, uint32_t id)
 {
 	uint64_t at;
 	if (find(k, hash, &at))
 		return 0;
-	int r = vec_reserve(k->budget, &k->rows, 1);
+	int r = vec_reserve(budget, &k->rows, 1);
 	if (r < 0)
 		return r;
 	uint32_t *slot = u64map_put(&k->ids, at);
 	if (!slot)
 		return -ENOBUFS;
-	k->rows.data[k->rows.n++] = (struct known_stack){ hash.high64, node };
+	k->rows.data[k->rows.n++] = (struct known_row){ hash.high64, id };
 	*slot = k->rows.n;
 	return 0;
 }
@@ -138,18 +141,55 @@ static uint32_t look_up(const struct known_stacks *k, const struct profile *p, c
 {
 	uint32_t n_new = 0;
 	for (uint32_t i = 0; i < profile_n_samples(p); i++)
-		u64map_prefetch(&k->ids, h->node[p->node.data[i].v].low64);
+		u64map_prefetch(&k->stacks.ids, h->node[p->node.data[i].v].low64);
 	for (uint32_t i = 0; i < profile_n_samples(p); i++) {
 		uint32_t node = p->node.data[i].v;
 		uint64_t at;
 		if (state[node] != NOT_LOOKED_AT)
 			continue;
-		uint32_t row = node ? find(k, h->node[node], &at) : 0;
+		uint32_t row = node ? find(&k->stacks, h->node[node], &at) : 0;
 		state[node] = row || !node ? KNOWN : NEW;
-		node_map[node].v = row ? k->rows.data[row - 1].node.v : 0;
+		node_map[node].v = row ? k->stacks.rows.data[row - 1].id : 0;
 		n_new += state[node] == NEW;
 	}
 	return n_new;
+}
+
+/* The same of the frames of wanted nodes. */
+static void look_up_frames(const struct known_stacks *k, const struct dict *d, const struct hashes *h,
+			   const uint8_t *wanted, struct frame_id *frame_map, uint8_t *state)
+{
+	uint64_t at;
+	state[0] = KNOWN;
+	for (uint32_t i = 1; i < dict_n_nodes(d); i++)
+		if (wanted[i])
+			u64map_prefetch(&k->frames.ids, h->frame[d->node_frame.data[i].v].low64);
+	for (uint32_t i = 1; i < dict_n_nodes(d); i++) {
+		uint32_t frame = d->node_frame.data[i].v;
+		if (!wanted[i] || state[frame] != NOT_LOOKED_AT)
+			continue;
+		uint32_t row = find(&k->frames, h->frame[frame], &at);
+		state[frame] = row ? KNOWN : NEW;
+		frame_map[frame].v = row ? k->frames.rows.data[row - 1].id : 0;
+	}
+}
+
+static int import_wanted(struct known_stacks *k, struct dict *dst, const struct dict *d, const struct hashes *h,
+			 const uint8_t *wanted, struct node_id *map)
+{
+	uint32_t n = d->frames.n;
+	_cleanup_(free_ptr)
+	struct frame_id *frame_map = calloc(n, sizeof(*frame_map));
+	_cleanup_(free_ptr)
+	uint8_t *state = calloc(n, 1);
+	if (!frame_map || !state)
+		return -ENOMEM;
+	look_up_frames(k, d, h, wanted, frame_map, state);
+	int r = dict_import_some(dst, d, wanted, frame_map, map);
+	for (uint32_t i = 1; r == 0 && i < n; i++)
+		if (state[i] == NEW)
+			r = add(&k->frames, k->budget, h->frame[i], frame_map[i].v);
+	return r;
 }
 
 static int import_new(struct known_stacks *k, struct dict *dst, const struct profile *p, const struct hashes *h,
@@ -167,12 +207,12 @@ static int import_new(struct known_stacks *k, struct dict *dst, const struct pro
 		wanted[i] |= state[i] == NEW;
 		wanted[d->node_parent.data[i].v] |= wanted[i];
 	}
-	int r = dict_import_some(dst, d, wanted, map);
+	int r = import_wanted(k, dst, d, h, wanted, map);
 	for (uint32_t i = 1; r == 0 && i < n; i++) {
 		if (state[i] != NEW)
 			continue;
 		node_map[i] = map[i];
-		r = add(k, h->node[i], map[i]);
+		r = add(&k->stacks, k->budget, h->node[i], map[i].v);
 	}
 	return r;
 }

@@ -7,22 +7,27 @@
  *
  * Most stacks of a profile came before with another one of its service: they
  * are found with one look each, and nothing that they are made of needs to be
- * interned again. The others are, and are known from then on. 128 bits of hash
- * stand for a stack; they are seeded, so that chosen stacks cannot be made to
+ * interned again. The others are, and are known from then on; so are their
+ * frames, most of which came before in other stacks. 128 bits of hash stand
+ * for a stack or frame; they are seeded, so that chosen ones cannot be made to
  * collide. Not thread-safe. */
 #pragma once
 
 #include "model/profile.h"
 
-struct known_stack {
+struct known_row {
 	uint64_t high; /* of its hash */
-	struct node_id node;
+	uint32_t id;   /* in the dict */
+};
+
+struct known_rows {
+	struct u64map ids; /* low half of the hash, probed onwards -> row + 1 */
+	VEC(struct known_row) rows;
 };
 
 struct known_stacks {
-	uint64_t seed[2]; /* of the hashes, one for each half */
-	struct u64map ids; /* low half of the hash, probed onwards -> row + 1 */
-	VEC(struct known_stack) rows;
+	uint64_t seed[2];		  /* of the hashes, one for each half */
+	struct known_rows stacks, frames; /* nodes, frames */
 	struct membudget *budget;
 };
 
