@@ -398,7 +398,7 @@ static void blocks_that_were_replaced_do_not_fill_the_memory_for_tables(void **s
 	assert_int_equal(n_files(f), 1);
 }
 
-static void change_byte(const char *path, off_t at)
+static void flip(const char *path, off_t at, uint8_t bits)
 {
 	uint8_t byte;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -407,9 +407,14 @@ static void change_byte(const char *path, off_t at)
 	assert_int_equal(fstat(fd, &st), 0);
 	at = at < 0 ? st.st_size + at : at;
 	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x10;
+	byte ^= bits;
 	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	assert_int_equal(close(fd), 0);
+}
+
+static void change_byte(const char *path, off_t at)
+{
+	flip(path, at, 0x10);
 }
 
 static void a_damaged_block_is_left_out_and_counted_and_stays(void **state)
@@ -530,6 +535,21 @@ static void a_damaged_manifest_is_made_anew_from_the_blocks(void **state)
 	reopen(f);
 	assert_true(f->report.is_rebuilt);
 	assert_int_equal(n_blocks(f, NULL), 2);
+}
+
+/* Whatever bit it is, of the version, too: a server that does not start for it would be worse than the damage. */
+static void a_manifest_with_another_bit_in_its_first_line_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct block_meta meta;
+	add_block(f, 5, &meta);
+	for (off_t bit = 0; bit < 8 * (off_t)strlen("wick-manifest 1\n"); bit++) {
+		flip(path_of(f, "manifest"), bit / 8, (uint8_t)(1 << bit % 8));
+		reopen(f);
+		assert_true(f->report.is_rebuilt);
+		assert_string_equal(f->report.first.text, "the manifest is damaged");
+		assert_int_equal(n_blocks(f, NULL), 1);
+	}
 }
 
 /* What cannot be read today was not never published. */
@@ -679,6 +699,7 @@ int main(void)
 		CASE(damage_that_only_reading_finds_is_counted_once),
 		CASE(a_block_of_another_name_is_not_taken_for_it),
 		CASE(a_damaged_manifest_is_made_anew_from_the_blocks),
+		CASE(a_manifest_with_another_bit_in_its_first_line_is_made_anew),
 		CASE(making_the_manifest_anew_removes_no_block_that_cannot_be_read),
 		CASE(keys_that_cannot_be_read_are_counted),
 		CASE(readers_see_each_list_whole_while_blocks_are_replaced),
