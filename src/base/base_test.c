@@ -142,6 +142,33 @@ static void rows_are_found_again(void **state)
 	assert_int_equal(b.used, 0);
 }
 
+/* A block's strings are filled in without hashes, as nobody looks for one there; they can be taken over all the same.
+ */
+static void strings_without_hashes_are_taken_over(void **state)
+{
+	(void)state;
+	struct strtab from, to;
+	struct str_id id, again;
+	char s[32];
+	assert_int_equal(strtab_init(&from, NULL), 0);
+	assert_int_equal(strtab_init(&to, NULL), 0);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		int n = snprintf(s, sizeof(s), "name-%u", i);
+		assert_int_equal(strtab_intern(&from, slice_of(s, (size_t)n), &id), 0);
+	}
+	vec_done(NULL, &from.hash);
+	for (uint32_t i = 1000; i > 0; i--) {
+		(void)snprintf(s, sizeof(s), "name-%u", i);
+		assert_int_equal(strtab_intern_from(&to, &from, (struct str_id){ i }, &id), 0);
+		assert_string_equal(strtab_cstr(&to, id), s);
+		assert_int_equal(strtab_intern_str(&to, s, &again), 0);
+		assert_int_equal(again.v, id.v);
+	}
+	assert_int_equal(strtab_count(&to), 1001);
+	strtab_done(&from);
+	strtab_done(&to);
+}
+
 /* Room taken beforehand changes nothing but that; what cannot be had is not missed. */
 static void strings_fit_into_their_room(void **state)
 {
@@ -409,6 +436,7 @@ int main(void)
 		cmocka_unit_test(budget_is_kept),
 		cmocka_unit_test(pairs_are_found_again),
 		cmocka_unit_test(rows_are_found_again),
+		cmocka_unit_test(strings_without_hashes_are_taken_over),
 		cmocka_unit_test(strings_fit_into_their_room),
 		cmocka_unit_test(arena_cap_is_sticky),
 		cmocka_unit_test(json_is_valid_whatever_the_name),

@@ -43,6 +43,11 @@ struct slice strtab_get(const struct strtab *t, struct str_id id)
 	return slice_of(t->bytes.data + from, t->offset.data[id.v + 1] - from - 1);
 }
 
+static inline uint32_t hash_of(struct slice s)
+{
+	return (uint32_t)XXH3_64bits(s.data, s.size);
+}
+
 /* Slot that holds `s`, or the empty one where it belongs. */
 static uint32_t *probe(const struct strtab *t, struct slice s, uint32_t hash)
 {
@@ -87,7 +92,7 @@ static int grow(struct strtab *t, uint64_t n)
 
 struct str_id strtab_find(const struct strtab *t, struct slice s, bool *ret_found)
 {
-	uint32_t slot = t->slots ? *probe(t, s, (uint32_t)XXH3_64bits(s.data, s.size)) : 0;
+	uint32_t slot = t->slots ? *probe(t, s, hash_of(s)) : 0;
 	*ret_found = slot != 0;
 	return (struct str_id){ slot ? (slot & t->mask) - 1 : 0 };
 }
@@ -144,10 +149,11 @@ static int intern(struct strtab *t, struct slice s, uint32_t hash, struct str_id
 
 int strtab_intern(struct strtab *t, struct slice s, struct str_id *ret)
 {
-	return intern(t, s, (uint32_t)XXH3_64bits(s.data, s.size), ret);
+	return intern(t, s, hash_of(s), ret);
 }
 
 int strtab_intern_from(struct strtab *t, const struct strtab *from, struct str_id id, struct str_id *ret)
 {
-	return intern(t, strtab_get(from, id), from->hash.data[id.v], ret);
+	struct slice s = strtab_get(from, id);
+	return intern(t, s, id.v < from->hash.n ? from->hash.data[id.v] : hash_of(s), ret);
 }

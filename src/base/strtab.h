@@ -21,7 +21,7 @@ struct str_id {
 struct strtab {
 	VEC(uint8_t) bytes;
 	VEC(uint32_t) offset; /* n = number of strings + 1 */
-	VEC(uint32_t) hash;   /* one per string */
+	VEC(uint32_t) hash;   /* one per string; who only ever reads a table may have filled it without */
 	uint32_t *slots;
 	uint32_t mask;
 	struct membudget *budget;
