@@ -185,6 +185,7 @@ class Chunk:
     def __init__(self, from_ms, duration_ms, n_rows, scale, total, profiles):
         self.from_ms, self.duration_ms, self.n_rows = from_ms, duration_ms, n_rows
         self.scale, self.total, self.profiles = scale, total, profiles
+        self.first = profiles   # counted here, and not with another type
         self.ids = []           # (node, label set, value)
         self.rows = []          # (stack root first, labels, value)
         self.observations = []
@@ -426,8 +427,11 @@ class Block:
         return self._unpack(off, page.stored[i], page.size[i], page.hash[i], page.stored[i] < page.size[i], what)
 
     def page_chunks(self, page):
-        c = columns(self._piece(page, 0, "heads"), 6)
+        c = columns(self._piece(page, 0, "heads"))
+        need(len(c) in (6, 7), "heads: other columns")
         out = [Chunk(c[0].d(), c[1].u(), c[2].u(), c[3].u(), c[4].z(), c[5].u()) for _ in range(page.chunks)]
+        for chunk in out if len(c) == 7 and c[6].data else []:
+            chunk.first = c[6].u()
         self._end(*c)
         node, labels, value = columns(self._piece(page, 1, "rows"), 3)
         for chunk in out:
@@ -535,7 +539,7 @@ class Block:
         need(series.last_ms == end, f"last ms {series.last_ms} of a series that ends at {end}")
         need(self.meta["starts_from_ms"] <= start and chunks[-1].from_ms < self.meta["starts_to_ms"], "a start out of range")
         profiles = sum(c.profiles for c in chunks)
-        seen["profiles"] += profiles
+        seen["first"] += sum(c.first for c in chunks)
         seen["most"] = max(seen["most"], profiles)
         seen["from"], seen["to"] = min(seen.get("from", start), start), max(seen.get("to", end), end)
 
@@ -543,6 +547,7 @@ class Block:
     def _check_chunk(c, resolution):
         need(c.scale > 0, "scale 0")
         need(c.total == min(sum(v for _, _, v in c.ids), I64_MAX), "the total is not the sum of the values")
+        need(c.first <= c.profiles, f"{c.first} profiles counted of {c.profiles}")
         need(c.profiles > 0 and (resolution != RAW or c.profiles == 1), f"{c.profiles} profiles in a chunk")
         need(resolution == RAW or not c.observations, "a sum with observations")
         need(all(o.time_ms >= c.from_ms for o in c.observations), "an observation before its chunk")
@@ -553,11 +558,11 @@ class Block:
         def by_step(chunks):
             steps = {}
             for c in chunks:
-                step = steps.setdefault(c.from_ms // STEP_MS[resolution], [collections.Counter(), 0, c.from_ms, 0])
+                step = steps.setdefault(c.from_ms // STEP_MS[resolution], [collections.Counter(), 0, c.from_ms, 0, 0])
                 for node, labels, value in c.ids:
                     step[0][node, labels] += value
                 step[1] += c.profiles
-                step[2:] = min(step[2], c.from_ms), max(step[3], c.end_ms())
+                step[2:] = min(step[2], c.from_ms), max(step[3], c.end_ms()), step[4] + c.first
             return steps
         wanted = by_step(finer)
         need(len(wanted) == len(coarser), f"two chunks of one step at resolution {resolution}, or none")
@@ -567,7 +572,7 @@ class Block:
     def _check_meta(self, seen):
         m = self.meta
         need(m["nodes"] == len(self.parent) - 1 and m["series"] == len(self.series), "META: nodes or series")
-        need(seen["most"] <= m["profiles"] <= seen["profiles"], f"META: {m['profiles']} profiles")
+        need(m["profiles"] == max(seen["first"], seen["most"]), f"META: {m['profiles']} profiles, not {seen['first']}")
         need(m["observations"] == seen["observations"], f"META: {m['observations']} observations, not {seen['observations']}")
         need(m["resolutions"] == seen["resolutions"], "META: resolutions")
         need((m["from_ms"], m["to_ms"]) == (seen["from"], seen["to"]), "META: from and to")
