@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rebuild.h: a manifest that is lost, made anew from the blocks themselves.
+ *
+ *   ID.blk, ID.blk ...    all but those that another one says it replaces
+ *   store, key_seed       new ones
+ *   last_seq              the highest of the blocks' */
+#pragma once
+
+#include "store/manifest.h"
+
+struct rebuild {
+	struct manifest manifest;
+};
+
+/* Reads the blocks in `dir`, changes nothing. -EPROTONOSUPPORT, -ENOKEY, -EKEYREJECTED: one of them is whole, and
+ * only we cannot read it. `ret` wants manifest_done() in any case. */
+int rebuild_manifest(int dir, const struct keyring *keys, struct rebuild *ret, struct error *err) must_check;
+
+/* Whether there is any block at all. */
+bool rebuild_has_blocks(int dir);
+
+/* The id of "<id>.blk"; false: another file. */
+bool rebuild_parse_name(const char *name, struct block_id *ret);
+/* What only we cannot read must not be left out: it is no damage. */
+bool rebuild_is_whole(int result);
