@@ -619,6 +619,17 @@ class Manifest:
         need(all(k <= self.last_seq for k in self.kept), "kept a record that is not behind")
 
 
+def unreplaced(folder):
+    """The ids that a manifest made anew names: all whole blocks but those that another one says it replaces."""
+    found, replaced = set(), set()
+    for name in os.listdir(folder):
+        if name.endswith(".blk"):
+            block = Block(os.path.join(folder, name))
+            found.add(block.id.hex())
+            replaced.update(block.meta["replaces"])
+    return found - replaced
+
+
 def read_folder(folder):
     """(manifest, blocks), all checked."""
     manifest = Manifest(folder)

@@ -100,10 +100,13 @@ static void unref(struct blockset *s, struct block *b)
 		return;
 	unload(s, b);
 	if (b->is_gone) {
-		char name[BLOCK_ID_HEX + 4];
+		char name[BLOCK_ID_HEX + 8];
+		temporary_name(&b->id, name);
+		int r = unlinkat(s->dir_fd, name, 0);
+		/* One that could not be renamed. What stays is an orphan, removed at the next start. */
 		block_file_name(&b->id, name);
-		/* One that stays is an orphan, removed at the next start. */
-		(void)unlinkat(s->dir_fd, name, 0);
+		if (r < 0)
+			(void)unlinkat(s->dir_fd, name, 0);
 	}
 	free(b->types);
 	free(b);
@@ -440,6 +443,21 @@ static int make_durable(struct blockset *s, const struct blockset_change *c, con
 	return r;
 }
 
+/* What was taken out of the list, and is read on, gets a name that a manifest made anew does not take up: what
+ * replaced it may itself be gone by then, or there may be nothing that did. On disk before anyone is told that it is
+ * out, and before what replaced it can be. A crash before that leaves blocks whose replacement names them. */
+static void retire_files(struct blockset *s, const struct blockset_change *c)
+{
+	for (uint32_t i = 0; i < c->n_removed; i++) {
+		char from[BLOCK_ID_HEX + 4], to[BLOCK_ID_HEX + 8];
+		block_file_name(&c->removed[i]->id, from);
+		temporary_name(&c->removed[i]->id, to);
+		(void)!renameat(s->dir_fd, from, s->dir_fd, to);
+	}
+	if (c->n_removed)
+		(void)fsync(s->dir_fd);
+}
+
 int blockset_publish(struct blockset *s, const struct blockset_change *c, struct blockset_pending *ret,
 		     struct error *err)
 {
@@ -461,6 +479,7 @@ int blockset_publish(struct blockset *s, const struct blockset_change *c, struct
 		free_new(added, c->n_added);
 		return r;
 	}
+	retire_files(s, c);
 	*ret = (struct blockset_pending){ c, added, next };
 	next = (struct manifest){ 0 };
 	return 0;
@@ -555,20 +574,32 @@ static size_t largest_section(const struct block_file *f)
 	return largest;
 }
 
+/* One that was replaced meanwhile has its other name. */
+static int open_held(struct blockset *s, const struct block *b, struct block_file *ret, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 8];
+	block_file_name(&b->id, name);
+	int r = block_file_open(ret, s->dir_fd, name, s->keys, err);
+	if (r != -ENOENT)
+		return r;
+	temporary_name(&b->id, name);
+	return block_file_open(ret, s->dir_fd, name, s->keys, err);
+}
+
 static int plan(struct blockset *s, const struct block *b, size_t *ret, struct error *err)
 {
-	char name[BLOCK_ID_HEX + 4];
+	char id[BLOCK_ID_HEX];
 	struct block_file f;
-	block_file_name(&b->id, name);
-	int r = block_file_open(&f, s->dir_fd, name, s->keys, err);
+	int r = open_held(s, b, &f, err);
 	if (r < 0)
 		return r;
 	/* Growing arrays are half as large again at most. */
 	size_t size = tables_size(&f) / 2 * 3 + largest_section(&f);
 	block_file_close(&f);
+	block_id_format(&b->id, id);
 	if (size > s->cache_max)
 		return error_set(err, -ENOBUFS,
-				 "%s: its tables need %zu MiB, and all blocks have %zu MiB of --memory-limit", name,
+				 "%s.blk: its tables need %zu MiB, and all blocks have %zu MiB of --memory-limit", id,
 				 size >> 20, s->cache_max >> 20);
 	*ret = size;
 	return 0;
@@ -576,12 +607,16 @@ static int plan(struct blockset *s, const struct block *b, size_t *ret, struct e
 
 static int load(struct blockset *s, struct block *b, struct block_part **ret, struct error *err)
 {
-	char name[BLOCK_ID_HEX + 4];
+	char name[BLOCK_ID_HEX + 8];
 	struct block_part *part = calloc(1, sizeof(*part));
 	if (!part)
 		return -ENOMEM;
 	block_file_name(&b->id, name);
 	int r = block_part_load(part, s->dir_fd, name, s->keys, &b->budget, err);
+	if (r == -ENOENT) {
+		temporary_name(&b->id, name);
+		r = block_part_load(part, s->dir_fd, name, s->keys, &b->budget, err);
+	}
 	if (r < 0)
 		free(part);
 	else

@@ -5,8 +5,8 @@
  *   blockset_list      the list of this moment, each block held
  *   blockset_load      a block's tables in memory: shared, kept for a while
  *
- * Blocks never change. One that was replaced leaves the list at once, its file
- * goes with the last holder. Loaded tables stay until their memory is needed;
+ * Blocks never change. One that was replaced leaves the list at once, and its file
+ * is <id>.tmp until it goes with the last holder. Loaded tables stay until their memory is needed;
  * whoever loads waits for that, so a thread must not hold one loaded block
  * while it loads another. Safe for any thread, but only one publishes. */
 #pragma once

@@ -3,7 +3,11 @@
  *
  *   ID.blk, ID.blk ...    all but those that another one says it replaces
  *   store, key_seed       new ones
- *   last_seq              the highest of the blocks' */
+ *   last_seq              the highest of the blocks'
+ *
+ * No profile is in two of those listed: a block that was replaced has another name as soon as the
+ * manifest without it is on disk (blockset.c). Under its old one it is there only after a crash between
+ * the two, when what replaced it is there too, and names it. */
 #pragma once
 
 #include "store/manifest.h"
