@@ -196,7 +196,8 @@ class Chunk:
 
 
 META_NUMBERS = {1: "from_ms", 2: "to_ms", 4: "arrived_from_ms", 5: "arrived_to_ms", 6: "last_seq", 7: "profiles", 8: "nodes",
-                9: "level", 10: "resolutions", 12: "observations", 13: "series", 15: "starts_from_ms", 16: "starts_to_ms"}
+                9: "level", 10: "resolutions", 12: "observations", 13: "series", 15: "starts_from_ms", 16: "starts_to_ms", 17: "key_seed"}
+META_OPTIONAL = (17,)
 META_SIGNED = (1, 2, 4, 5, 15, 16)
 
 
@@ -278,8 +279,8 @@ class Block:
                 self.meta["types"].append(value.decode())
             elif number == 11:
                 self.meta["tenant"] = value
-        for name in META_NUMBERS.values():
-            need(name in self.meta, f"META has no {name}")
+        for number, name in META_NUMBERS.items():
+            need(name in self.meta or number in META_OPTIONAL, f"META has no {name}")
 
     # ---- names
 
@@ -636,6 +637,7 @@ def read_folder(folder):
     blocks = [Block(os.path.join(folder, name + ".blk")) for name in manifest.blocks]
     for block in blocks:
         block.check()
+        need(block.meta.get("key_seed", manifest.key_seed) == manifest.key_seed, "a block of keys with another seed")
         need(block.meta["last_seq"] <= manifest.last_seq, "a block of a record that is not behind")
     return manifest, blocks
 

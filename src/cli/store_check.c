@@ -23,7 +23,7 @@ static int check_and_print(const struct store_place *place, uint64_t *ret_damage
 		.damaged = print_damage,
 		.arg = (void *)(uintptr_t)place->data,
 	};
-	int r = folder_open(&f, place->data, place->keys, err);
+	int r = folder_open_damaged(&f, place->data, place->keys, err);
 	if (r == 0)
 		r = storecheck_run(&c, err);
 	folder_close(&f);

@@ -214,6 +214,31 @@ def a_deletion_leaves_blocks_that_say_how_many_profiles_they_have():
         assert [b.meta["profiles"] for b in blocks] == [9]
 
 
+@case
+def a_lost_manifest_is_made_anew_as_the_text_says():
+    reader()
+    sent = Sent(150, 3)
+    with Folder() as data:
+        with Server(data, "--flush-size", "12K") as s:
+            sent.send(s)
+            wait_for(lambda: s.metric("wick_store_compactions_total") >= 1, "a merge")
+            s.kill()
+        before = blockreader.Manifest(blocks_folder(data))
+        names = blockreader.unreplaced(blocks_folder(data))
+        os.unlink(os.path.join(blocks_folder(data), "manifest"))
+        with Server(data, "--flush-age", "1d", "--flush-size", "1G") as s:
+            assert any("made anew" in line and "idempotency_keys=recovered" in line for line in s.lines)
+            assert s.get("status")["profiles"] == 150
+            check_answers(s, sent.rows())
+            for key, service, host, thread, at, stacks in sent.profiles[:20]:
+                _, answer = s.ingest(pprof(stacks, at, thread=thread), service=service, host=host, key=key)
+                assert answer["status"] == "duplicate", answer
+            s.kill()
+        manifest, blocks = blockreader.read_folder(blocks_folder(data))
+        # Some may be merged already.
+        assert names <= set(manifest.blocks) | {r for b in blocks for r in b.meta["replaces"]} and manifest.key_seed == before.key_seed
+
+
 # ---- killed at any moment --------------------------------------------------------------
 
 class Load:

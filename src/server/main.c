@@ -79,6 +79,10 @@ static int open_store(struct server *s, struct error *err)
 	if (p->blocks.first.text[0])
 		log_warn("blocks cannot be read damaged=%u missing=%u manifest_rebuilt=%d: %s; the rest is served",
 			 p->blocks.n_damaged, p->blocks.n_missing, p->blocks.is_rebuilt, p->blocks.first.text);
+	if (p->blocks.is_rebuilt)
+		log_warn("the manifest was made anew from the blocks idempotency_keys=%s kept_records=%" PRIu64
+			 ": records of the log that could not be read before, and can be read now, are not in it",
+			 p->blocks.is_seed_lost ? "lost" : "recovered", p->n_undecodable);
 	if (p->n_keys_lost)
 		log_warn("idempotency keys of blocks cannot be read blocks=%u: profiles that are sent again may be "
 			 "stored twice",

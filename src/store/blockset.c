@@ -201,13 +201,14 @@ static int remove_orphans(struct blockset *s, struct blockset_report *report, st
 }
 
 /* All blocks but those that another one replaces; of a new store, none. */
-static int rebuild(struct blockset *s, struct error *err)
+static int rebuild(struct blockset *s, struct blockset_report *report, struct error *err)
 {
 	bool unsure;
 	struct rebuild made;
 	int r = rebuild_manifest(s->dir_fd, s->keys, &made, err);
-	if (r == 0)
+	if (r == 0 && !report->is_rebuilt)
 		r = manifest_write(s->dir_fd, &made.manifest, &unsure, err);
+	report->is_seed_lost = report->is_rebuilt && made.manifest.blocks.n && !made.has_key_seed;
 	s->manifest = made.manifest;
 	return r;
 }
@@ -225,7 +226,7 @@ static int open_all(struct blockset *s, struct blockset_report *report, struct e
 		report->is_rebuilt = r != -ENOENT || rebuild_has_blocks(s->dir_fd);
 		if (report->is_rebuilt)
 			note(report, &why);
-		r = rebuild(s, err);
+		r = rebuild(s, report, err);
 	}
 	for (uint32_t i = 0; r == 0 && i < s->manifest.blocks.n; i++)
 		r = open_listed(s, &s->manifest.blocks.data[i], report, err);
@@ -298,6 +299,19 @@ const uint64_t *blockset_kept(const struct blockset *s, uint32_t *ret_n)
 int blockset_dir(const struct blockset *s)
 {
 	return s->dir_fd;
+}
+
+int blockset_settle(struct blockset *s, const uint64_t *kept, uint32_t n_kept, struct error *err)
+{
+	bool unsure;
+	int r = vec_reserve(NULL, &s->manifest.kept, n_kept);
+	if (r < 0)
+		return error_set(err, r, "no memory for the list of blocks");
+	s->manifest.kept.n = 0;
+	for (uint32_t i = 0; i < n_kept; i++)
+		if (kept[i] <= s->manifest.last_seq)
+			s->manifest.kept.data[s->manifest.kept.n++] = kept[i];
+	return manifest_write(s->dir_fd, &s->manifest, &unsure, err);
 }
 
 /* ---- publishing ---- */

@@ -56,7 +56,7 @@ static int open_set(struct fixture *f, size_t cache)
 static void reopen(struct fixture *f)
 {
 	blockset_close(&f->set);
-	if (open_set(f, CACHE) < 0)
+	if (open_set(f, CACHE) < 0 || (f->report.is_rebuilt && blockset_settle(f->set, NULL, 0, &f->err) < 0))
 		fail_msg("%s", f->err.text);
 }
 

@@ -18,6 +18,7 @@ struct work {
 	const struct keyring *keys;
 	struct rebuild *ret;
 	struct block_ids replaced;
+	uint64_t seed_seq; /* last_seq of the block that said the seed */
 };
 
 bool rebuild_is_whole(int result)
@@ -59,6 +60,12 @@ static int take_meta(struct work *w, const struct block_meta *b)
 	struct manifest *m = &w->ret->manifest;
 	if (b->last_seq > m->last_seq)
 		m->last_seq = b->last_seq;
+	/* Should two differ: the older one is that of keys that were lost before. */
+	if (b->key_seed && (!w->ret->has_key_seed || b->last_seq > w->seed_seq)) {
+		m->key_seed = b->key_seed;
+		w->seed_seq = b->last_seq;
+		w->ret->has_key_seed = true;
+	}
 	int r = vec_reserve(NULL, &w->replaced, b->n_replaces);
 	for (uint32_t i = 0; r == 0 && i < b->n_replaces; i++)
 		w->replaced.data[w->replaced.n++] = b->replaces[i];

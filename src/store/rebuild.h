@@ -2,8 +2,10 @@
 /* rebuild.h: a manifest that is lost, made anew from the blocks themselves.
  *
  *   ID.blk, ID.blk ...    all but those that another one says it replaces
- *   store, key_seed       new ones
+ *   store                 a new id
+ *   key_seed              as the newest block says it
  *   last_seq              the highest of the blocks'
+ *   kept                  no block knows them: replay finds again what cannot be read (replay.c)
  *
  * No profile is in two of those listed: a block that was replaced has another name as soon as the
  * manifest without it is on disk (blockset.c). Under its old one it is there only after a crash between
@@ -14,6 +16,7 @@
 
 struct rebuild {
 	struct manifest manifest;
+	bool has_key_seed; /* else it is a new one, and keys that blocks hold are not known again */
 };
 
 /* Reads the blocks in `dir`, changes nothing. -EPROTONOSUPPORT, -ENOKEY, -EKEYREJECTED: one of them is whole, and

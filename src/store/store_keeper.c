@@ -59,6 +59,7 @@ static int write_file(struct store *s, const struct part *const *parts, uint32_t
 	int r = block_id_random(&meta->id);
 	if (r < 0)
 		return error_set(err, r, "no random numbers");
+	meta->key_seed = blockset_key_seed(s->blocks);
 	_cleanup_(close_fd)
 	int fd = blockset_create(s->blocks, &meta->id, err);
 	if (fd < 0)

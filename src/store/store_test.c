@@ -2,12 +2,14 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "format/pprof.h"
 #include "store/scan.h"
-#include "store/store.h"
+#include "store/store_state.h"
 #include "store/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -395,6 +397,55 @@ static void what_is_deleted_is_in_no_file(void **state)
 	assert_int_equal(total(f), 10);
 }
 
+static int flip_bits(const struct fixture *f, const char *name, off_t at, uint8_t bits)
+{
+	char path[128];
+	uint8_t byte;
+	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool ok = fd >= 0 && pread(fd, &byte, 1, at) == 1;
+	byte ^= bits;
+	ok = ok && pwrite(fd, &byte, 1, at) == 1;
+	close_fd(&fd);
+	return ok ? 0 : -EIO;
+}
+
+/* Whatever the manifest alone knew is found again, or said to be lost. */
+static void a_lost_manifest_costs_no_key_and_no_record_of_the_log(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options o = options_of(f);
+	uint32_t n;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(upload(f, i, i % 2 ? "odd" : "even"), i > 1);
+	assert_int_equal(upload(f, 4, ""), 0);
+	store_close(&f->store);
+	/* Nothing can be decoded with so little: all stays in the log, and behind it more is written to a block. */
+	o.decode_memory = 1;
+	assert_int_equal(store_open(&o, &f->store, &f->replay, NULL), 0);
+	assert_int_equal(f->replay.n_undecodable, 3);
+	assert_int_equal(upload(f, 5, "late"), 0);
+	assert_int_equal(store_flush(f->store, NULL), 0);
+	uint64_t seed = blockset_key_seed(f->store->blocks);
+	store_close(&f->store);
+	assert_int_equal(flip_bits(f, "blocks/manifest", 14, 1), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_open(&o, &f->store, &f->replay, NULL), 0);
+		assert_true(f->replay.blocks.is_rebuilt == (i == 0) && !f->replay.blocks.is_seed_lost);
+		assert_int_equal(f->replay.n_undecodable, 3);
+		assert_int_equal(f->replay.n_keys_lost, 0);
+		(void)blockset_kept(f->store->blocks, &n);
+		assert_int_equal(n, 3);
+		assert_true(blockset_key_seed(f->store->blocks) == seed);
+		assert_int_equal(upload(f, 5, "late"), 1);
+		store_close(&f->store);
+	}
+	open_it(f);
+	assert_int_equal(f->replay.n_undecodable, 0);
+	assert_int_equal(total(f), 1 + 2 + 5 + 6);
+	assert_int_equal(upload(f, 0, "even"), 1);
+}
+
 static uint64_t n_profiles(struct fixture *f)
 {
 	struct store_status status;
@@ -453,6 +504,7 @@ int main(void)
 		CASE(flushed_and_merged_profiles_are_all_there_once),
 		CASE(what_is_deleted_is_in_no_file),
 		CASE(a_deletion_counts_each_profile_once),
+		CASE(a_lost_manifest_costs_no_key_and_no_record_of_the_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
