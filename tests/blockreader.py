@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""blockreader.py FOLDER|FILE...: reads blocks by docs/block-format.md alone, and checks all that it says.
+"""blockreader.py [--encryption-keys FILE] FOLDER|FILE...: reads blocks by docs/block-format.md alone, and checks all that it says.
 
     block = Block(path)             header, tables, every hash; raises Damaged
     block.check()                   pages, postings, keys, sums, and what the block says of itself
@@ -8,13 +8,15 @@
         for chunk in block.chunks(series, RAW):
             for stack, labels, value in chunk.rows: ...
 
-A folder is read by its manifest. Needs the standard library, libzstd and libxxhash; exit status 77: they are not there. It
-shares no code with wick: what both read from the same bytes, the text says."""
+A folder is read by its manifest. Needs the standard library, libzstd and libxxhash, and for sealed blocks (docs/encryption.md) libgnutls;
+exit status 77: they are not there. It shares no code with wick: what both read from the same bytes, the text says."""
 
 import bisect
 import collections
 import ctypes
 import ctypes.util
+import hashlib
+import hmac
 import os
 import struct
 import sys
@@ -33,7 +35,7 @@ class Damaged(Exception):
 
 
 class Unsupported(Exception):
-    """A version, or a seal, that this reader does not know."""
+    """A version that this reader does not know, or a seal without its key."""
 
 
 class Missing(Exception):
@@ -79,6 +81,63 @@ def libraries():
     global _libraries  # pylint: disable=global-statement
     _libraries = _libraries or _Libraries()
     return _libraries
+
+
+class _Datum(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("size", ctypes.c_uint)]
+
+
+def gnutls():
+    """AES-GCM is in no standard library. Raises Missing."""
+    library = _load("gnutls")
+    library.gnutls_cipher_get_id.argtypes = [ctypes.c_char_p]
+    library.gnutls_aead_cipher_init.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.POINTER(_Datum)]
+    library.gnutls_aead_cipher_deinit.argtypes, library.gnutls_aead_cipher_deinit.restype = [ctypes.c_void_p], None
+    library.gnutls_aead_cipher_decrypt.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_char_p,
+        ctypes.c_size_t, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)]
+    return library
+
+
+# ---- seals -----------------------------------------------------------------------
+
+NONCE, TAG = 12, 16
+
+
+def read_keys(path):
+    """{id: key} of a key file."""
+    keys = {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            words = line.split("#")[0].split()
+            if words:
+                keys[words[0]] = bytes.fromhex(words[1])
+    return keys
+
+
+class Seal:
+    """The key of one file."""
+
+    def __init__(self, master, file_id):
+        self.gnutls, self.file_id, self.handle = gnutls(), file_id, ctypes.c_void_p()
+        # HKDF: extract, then the first 32 bytes of expand.
+        key = hmac.new(hmac.new(file_id, master, hashlib.sha256).digest(), b"wick sealed file 1\x01", hashlib.sha256).digest()
+        cipher = self.gnutls.gnutls_cipher_get_id(b"AES-256-GCM")
+        if self.gnutls.gnutls_aead_cipher_init(ctypes.byref(self.handle), cipher, ctypes.byref(_Datum(key, len(key)))) < 0:
+            raise Missing("libgnutls has no AES-256-GCM")
+
+    def __del__(self):
+        if self.handle:
+            self.gnutls.gnutls_aead_cipher_deinit(self.handle)
+
+    def open(self, off, sealed, what):
+        need(len(sealed) >= NONCE + TAG, f"{what}: too short for a sealed piece")
+        additional, n = self.file_id + struct.pack("<Q", off), ctypes.c_size_t(len(sealed) - NONCE - TAG)
+        out = ctypes.create_string_buffer(n.value or 1)
+        r = self.gnutls.gnutls_aead_cipher_decrypt(self.handle, sealed[:NONCE], NONCE, additional, len(additional), TAG,
+                                                   sealed[NONCE:], len(sealed) - NONCE, out, ctypes.byref(n))
+        need(r == 0, f"{what}: the key does not open it")
+        return out.raw[:n.value]
 
 
 def hash64(data, seed=0):
@@ -202,11 +261,11 @@ META_SIGNED = (1, 2, 4, 5, 15, 16)
 
 
 class Block:
-    def __init__(self, path):
+    def __init__(self, path, keys=None):
         with open(path, "rb") as f:
             self.data = f.read()
         self.path = path
-        self._read_header(os.path.basename(path))
+        self._read_header(os.path.basename(path), keys or {})
         self._read_table()
         self._read_meta()
         self._read_names()
@@ -216,7 +275,7 @@ class Block:
 
     # ---- the file
 
-    def _read_header(self, name):
+    def _read_header(self, name, keys):
         d = self.data
         need(len(d) >= HEADER + TRAILER, "too short for a block")
         need(d[:8] == b"wickblk\0", "not a block")
@@ -225,9 +284,13 @@ class Block:
             raise Unsupported(f"block version {version}")
         need(struct.unpack_from("<Q", d, 64)[0] == hash64(d[:64]), "the header's hash is wrong")
         need(zero == 0, "the header's zero is not one")
-        if any(d[32:64]):
-            raise Unsupported("the block is sealed")
         self.id = d[16:32]
+        self.key_id, self.seal = d[32:64].rstrip(b"\0").decode(), None
+        if self.key_id:
+            if self.key_id not in keys:
+                raise Unsupported(f"the block is sealed with the key {self.key_id}")
+            self.seal = Seal(keys[self.key_id], self.id)
+        self.extra = NONCE + TAG if self.seal else 0
         self.seed, = struct.unpack("<Q", self.id[:8])
         if name.endswith(".blk") and len(name) == 36:
             need(name == self.id.hex() + ".blk", "the block is another one than its name says")
@@ -257,7 +320,13 @@ class Block:
     def _unpack(self, off, stored, size, checked, is_packed, what):
         data = self.data[off:off + stored]
         need(len(data) == stored and hash64(data, self.seed) == checked, f"{what}: the hash is wrong")
-        need(is_packed or stored == size, f"{what}: plain, and of another size")
+        if size == 0:
+            need(stored == 0, f"{what}: something is stored of nothing")
+            return b""
+        need(self.extra <= stored <= size + self.extra, f"{what}: as stored it is larger")
+        need(is_packed == (stored - self.extra < size), f"{what}: plain, and of another size")
+        if self.seal:
+            data = self.seal.open(off, data, what)
         return unpack_frame(data, size) if is_packed else data
 
     def _rows_of_bytes(self, name, size):
@@ -425,7 +494,8 @@ class Block:
 
     def _piece(self, page, i, what):
         off = page.off + sum(page.stored[:i])
-        return self._unpack(off, page.stored[i], page.size[i], page.hash[i], page.stored[i] < page.size[i], what)
+        return self._unpack(off, page.stored[i], page.size[i], page.hash[i],
+                            page.stored[i] - self.extra < page.size[i], what)
 
     def page_chunks(self, page):
         c = columns(self._piece(page, 0, "heads"))
@@ -620,21 +690,21 @@ class Manifest:
         need(all(k <= self.last_seq for k in self.kept), "kept a record that is not behind")
 
 
-def unreplaced(folder):
+def unreplaced(folder, keys=None):
     """The ids that a manifest made anew names: all whole blocks but those that another one says it replaces."""
     found, replaced = set(), set()
     for name in os.listdir(folder):
         if name.endswith(".blk"):
-            block = Block(os.path.join(folder, name))
+            block = Block(os.path.join(folder, name), keys)
             found.add(block.id.hex())
             replaced.update(block.meta["replaces"])
     return found - replaced
 
 
-def read_folder(folder):
+def read_folder(folder, keys=None):
     """(manifest, blocks), all checked."""
     manifest = Manifest(folder)
-    blocks = [Block(os.path.join(folder, name + ".blk")) for name in manifest.blocks]
+    blocks = [Block(os.path.join(folder, name + ".blk"), keys) for name in manifest.blocks]
     for block in blocks:
         block.check()
         need(block.meta.get("key_seed", manifest.key_seed) == manifest.key_seed, "a block of keys with another seed")
@@ -655,8 +725,13 @@ def sums(blocks, resolution=None):
 
 
 def main(paths):
+    keys = None
+    if paths[:1] == ["--encryption-keys"]:
+        keys, paths = read_keys(paths[1]), paths[2:]
     try:
         libraries()
+        if keys:
+            gnutls()
     except Missing as why:
         print(f"blockreader: {why}", file=sys.stderr)
         return 77
@@ -664,9 +739,9 @@ def main(paths):
     for path in paths:
         try:
             if os.path.isdir(path):
-                _, blocks = read_folder(path)
+                _, blocks = read_folder(path, keys)
             else:
-                blocks = [Block(path)]
+                blocks = [Block(path, keys)]
                 blocks[0].check()
         except (Damaged, Unsupported) as why:
             print(f"{path}: {why}", file=sys.stderr)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""sealing_test.py: wick-server with keys, as a process. Needs the standard library only."""
+"""sealing_test.py: wick-server with keys, as a process. Needs the standard library, and for the other reader libzstd, libxxhash and
+libgnutls."""
 
 import os
 import subprocess
@@ -9,8 +10,9 @@ import time
 
 ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
+import blockreader  # noqa: E402
 from serverprocess import SERVER, Folder, Server, one_pprof, wait_for  # noqa: E402
-from tap import case, run  # noqa: E402
+from tap import Skip, case, run  # noqa: E402
 
 NOW = int(time.time() * 1000)
 SERVICE, FUNCTION = "checkout-service", "handle_secret_payment"
@@ -132,6 +134,38 @@ def a_start_without_the_right_key_says_which_one():
             assert total(s) == 5
             ingest(s, 5, 5)
             assert total(s) == 10
+
+
+@case
+def another_reader_opens_what_was_sealed():
+    try:
+        blockreader.libraries()
+        blockreader.gnutls()
+    except blockreader.Missing as why:
+        raise Skip(str(why)) from why
+    with Folder() as home:
+        data = os.path.join(home, "data")
+        folder = os.path.join(data, "blocks")
+        for first, keys in ((0, (KEY_A,)), (10, (KEY_B, KEY_A))):
+            with Server(data, "--encryption-keys", key_file(home, *keys), "--flush-size", "1") as s:
+                ingest(s, 10, first)
+                wait_for(lambda: s.metric("wick_store_memory_bytes") < 100_000 and s.metric("wick_store_log_bytes") < 1000,
+                         "all of it in blocks")
+                s.stop()
+        keys = blockreader.read_keys(os.path.join(home, "keys"))
+        manifest, found = blockreader.read_folder(folder, keys)
+        assert {b.key_id for b in found} <= set(keys) and sum(b.meta["profiles"] for b in found) == 20
+        functions = {stack[-1] for _, _, stack in blockreader.sums(found)}
+        assert functions == {f"{FUNCTION}_{i}" for i in range(20)}
+        assert {(k.low, k.high) for b in found for k in b.keys} == {
+            blockreader.hash_key(f"secret-key-{i}".encode(), manifest.key_seed) for i in range(20)}
+        # It would say so if a piece were another one, its hash right or not.
+        try:
+            blockreader.Block(found[0].path, {found[0].key_id: bytes(32)})
+        except blockreader.Damaged as why:
+            assert "does not open" in str(why)
+        else:
+            raise AssertionError("another key opened it")
 
 
 run()
