@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""blockreader.py FOLDER|FILE...: reads blocks by docs/block-format.md alone, and checks all that it says.
+"""blockreader.py [--encryption-keys FILE] FOLDER|FILE...: reads blocks by docs/block-format.md alone, and checks all that it says.
 
     block = Block(path)             header, tables, every hash; raises Damaged
     block.check()                   pages, postings, keys, sums, and what the block says of itself
@@ -8,13 +8,15 @@
         for chunk in block.chunks(series, RAW):
             for stack, labels, value in chunk.rows: ...
 
-A folder is read by its manifest. Needs the standard library, libzstd and libxxhash; exit status 77: they are not there. It
-shares no code with wick: what both read from the same bytes, the text says."""
+A folder is read by its manifest. Needs the standard library, libzstd and libxxhash, and for sealed blocks (docs/encryption.md) libgnutls;
+exit status 77: they are not there. It shares no code with wick: what both read from the same bytes, the text says."""
 
 import bisect
 import collections
 import ctypes
 import ctypes.util
+import hashlib
+import hmac
 import os
 import struct
 import sys
@@ -33,7 +35,7 @@ class Damaged(Exception):
 
 
 class Unsupported(Exception):
-    """A version, or a seal, that this reader does not know."""
+    """A version that this reader does not know, or a seal without its key."""
 
 
 class Missing(Exception):
@@ -79,6 +81,63 @@ def libraries():
     global _libraries  # pylint: disable=global-statement
     _libraries = _libraries or _Libraries()
     return _libraries
+
+
+class _Datum(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("size", ctypes.c_uint)]
+
+
+def gnutls():
+    """AES-GCM is in no standard library. Raises Missing."""
+    library = _load("gnutls")
+    library.gnutls_cipher_get_id.argtypes = [ctypes.c_char_p]
+    library.gnutls_aead_cipher_init.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.POINTER(_Datum)]
+    library.gnutls_aead_cipher_deinit.argtypes, library.gnutls_aead_cipher_deinit.restype = [ctypes.c_void_p], None
+    library.gnutls_aead_cipher_decrypt.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_char_p,
+        ctypes.c_size_t, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)]
+    return library
+
+
+# ---- seals -----------------------------------------------------------------------
+
+NONCE, TAG = 12, 16
+
+
+def read_keys(path):
+    """{id: key} of a key file."""
+    keys = {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            words = line.split("#")[0].split()
+            if words:
+                keys[words[0]] = bytes.fromhex(words[1])
+    return keys
+
+
+class Seal:
+    """The key of one file."""
+
+    def __init__(self, master, file_id):
+        self.gnutls, self.file_id, self.handle = gnutls(), file_id, ctypes.c_void_p()
+        # HKDF: extract, then the first 32 bytes of expand.
+        key = hmac.new(hmac.new(file_id, master, hashlib.sha256).digest(), b"wick sealed file 1\x01", hashlib.sha256).digest()
+        cipher = self.gnutls.gnutls_cipher_get_id(b"AES-256-GCM")
+        if self.gnutls.gnutls_aead_cipher_init(ctypes.byref(self.handle), cipher, ctypes.byref(_Datum(key, len(key)))) < 0:
+            raise Missing("libgnutls has no AES-256-GCM")
+
+    def __del__(self):
+        if self.handle:
+            self.gnutls.gnutls_aead_cipher_deinit(self.handle)
+
+    def open(self, off, sealed, what):
+        need(len(sealed) >= NONCE + TAG, f"{what}: too short for a sealed piece")
+        additional, n = self.file_id + struct.pack("<Q", off), ctypes.c_size_t(len(sealed) - NONCE - TAG)
+        out = ctypes.create_string_buffer(n.value or 1)
+        r = self.gnutls.gnutls_aead_cipher_decrypt(self.handle, sealed[:NONCE], NONCE, additional, len(additional), TAG,
+                                                   sealed[NONCE:], len(sealed) - NONCE, out, ctypes.byref(n))
+        need(r == 0, f"{what}: the key does not open it")
+        return out.raw[:n.value]
 
 
 def hash64(data, seed=0):
@@ -185,6 +244,7 @@ class Chunk:
     def __init__(self, from_ms, duration_ms, n_rows, scale, total, profiles):
         self.from_ms, self.duration_ms, self.n_rows = from_ms, duration_ms, n_rows
         self.scale, self.total, self.profiles = scale, total, profiles
+        self.first = profiles   # counted here, and not with another type
         self.ids = []           # (node, label set, value)
         self.rows = []          # (stack root first, labels, value)
         self.observations = []
@@ -195,16 +255,17 @@ class Chunk:
 
 
 META_NUMBERS = {1: "from_ms", 2: "to_ms", 4: "arrived_from_ms", 5: "arrived_to_ms", 6: "last_seq", 7: "profiles", 8: "nodes",
-                9: "level", 10: "resolutions", 12: "observations", 13: "series", 15: "starts_from_ms", 16: "starts_to_ms"}
+                9: "level", 10: "resolutions", 12: "observations", 13: "series", 15: "starts_from_ms", 16: "starts_to_ms", 17: "key_seed"}
+META_OPTIONAL = (17,)
 META_SIGNED = (1, 2, 4, 5, 15, 16)
 
 
 class Block:
-    def __init__(self, path):
+    def __init__(self, path, keys=None):
         with open(path, "rb") as f:
             self.data = f.read()
         self.path = path
-        self._read_header(os.path.basename(path))
+        self._read_header(os.path.basename(path), keys or {})
         self._read_table()
         self._read_meta()
         self._read_names()
@@ -214,7 +275,7 @@ class Block:
 
     # ---- the file
 
-    def _read_header(self, name):
+    def _read_header(self, name, keys):
         d = self.data
         need(len(d) >= HEADER + TRAILER, "too short for a block")
         need(d[:8] == b"wickblk\0", "not a block")
@@ -223,9 +284,13 @@ class Block:
             raise Unsupported(f"block version {version}")
         need(struct.unpack_from("<Q", d, 64)[0] == hash64(d[:64]), "the header's hash is wrong")
         need(zero == 0, "the header's zero is not one")
-        if any(d[32:64]):
-            raise Unsupported("the block is sealed")
         self.id = d[16:32]
+        self.key_id, self.seal = d[32:64].rstrip(b"\0").decode(), None
+        if self.key_id:
+            if self.key_id not in keys:
+                raise Unsupported(f"the block is sealed with the key {self.key_id}")
+            self.seal = Seal(keys[self.key_id], self.id)
+        self.extra = NONCE + TAG if self.seal else 0
         self.seed, = struct.unpack("<Q", self.id[:8])
         if name.endswith(".blk") and len(name) == 36:
             need(name == self.id.hex() + ".blk", "the block is another one than its name says")
@@ -255,7 +320,13 @@ class Block:
     def _unpack(self, off, stored, size, checked, is_packed, what):
         data = self.data[off:off + stored]
         need(len(data) == stored and hash64(data, self.seed) == checked, f"{what}: the hash is wrong")
-        need(is_packed or stored == size, f"{what}: plain, and of another size")
+        if size == 0:
+            need(stored == 0, f"{what}: something is stored of nothing")
+            return b""
+        need(self.extra <= stored <= size + self.extra, f"{what}: as stored it is larger")
+        need(is_packed == (stored - self.extra < size), f"{what}: plain, and of another size")
+        if self.seal:
+            data = self.seal.open(off, data, what)
         return unpack_frame(data, size) if is_packed else data
 
     def _rows_of_bytes(self, name, size):
@@ -277,8 +348,8 @@ class Block:
                 self.meta["types"].append(value.decode())
             elif number == 11:
                 self.meta["tenant"] = value
-        for name in META_NUMBERS.values():
-            need(name in self.meta, f"META has no {name}")
+        for number, name in META_NUMBERS.items():
+            need(name in self.meta or number in META_OPTIONAL, f"META has no {name}")
 
     # ---- names
 
@@ -423,11 +494,15 @@ class Block:
 
     def _piece(self, page, i, what):
         off = page.off + sum(page.stored[:i])
-        return self._unpack(off, page.stored[i], page.size[i], page.hash[i], page.stored[i] < page.size[i], what)
+        return self._unpack(off, page.stored[i], page.size[i], page.hash[i],
+                            page.stored[i] - self.extra < page.size[i], what)
 
     def page_chunks(self, page):
-        c = columns(self._piece(page, 0, "heads"), 6)
+        c = columns(self._piece(page, 0, "heads"))
+        need(len(c) in (6, 7), "heads: other columns")
         out = [Chunk(c[0].d(), c[1].u(), c[2].u(), c[3].u(), c[4].z(), c[5].u()) for _ in range(page.chunks)]
+        for chunk in out if len(c) == 7 and c[6].data else []:
+            chunk.first = c[6].u()
         self._end(*c)
         node, labels, value = columns(self._piece(page, 1, "rows"), 3)
         for chunk in out:
@@ -535,7 +610,7 @@ class Block:
         need(series.last_ms == end, f"last ms {series.last_ms} of a series that ends at {end}")
         need(self.meta["starts_from_ms"] <= start and chunks[-1].from_ms < self.meta["starts_to_ms"], "a start out of range")
         profiles = sum(c.profiles for c in chunks)
-        seen["profiles"] += profiles
+        seen["first"] += sum(c.first for c in chunks)
         seen["most"] = max(seen["most"], profiles)
         seen["from"], seen["to"] = min(seen.get("from", start), start), max(seen.get("to", end), end)
 
@@ -543,6 +618,7 @@ class Block:
     def _check_chunk(c, resolution):
         need(c.scale > 0, "scale 0")
         need(c.total == min(sum(v for _, _, v in c.ids), I64_MAX), "the total is not the sum of the values")
+        need(c.first <= c.profiles, f"{c.first} profiles counted of {c.profiles}")
         need(c.profiles > 0 and (resolution != RAW or c.profiles == 1), f"{c.profiles} profiles in a chunk")
         need(resolution == RAW or not c.observations, "a sum with observations")
         need(all(o.time_ms >= c.from_ms for o in c.observations), "an observation before its chunk")
@@ -553,11 +629,11 @@ class Block:
         def by_step(chunks):
             steps = {}
             for c in chunks:
-                step = steps.setdefault(c.from_ms // STEP_MS[resolution], [collections.Counter(), 0, c.from_ms, 0])
+                step = steps.setdefault(c.from_ms // STEP_MS[resolution], [collections.Counter(), 0, c.from_ms, 0, 0])
                 for node, labels, value in c.ids:
                     step[0][node, labels] += value
                 step[1] += c.profiles
-                step[2:] = min(step[2], c.from_ms), max(step[3], c.end_ms())
+                step[2:] = min(step[2], c.from_ms), max(step[3], c.end_ms()), step[4] + c.first
             return steps
         wanted = by_step(finer)
         need(len(wanted) == len(coarser), f"two chunks of one step at resolution {resolution}, or none")
@@ -567,7 +643,7 @@ class Block:
     def _check_meta(self, seen):
         m = self.meta
         need(m["nodes"] == len(self.parent) - 1 and m["series"] == len(self.series), "META: nodes or series")
-        need(seen["most"] <= m["profiles"] <= seen["profiles"], f"META: {m['profiles']} profiles")
+        need(m["profiles"] == max(seen["first"], seen["most"]), f"META: {m['profiles']} profiles, not {seen['first']}")
         need(m["observations"] == seen["observations"], f"META: {m['observations']} observations, not {seen['observations']}")
         need(m["resolutions"] == seen["resolutions"], "META: resolutions")
         need((m["from_ms"], m["to_ms"]) == (seen["from"], seen["to"]), "META: from and to")
@@ -614,12 +690,24 @@ class Manifest:
         need(all(k <= self.last_seq for k in self.kept), "kept a record that is not behind")
 
 
-def read_folder(folder):
+def unreplaced(folder, keys=None):
+    """The ids that a manifest made anew names: all whole blocks but those that another one says it replaces."""
+    found, replaced = set(), set()
+    for name in os.listdir(folder):
+        if name.endswith(".blk"):
+            block = Block(os.path.join(folder, name), keys)
+            found.add(block.id.hex())
+            replaced.update(block.meta["replaces"])
+    return found - replaced
+
+
+def read_folder(folder, keys=None):
     """(manifest, blocks), all checked."""
     manifest = Manifest(folder)
-    blocks = [Block(os.path.join(folder, name + ".blk")) for name in manifest.blocks]
+    blocks = [Block(os.path.join(folder, name + ".blk"), keys) for name in manifest.blocks]
     for block in blocks:
         block.check()
+        need(block.meta.get("key_seed", manifest.key_seed) == manifest.key_seed, "a block of keys with another seed")
         need(block.meta["last_seq"] <= manifest.last_seq, "a block of a record that is not behind")
     return manifest, blocks
 
@@ -637,8 +725,13 @@ def sums(blocks, resolution=None):
 
 
 def main(paths):
+    keys = None
+    if paths[:1] == ["--encryption-keys"]:
+        keys, paths = read_keys(paths[1]), paths[2:]
     try:
         libraries()
+        if keys:
+            gnutls()
     except Missing as why:
         print(f"blockreader: {why}", file=sys.stderr)
         return 77
@@ -646,9 +739,9 @@ def main(paths):
     for path in paths:
         try:
             if os.path.isdir(path):
-                _, blocks = read_folder(path)
+                _, blocks = read_folder(path, keys)
             else:
-                blocks = [Block(path)]
+                blocks = [Block(path, keys)]
                 blocks[0].check()
         except (Damaged, Unsupported) as why:
             print(f"{path}: {why}", file=sys.stderr)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 struct keyring {
-	uint32_t n;
+	_Atomic uint32_t n, writer; /* how many; which of them */
 	struct master_key key[KEYRING_MAX];
 	uint32_t line[KEYRING_MAX];	     /* where each was read */
 	uint8_t text[KEYRING_TEXT_SIZE + 1]; /* while a file is read */
@@ -126,7 +126,8 @@ static int take_line(struct keyring *k, struct slice line, uint32_t number, stru
 	if (r == 0)
 		r = check_new(k, slot, err);
 	k->line[k->n] = number;
-	k->n += r == 0;
+	if (r == 0)
+		k->n++;
 	return r;
 }
 
@@ -216,6 +217,57 @@ int keyring_read_file(const char *path, struct keyring **ret, struct error *err)
 	return 0;
 }
 
+/* Its place in `k`; k->n: it is new. */
+static int find_place(const struct keyring *k, const struct master_key *key, uint32_t *ret, struct error *err)
+{
+	for (*ret = 0; *ret < k->n; ++*ret) {
+		const struct master_key *old = &k->key[*ret];
+		bool same_id = strcmp(old->id, key->id) == 0, same = memcmp(old->bytes, key->bytes, KEY_SIZE) == 0;
+		if (same_id && same)
+			return 0;
+		if (same_id)
+			return error_set(err, -EBADMSG, "id %s has another key than before: give it a new id", key->id);
+		if (same)
+			return error_set(err, -EBADMSG, "the key of %s is that of %s: make a new one", key->id,
+					 old->id);
+	}
+	return 0;
+}
+
+static int take_over(struct keyring *k, const struct keyring *fresh, struct error *err)
+{
+	uint32_t place[KEYRING_MAX], n = k->n;
+	for (uint32_t i = 0; i < fresh->n; i++) {
+		int r = find_place(k, &fresh->key[i], &place[i], err);
+		if (r < 0)
+			return r;
+		if (place[i] == k->n)
+			place[i] = n++;
+	}
+	if (n > KEYRING_MAX)
+		return error_set(err, -E2BIG, "more than %d keys with those of before: restart instead", KEYRING_MAX);
+	for (uint32_t i = 0; i < fresh->n; i++)
+		if (place[i] >= k->n)
+			k->key[place[i]] = fresh->key[i];
+	/* Others look only at those that it counts. */
+	k->n = n;
+	k->writer = place[0];
+	return 0;
+}
+
+int keyring_reload(struct keyring *k, const char *path, struct error *err)
+{
+	_cleanup_(keyring_free)
+	struct keyring *fresh = NULL;
+	int r = keyring_read_file(path, &fresh, err);
+	if (r < 0)
+		return r;
+	r = take_over(k, fresh, err);
+	if (r < 0)
+		error_prefix(err, "%s", path);
+	return r;
+}
+
 int keyring_read_environment(const char *name, struct keyring **ret, struct error *err)
 {
 	char *value = getenv(name);
@@ -247,7 +299,7 @@ int keyring_load(const char *path, struct keyring **ret, struct error *err)
 
 const struct master_key *keyring_writer(const struct keyring *k)
 {
-	return &k->key[0];
+	return &k->key[k->writer];
 }
 
 const struct master_key *keyring_at(const struct keyring *k, uint32_t i)

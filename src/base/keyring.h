@@ -7,8 +7,8 @@
  *   2026-a 03d7...    all keys open what is read
  *
  * Keys lie in memory that is locked (where RLIMIT_MEMLOCK lets us), left out of
- * core dumps and wiped. No message holds any part of one. A keyring is
- * read-only: threads may share it. */
+ * core dumps and wiped. No message holds any part of one. Threads may share a
+ * keyring: its keys stay where they are, and new ones only join them. */
 #pragma once
 
 #include "base/error.h"
@@ -44,10 +44,16 @@ int keyring_load(const char *path, struct keyring **ret, struct error *err) must
 int keyring_parse(struct slice text, struct keyring **ret, struct error *err) must_check;
 void keyring_free(struct keyring **k); /* for _cleanup_ */
 
+/* Reads the file again, while other threads use `k`: keys that are new in it join those that are there, and its first
+ * seals from now on. One that it does not have any more stays, for what is open with it, until `k` goes. On failure
+ * nothing changes: as keyring_read_file(), or -EBADMSG: an id has another key than before, or a key another id;
+ * -E2BIG: too many with those of before. */
+int keyring_reload(struct keyring *k, const char *path, struct error *err) must_check;
+
 /* The key to write with. */
 const struct master_key *keyring_writer(const struct keyring *k);
 
-/* The i-th key, the one to write with first; NULL behind the last. */
+/* The i-th key, as they were read; NULL behind the last. */
 const struct master_key *keyring_at(const struct keyring *k, uint32_t i);
 
 /* -ENOKEY: no key has this id, the error names it. *ret lives as `k` does. */

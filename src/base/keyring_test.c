@@ -194,6 +194,49 @@ static bool environment_shows(const char *hex)
 }
 
 /* Children and whoever may read /proc would have the keys. */
+/* Whoever holds a key goes on with it, and what it sealed is read; a mistake changes nothing. */
+static void a_file_is_read_again_while_its_keys_are_used(void **state)
+{
+	(void)state;
+	static const char *const mistakes[][2] = {
+		{ "a " HEX_C "\n", "id a has another key than before" },
+		{ "c " HEX_A "\n", "the key of c is that of a" },
+		{ "b\n", "line 1" },
+	};
+	const char *path = in_scratch("again");
+	struct keyring *k = NULL;
+	struct error err = { "" };
+	assert_int_equal(outfile_write(path, slice_str("a " HEX_A "\n"), true, NULL), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(keyring_read_file(path, &k, NULL), 0);
+	const struct master_key *held = keyring_writer(k);
+	for (size_t i = 0; i < ARRAY_SIZE(mistakes); i++) {
+		assert_int_equal(outfile_write(path, slice_str(mistakes[i][0]), true, NULL), 0);
+		assert_int_equal(chmod(path, 0600), 0);
+		assert_int_equal(keyring_reload(k, path, &err), -EBADMSG);
+		assert_non_null(strstr(err.text, mistakes[i][1]));
+		assert_ptr_equal(keyring_writer(k), held);
+		assert_null(keyring_at(k, 1));
+	}
+	assert_int_equal(outfile_write(path, slice_str("b " HEX_B "\na " HEX_A "\n"), true, NULL), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(keyring_reload(k, path, &err), 0);
+		assert_string_equal(keyring_writer(k)->id, "b");
+		assert_key(k, "b", 0xa0);
+		assert_key(k, "a", 0);
+		assert_null(keyring_at(k, 2));
+	}
+	assert_string_equal(held->id, "a");
+	/* What is taken out seals no more, and still opens. */
+	assert_int_equal(outfile_write(path, slice_str("c " HEX_C "\n"), true, NULL), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(keyring_reload(k, path, &err), 0);
+	assert_string_equal(keyring_writer(k)->id, "c");
+	assert_key(k, "a", 0);
+	keyring_free(&k);
+}
+
 static void the_environment_is_wiped(void **state)
 {
 	struct keyring *k = NULL;
@@ -223,9 +266,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_writes_and_all_read), cmocka_unit_test(unknown_ids_are_named),
-		cmocka_unit_test(mistakes_are_explained),	 cmocka_unit_test(limits_are_named),
-		cmocka_unit_test(files_of_others_are_refused),	 cmocka_unit_test(what_is_no_key_file_is_named),
+		cmocka_unit_test(the_first_writes_and_all_read),
+		cmocka_unit_test(unknown_ids_are_named),
+		cmocka_unit_test(mistakes_are_explained),
+		cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(files_of_others_are_refused),
+		cmocka_unit_test(what_is_no_key_file_is_named),
+		cmocka_unit_test(a_file_is_read_again_while_its_keys_are_used),
 		cmocka_unit_test(the_environment_is_wiped),
 	};
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -59,7 +59,7 @@ const struct command cmd_store = {
 	.name = "store",
 	.summary = "profiles on disk: what is there, is it whole; to files and back",
 	.usage = "wick store stat [--data DIR] [--json]\n"
-		 "wick store check [--data DIR]\n"
+		 "wick store check [--data DIR] [--json]\n"
 		 "wick store export [--data DIR] [--query SELECTOR] [--from TIME] [--to TIME] [--merge] [--force] OUT\n"
 		 "wick store import [--data DIR] [--service NAME] FILE...\n"
 		 "stat counts blocks by day, level, resolution and key, and the log. check reads everything and says "

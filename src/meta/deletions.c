@@ -127,22 +127,37 @@ void deletions_page_done(struct deletions_page *p)
 	p->n = 0;
 }
 
-int deletions_mark_applied(struct db *db, int64_t id, int64_t applied_ms, int64_t n_profiles, struct error *err)
+/* Changes one that is pending. */
+static int change(struct db *db, const char *sql, int64_t id, int64_t n_profiles, const int64_t *applied_ms,
+		  struct error *err)
 {
 	_cleanup_(db_query_done)
 	struct db_query q = { 0 };
-	int r = db_query_init(
-		&q, db, "UPDATE deletions SET applied_ms = ?2, n_profiles = ?3 WHERE id = ?1 AND applied_ms IS NULL",
-		err);
+	int r = db_query_init(&q, db, sql, err);
 	if (r < 0)
 		return r;
 	db_bind_int(&q, id);
-	db_bind_int(&q, applied_ms);
 	db_bind_int(&q, n_profiles);
+	if (applied_ms)
+		db_bind_int(&q, *applied_ms);
 	r = db_step(&q, err);
 	if (r == 0 && db_n_changed(&q) == 0)
 		return error_set(err, -ENOENT, "no deletion %" PRId64 " is pending", id);
 	return r;
+}
+
+int deletions_add_profiles(struct db *db, int64_t id, int64_t n_profiles, struct error *err)
+{
+	return change(db, "UPDATE deletions SET n_profiles = n_profiles + ?2 WHERE id = ?1 AND applied_ms IS NULL", id,
+		      n_profiles, NULL, err);
+}
+
+int deletions_mark_applied(struct db *db, int64_t id, int64_t applied_ms, int64_t n_profiles, struct error *err)
+{
+	return change(db,
+		      "UPDATE deletions SET n_profiles = n_profiles + ?2, applied_ms = ?3"
+		      " WHERE id = ?1 AND applied_ms IS NULL",
+		      id, n_profiles, &applied_ms, err);
 }
 
 int deletions_remove_applied(struct db *db, int64_t before_ms, uint64_t *ret_n, struct error *err)

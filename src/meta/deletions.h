@@ -45,7 +45,11 @@ int deletions_list(struct db *db, const struct slice *tenant, bool pending_only,
 		   struct deletions_page *ret, struct error *err) must_check;
 void deletions_page_done(struct deletions_page *p);
 
-/* -ENOENT: it is not there, or not pending. */
+/* Profiles that an attempt took which did not get to the end; they join those of the next. -ENOENT: it is not
+ * there, or not pending. */
+int deletions_add_profiles(struct db *db, int64_t id, int64_t n_profiles, struct error *err) must_check;
+
+/* `n_profiles`: taken by the last attempt. -ENOENT: it is not there, or not pending. */
 int deletions_mark_applied(struct db *db, int64_t id, int64_t applied_ms, int64_t n_profiles,
 			   struct error *err) must_check;
 

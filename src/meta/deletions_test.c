@@ -76,7 +76,11 @@ static void requests_are_kept_until_they_are_applied(void **state)
 	assert_int_equal(p.row[0].applied_ms, 0);
 	deletions_page_done(&p);
 
-	assert_int_equal(deletions_mark_applied(db, id, 9000, 42, NULL), 0);
+	/* Two attempts failed half way: what they took is told with the rest. */
+	assert_int_equal(deletions_add_profiles(db, id, 30, NULL), 0);
+	assert_int_equal(deletions_add_profiles(db, id, 10, NULL), 0);
+	assert_int_equal(deletions_mark_applied(db, id, 9000, 2, NULL), 0);
+	assert_int_equal(deletions_add_profiles(db, id, 1, NULL), -ENOENT);
 	p = list(db, NULL, true, 0);
 	assert_int_equal(p.n, 0);
 	deletions_page_done(&p);

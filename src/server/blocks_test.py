@@ -13,6 +13,7 @@ import random
 import sys
 import threading
 import time
+import urllib.parse
 
 ROOT = os.environ.get("WICK_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
@@ -26,14 +27,14 @@ T0 = int(time.time() * 1000) // DAY * DAY - 6 * DAY
 TYPE = "cpu:nanoseconds"
 
 
-def pprof(stacks, time_ms, duration_ms=10000, thread=None):
-    """stacks: {("main", "f"): ns}, root first."""
-    strings = ["", "cpu", "nanoseconds", "thread_name", thread or ""]
+def pprof(stacks, time_ms, duration_ms=10000, thread=None, types=1):
+    """stacks: {("main", "f"): ns}, root first; of `types` types, each with these values."""
+    strings = ["", "cpu", "nanoseconds", "thread_name", thread or ""] + [f"type{i}" for i in range(types - 1)]
     functions = {name: i for i, name in enumerate(sorted({n for stack in stacks for n in stack}), 1)}
-    body = nested(1, number(1, 1) + number(2, 2))
+    body = b"".join(nested(1, number(1, 4 + i if i else 1) + number(2, 2)) for i in range(types))
     for stack, value in stacks.items():
         label = nested(3, number(1, 3) + number(2, 4)) if thread else b""
-        body += nested(2, b"".join(number(1, functions[n]) for n in reversed(stack)) + number(2, value) + label)
+        body += nested(2, b"".join(number(1, functions[n]) for n in reversed(stack)) + number(2, value) * types + label)
     for name, i in functions.items():
         strings.append(name)
         body += nested(4, number(1, i) + nested(4, number(1, i))) + nested(5, number(1, i) + number(2, len(strings) - 1))
@@ -192,6 +193,50 @@ def a_damaged_block_costs_what_is_in_it_and_is_said():
             f.write(victim.data)
         with Server(data) as s:
             check_answers(s, sent.rows())
+
+
+@case
+def a_deletion_leaves_blocks_that_say_how_many_profiles_they_have():
+    reader()
+    with Folder() as data:
+        with Server(data) as s:
+            for i in range(12):
+                body = pprof({("main", f"f{i}"): 1000}, T0 + i // 4 * 1000, types=1 + 2 * (i % 2))
+                assert s.ingest(body, service=f"s{i % 3}", key=f"k{i}")[0] == 200
+            query = urllib.parse.quote('{service="s1"}')
+            assert s.ask("POST", f"/api/v1/deletions?from={T0}&to={T0 + 2000}&query={query}")[0] == 202
+            wait_for(lambda: s.get("deletions")["deletions"][0]["state"] == "applied", "the deletion")
+            # 1, 4 and 7; 10 starts later.
+            assert s.get("deletions")["deletions"][0]["profiles"] == 3
+            assert s.get("status")["profiles"] == 9
+            s.stop()
+        _, blocks = blockreader.read_folder(blocks_folder(data))
+        assert [b.meta["profiles"] for b in blocks] == [9]
+
+
+@case
+def a_lost_manifest_is_made_anew_as_the_text_says():
+    reader()
+    sent = Sent(150, 3)
+    with Folder() as data:
+        with Server(data, "--flush-size", "12K") as s:
+            sent.send(s)
+            wait_for(lambda: s.metric("wick_store_compactions_total") >= 1, "a merge")
+            s.kill()
+        before = blockreader.Manifest(blocks_folder(data))
+        names = blockreader.unreplaced(blocks_folder(data))
+        os.unlink(os.path.join(blocks_folder(data), "manifest"))
+        with Server(data, "--flush-age", "1d", "--flush-size", "1G") as s:
+            assert any("made anew" in line and "idempotency_keys=recovered" in line for line in s.lines)
+            assert s.get("status")["profiles"] == 150
+            check_answers(s, sent.rows())
+            for key, service, host, thread, at, stacks in sent.profiles[:20]:
+                _, answer = s.ingest(pprof(stacks, at, thread=thread), service=service, host=host, key=key)
+                assert answer["status"] == "duplicate", answer
+            s.kill()
+        manifest, blocks = blockreader.read_folder(blocks_folder(data))
+        # Some may be merged already.
+        assert names <= set(manifest.blocks) | {r for b in blocks for r in b.meta["replaces"]} and manifest.key_seed == before.key_seed
 
 
 # ---- killed at any moment --------------------------------------------------------------

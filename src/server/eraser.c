@@ -58,8 +58,11 @@ static int carry_out(struct eraser *e, const struct deletion *d, struct error *e
 	r = store_erase(e->server->store, &erasure, err);
 	pattern_work_done(&choice.work);
 	matchers_free(&choice.matchers);
-	if (r < 0)
+	if (r < 0) {
+		if (erasure.n_profiles)
+			(void)!deletions_add_profiles(e->server->meta, d->id, (int64_t)erasure.n_profiles, NULL);
 		return r;
+	}
 	log_info("deleted selector=%.*s from=%" PRId64 " to=%" PRId64 " profiles=%" PRIu64, SLICE_FMT(d->selector),
 		 d->from_ms, d->to_ms, erasure.n_profiles);
 	return deletions_mark_applied(e->server->meta, d->id, clock_wall_ns() / 1000000, (int64_t)erasure.n_profiles,

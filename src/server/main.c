@@ -79,6 +79,10 @@ static int open_store(struct server *s, struct error *err)
 	if (p->blocks.first.text[0])
 		log_warn("blocks cannot be read damaged=%u missing=%u manifest_rebuilt=%d: %s; the rest is served",
 			 p->blocks.n_damaged, p->blocks.n_missing, p->blocks.is_rebuilt, p->blocks.first.text);
+	if (p->blocks.is_rebuilt)
+		log_warn("the manifest was made anew from the blocks idempotency_keys=%s kept_records=%" PRIu64
+			 ": records of the log that could not be read before, and can be read now, are not in it",
+			 p->blocks.is_seed_lost ? "lost" : "recovered", p->n_undecodable);
 	if (p->n_keys_lost)
 		log_warn("idempotency keys of blocks cannot be read blocks=%u: profiles that are sent again may be "
 			 "stored twice",
@@ -236,6 +240,25 @@ static void close_stores(struct server *s)
 	db_free(&s->meta);
 }
 
+/* What is written from now on is sealed with the first key of the file as it is now. */
+static void read_keys_again(struct server *s)
+{
+	struct error err;
+	if (keyring_reload(s->keys, s->options->encryption_keys, &err) < 0)
+		log_warn("the keys stay as they were: %s", err.text);
+	else
+		log_info("the keys were read again key=%s", keyring_writer(s->keys)->id);
+}
+
+/* The signal that ends the server. */
+static int wait_for_end(struct server *s, const sigset_t *signals)
+{
+	int number = 0;
+	while (sigwait(signals, &number) == 0 && number == SIGHUP)
+		read_keys_again(s);
+	return number;
+}
+
 static int serve(struct server *s, const sigset_t *signals, struct error *err)
 {
 	int r = open_store(s, err);
@@ -250,8 +273,7 @@ static int serve(struct server *s, const sigset_t *signals, struct error *err)
 	r = start_http(s, err);
 	if (r == 0) {
 		announce(s);
-		int signal_number = 0;
-		(void)sigwait(signals, &signal_number);
+		int signal_number = wait_for_end(s, signals);
 		log_info("stopping signal=%d", signal_number);
 		drain(s);
 	} else {
@@ -263,13 +285,15 @@ static int serve(struct server *s, const sigset_t *signals, struct error *err)
 	return r;
 }
 
-/* Signals are taken by sigwait() in the main thread only. A limit on file
- * sizes is an error of write(), not the end. */
-static void set_signals(sigset_t *ret)
+/* Signals are taken by sigwait() in the main thread only; SIGHUP is one of them where there is a key file to be
+ * read again. A limit on file sizes is an error of write(), not the end. */
+static void set_signals(sigset_t *ret, bool has_key_file)
 {
 	(void)sigemptyset(ret);
 	(void)sigaddset(ret, SIGTERM);
 	(void)sigaddset(ret, SIGINT);
+	if (has_key_file)
+		(void)sigaddset(ret, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
@@ -304,7 +328,7 @@ int main(int argc, char **argv)
 	}
 	set_allocator();
 	sigset_t signals;
-	set_signals(&signals);
+	set_signals(&signals, options.encryption_keys[0]);
 	struct server s = { .options = &options };
 	s.bodies_max = BODIES_SHARE(options.memory_limit);
 	s.body_max = s.bodies_max < BODY_MAX ? s.bodies_max : BODY_MAX;

@@ -59,8 +59,9 @@ struct build {
 	VEC(struct observation) observations;
 	VEC(struct row) observed; /* the row of each */
 	struct block_meta *meta;
-	uint64_t n_chunks; /* written of the finest resolution */
-	uint64_t n_erased;
+	/* Of the finest resolution: */
+	uint64_t n_chunks, n_first;
+	uint64_t n_of_series, n_most; /* profiles of the series being written, and of the one that has most */
 };
 
 static bool is_partial(const struct build *b)
@@ -146,6 +147,11 @@ static int import_all(struct build *b)
 
 /* ---- scanning ---- */
 
+static int64_t floor_div(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
 static int open_scans(struct build *b)
 {
 	const struct scan_options options = {
@@ -170,7 +176,10 @@ static bool is_erased(const struct build *b, const struct source_part *s, const 
 		return false;
 	if (b->o->finest == RES_RAW)
 		return c->from_ms >= e->from_ms && c->from_ms < e->to_ms;
-	return c->from_ms < e->to_ms && chunk_end(c) > e->from_ms;
+	/* By the step, which all types of a profile share: sums of one type may reach less far than those of another.
+	 */
+	int64_t step = resolution_ms(b->o->finest), from_ms = floor_div(c->from_ms, step) * step;
+	return from_ms < e->to_ms && from_ms + step > e->from_ms;
 }
 
 /* To the next chunk that starts in the range and stays. */
@@ -178,10 +187,8 @@ static int step_scan(struct build *b, struct source_part *s)
 {
 	int r;
 	while ((r = scan_next(&s->scan)) == 1) {
-		bool erased = is_erased(b, s, &s->scan.chunk);
-		if (s->scan.chunk.from_ms >= b->o->from_ms && !erased)
+		if (s->scan.chunk.from_ms >= b->o->from_ms && !is_erased(b, s, &s->scan.chunk))
 			break;
-		b->n_erased += erased ? s->scan.chunk.n_profiles : 0;
 	}
 	s->is_at_chunk = r == 1;
 	return r < 0 ? r : 0;
@@ -229,8 +236,6 @@ static int mark_wanted(struct build *b)
 	for (uint32_t k = 0; r == 0 && k < b->n_parts; k++)
 		for (uint32_t i = 0; r == 0 && i < b->parts[k].part->series.n; i++)
 			r = mark_series(b, &b->parts[k], i);
-	/* They are met again when the pages are written. */
-	b->n_erased = 0;
 	return r;
 }
 
@@ -251,11 +256,6 @@ static int number_all(struct build *b)
 
 /* ---- chunks ---- */
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-	return a / b - (a % b < 0);
-}
-
 static int feed(struct build *b, int res, const struct chunk *c, const struct row *rows);
 
 static int close_bucket(struct build *b, int res)
@@ -269,7 +269,7 @@ static int close_bucket(struct build *b, int res)
 	int r = page_writer_add(&b->pages[res], &k->chunk, k->rows.data, k->rows.n, NULL);
 	if (r == 0)
 		r = feed(b, res + 1, &k->chunk, k->rows.data);
-	k->chunk.n_profiles = 0;
+	k->chunk.n_profiles = k->chunk.n_first = 0;
 	k->rows.n = 0;
 	return r;
 }
@@ -297,6 +297,7 @@ static int feed(struct build *b, int res, const struct chunk *c, const struct ro
 		memcpy(k->rows.data + k->rows.n, rows, c->n_rows * sizeof(*rows));
 	k->rows.n += c->n_rows;
 	k->chunk.n_profiles += c->n_profiles;
+	k->chunk.n_first += c->n_first;
 	/* Asked for by time, a sum must count where each of its profiles would. */
 	if (chunk_end(c) > k->to_ms)
 		k->to_ms = chunk_end(c);
@@ -384,6 +385,10 @@ static void count_chunk(struct build *b, struct series *series, const struct chu
 	if (b->n_chunks == 0 || to > m->to_ms)
 		m->to_ms = to;
 	b->n_chunks++;
+	b->n_first += c->n_first;
+	b->n_of_series += c->n_profiles;
+	if (b->n_of_series > b->n_most)
+		b->n_most = b->n_of_series;
 }
 
 static int write_chunk(struct build *b, struct source_part *s, struct series *series)
@@ -424,6 +429,7 @@ static int write_series(struct build *b, const struct member *members, uint32_t 
 {
 	int r = 0;
 	struct series *series = &b->out.series.data[members->to];
+	b->n_of_series = 0;
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		struct source_part *s = &b->parts[members[i].part];
 		r = start_scan(b, s, members[i].series);
@@ -538,8 +544,8 @@ _Static_assert(sizeof(struct key_row) == 24, "as the file has it");
 static void write_meta(struct build *b)
 {
 	struct block_meta *m = b->meta;
-	/* As near as can be told: a profile of several types is several chunks. */
-	m->n_profiles -= b->n_erased < m->n_profiles ? b->n_erased : m->n_profiles;
+	/* Pages that could not be read may have had the first type of profiles that stay. */
+	m->n_profiles = b->n_first < b->n_most ? b->n_most : b->n_first;
 	struct buf bytes = buf_of(1 << 20);
 	(void)snprintf(m->key_id, sizeof(m->key_id), "%s", b->o->seal_with ? b->o->seal_with->id : "");
 	m->starts_from_ms = b->o->from_ms;
@@ -649,7 +655,7 @@ int block_build(const struct part *const *parts, uint32_t n, const struct build_
 	int r = build_init(&b, parts, n, fd);
 	if (r == 0)
 		r = build_run(&b);
-	*ret = (struct build_report){ .n_erased = b.n_erased };
+	*ret = (struct build_report){ 0 };
 	for (uint32_t k = 0; k < b.n_parts; k++)
 		ret->n_damaged += b.parts[k].has_scan ? b.parts[k].scan.stats.n_damaged : 0;
 	build_done(&b);

@@ -14,8 +14,8 @@
 
 #define BUILD_MAX_PARTS 256
 
-/* Profiles that do not go in: those of chosen series that start in [from, to), and
- * sums that have such in them. */
+/* Profiles that do not go in: those of chosen series that start in [from, to), and where there are
+ * sums only, those of steps that [from, to) meets. All types of a profile are to be chosen, or none. */
 struct erasure {
 	/* 1, 0, negative errno. */
 	int (*chooses)(void *arg, const struct part *p, uint32_t series);
@@ -39,11 +39,9 @@ struct build_options {
 
 struct build_report {
 	uint64_t n_damaged; /* pages of the parts that could not be read */
-	uint64_t n_erased;  /* profiles */
 };
 
-/* Writes the file. The caller sets id, level, last_seq, arrival, number of
- * profiles and replaces of `meta`; the rest is set. -ENOBUFS, -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in
- * the range; -ECANCELED. */
+/* Writes the file. The caller sets id, level, last_seq, arrival and replaces of `meta`; the rest is set. -ENOBUFS,
+ * -ENOMEM, -EIO, -ENOSPC, -ENODATA: no profile starts in the range; -ECANCELED. */
 int block_build(const struct part *const *parts, uint32_t n, const struct build_options *o, int fd,
 		struct block_meta *meta, struct build_report *ret, struct error *err) must_check;

@@ -111,6 +111,7 @@ enum meta_field {
 	META_TYPE,
 	META_STARTS_FROM,
 	META_STARTS_TO,
+	META_KEY_SEED,
 };
 
 static void put_field(struct buf *out, enum meta_field number, struct slice value)
@@ -143,6 +144,8 @@ void block_meta_write(const struct block_meta *m, struct buf *out)
 	put_number(out, META_OBSERVATIONS, m->n_observations);
 	put_number(out, META_LEVEL, m->level);
 	put_number(out, META_RESOLUTIONS, m->resolutions);
+	if (m->key_seed)
+		put_number(out, META_KEY_SEED, m->key_seed);
 	for (uint32_t i = 0; i < m->n_replaces; i++)
 		put_field(out, META_REPLACES, slice_of(&m->replaces[i], BLOCK_ID_SIZE));
 	for (uint32_t at = 0; at < m->types_size; at += (uint32_t)strlen(m->types + at) + 1)
@@ -188,6 +191,8 @@ static uint64_t *number_field(struct block_meta *m, unsigned number)
 		return &m->n_observations;
 	case META_LEVEL:
 		return &m->level;
+	case META_KEY_SEED:
+		return &m->key_seed;
 	default:
 		return NULL;
 	}

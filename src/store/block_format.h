@@ -73,6 +73,7 @@ struct block_meta {
 	int64_t arrived_from_ms, arrived_to_ms;
 	uint64_t last_seq, n_profiles, n_nodes, n_series, n_observations, level;
 	int64_t starts_from_ms, starts_to_ms; /* all its profiles start in [from, to) */
+	uint64_t key_seed;		      /* of the hashes of its keys; 0 = it does not say */
 	unsigned resolutions;		      /* bit r: enum resolution */
 	uint32_t n_replaces;
 	struct block_id replaces[BLOCK_MAX_REPLACES];

@@ -131,12 +131,14 @@ static int read_piece(struct scan *s, const struct page *page, enum page_piece p
 
 static bool parse_heads(struct level *l, const struct page *page, struct slice bytes)
 {
-	enum { FROM, DURATION, ROWS, SCALE, TOTAL, PROFILES, N };
+	enum { FROM, DURATION, ROWS, SCALE, TOTAL, PROFILES, FIRST, N };
 	struct column c[N];
 	uint64_t n_rows = 0;
-	for (int i = 0; i < N; i++)
+	c[FIRST] = (struct column){ 0 };
+	for (int i = 0; i < N && (i < FIRST || bytes.size); i++)
 		if (columns_next(&bytes, &c[i]) < 0)
 			return false;
+	bool all_first = c[FIRST].p == c[FIRST].end;
 	for (uint32_t i = 0; i < page->n_chunks; i++) {
 		struct chunk chunk = { .from_ms = column_time(&c[FROM]) };
 		chunk.duration_ms = column_u32(&c[DURATION], UINT32_MAX);
@@ -144,6 +146,7 @@ static bool parse_heads(struct level *l, const struct page *page, struct slice b
 		uint64_t scale = column_u(&c[SCALE]);
 		chunk.total = column_z(&c[TOTAL]);
 		chunk.n_profiles = column_u(&c[PROFILES]);
+		chunk.n_first = all_first ? chunk.n_profiles : column_u(&c[FIRST]);
 		n_rows += chunk.n_rows;
 		if (scale == 0 || scale > INT64_MAX || n_rows > page->size[PIECE_ROWS])
 			return false;

@@ -18,6 +18,7 @@
 #define NO_READER 77
 
 static int dir = -1;
+static struct keyring *keys; /* NULL: blocks are not sealed */
 
 static int set_up(void **state)
 {
@@ -42,7 +43,7 @@ static int load(struct block_part *b, const struct block_meta *m, struct membudg
 {
 	char name[BLOCK_ID_HEX + 4];
 	name_of(m, name);
-	return block_part_load(b, dir, name, NULL, budget, NULL);
+	return block_part_load(b, dir, name, keys, budget, NULL);
 }
 
 /* A block of one head, so many profiles. */
@@ -275,10 +276,10 @@ static void look(struct victim *v, size_t where)
 	struct block_part b;
 	struct membudget budget = membudget_of(4 << 20);
 	struct testblock_seen seen;
-	uint64_t keys = 0;
+	uint64_t sum = 0;
 	int r = load(&b, &v->meta, &budget);
 	if (r < 0) {
-		assert_true(r == -EBADMSG || r == -EPROTONOSUPPORT);
+		assert_true(r == -EBADMSG || r == -EPROTONOSUPPORT || (keys && (r == -ENOKEY || r == -EKEYREJECTED)));
 		v->n_refused++;
 		return;
 	}
@@ -287,7 +288,7 @@ static void look(struct victim *v, size_t where)
 		fail_msg("byte %zu: %d, or something else than there was", where, r);
 	if (seen.n_damaged == 0 && seen.hashes.n != v->whole.hashes.n)
 		fail_msg("byte %zu: less, and nothing of damage", where);
-	r = block_read_keys(&b.pages.file, see_key, &keys, &budget, NULL);
+	r = block_read_keys(&b.pages.file, see_key, &sum, &budget, NULL);
 	assert_true(r == 0 || r == -EBADMSG);
 	v->n_same += seen.n_damaged == 0;
 	v->n_less += seen.n_damaged > 0;
@@ -296,12 +297,12 @@ static void look(struct victim *v, size_t where)
 	assert_int_equal(budget.used, 0);
 }
 
-static void a_flipped_bit_never_makes_other_data(void **state)
+/* Every `step`-th bit. */
+static void flip_bits(size_t step)
 {
-	(void)state;
 	struct victim v;
 	victim_init(&v);
-	for (size_t bit = 0; bit < v.size * 8; bit++) {
+	for (size_t bit = 0; bit < v.size * 8; bit += step) {
 		uint8_t byte = (uint8_t)(v.bytes[bit / 8] ^ 1 << bit % 8);
 		assert_int_equal(pwrite(v.fd, &byte, 1, (off_t)(bit / 8)), 1);
 		look(&v, bit / 8);
@@ -311,6 +312,23 @@ static void a_flipped_bit_never_makes_other_data(void **state)
 	/* Postings, keys and padding are not looked at here; all else is. */
 	assert_true(v.n_same < v.size * 8 / 2);
 	victim_done(&v);
+}
+
+static void a_flipped_bit_never_makes_other_data(void **state)
+{
+	(void)state;
+	flip_bits(1);
+}
+
+static void nor_does_one_of_a_sealed_block(void **state)
+{
+	(void)state;
+	static const char text[] = "2026-a 0101010101010101010101010101010101010101010101010101010101010101\n";
+	assert_int_equal(keyring_parse(slice_str(text), &keys, NULL), 0);
+	testblock_seal_with = keyring_writer(keys);
+	flip_bits(29);
+	testblock_seal_with = NULL;
+	keyring_free(&keys);
 }
 
 static void a_cut_block_is_refused(void **state)
@@ -368,6 +386,7 @@ int main(void)
 		cmocka_unit_test(a_sum_of_moments_counts_where_each_of_them_does),
 		cmocka_unit_test(another_reader_reads_the_same),
 		cmocka_unit_test(a_flipped_bit_never_makes_other_data),
+		cmocka_unit_test(nor_does_one_of_a_sealed_block),
 		cmocka_unit_test(a_cut_block_is_refused),
 		cmocka_unit_test(a_hole_never_makes_other_data),
 		cmocka_unit_test(a_block_larger_than_its_budget_is_refused_and_leaves_nothing),

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/blockset.h"
 
+#include "store/rebuild.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 /* Of tables in memory, for a block of so many nodes ...; more is refused when it is loaded. */
@@ -99,10 +100,13 @@ static void unref(struct blockset *s, struct block *b)
 		return;
 	unload(s, b);
 	if (b->is_gone) {
-		char name[BLOCK_ID_HEX + 4];
+		char name[BLOCK_ID_HEX + 8];
+		temporary_name(&b->id, name);
+		int r = unlinkat(s->dir_fd, name, 0);
+		/* One that could not be renamed. What stays is an orphan, removed at the next start. */
 		block_file_name(&b->id, name);
-		/* One that stays is an orphan, removed at the next start. */
-		(void)unlinkat(s->dir_fd, name, 0);
+		if (r < 0)
+			(void)unlinkat(s->dir_fd, name, 0);
 	}
 	free(b->types);
 	free(b);
@@ -130,12 +134,6 @@ static int add_block(struct blockset *s, const struct block_meta *m)
 	return r;
 }
 
-/* What only we cannot read must not be left out. */
-static bool is_whole(int result)
-{
-	return result == -EPROTONOSUPPORT || result == -ENOKEY || result == -EKEYREJECTED;
-}
-
 static int open_listed(struct blockset *s, const struct block_id *id, struct blockset_report *report, struct error *err)
 {
 	char name[BLOCK_ID_HEX + 4];
@@ -151,7 +149,7 @@ static int open_listed(struct blockset *s, const struct block_id *id, struct blo
 		block_file_close(&f);
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	if (is_whole(r)) {
+	if (rebuild_is_whole(r)) {
 		if (err)
 			*err = why;
 		return r;
@@ -170,13 +168,10 @@ static bool is_listed(const struct blockset *s, const struct block_id *id)
 	return false;
 }
 
-/* The id of "<id>.blk"; false: another file. *ret_tmp: a temporary one of ours. */
-static bool parse_name(const char *name, struct block_id *ret, bool *ret_tmp)
+static bool is_temporary(const char *name)
 {
 	size_t n = strlen(name);
-	*ret_tmp = n > 4 && strcmp(name + n - 4, ".tmp") == 0;
-	return n == BLOCK_ID_HEX + 3 && strcmp(name + n - 4, ".blk") == 0 &&
-	       block_id_parse(slice_of(name, BLOCK_ID_HEX - 1), ret);
+	return n > 4 && strcmp(name + n - 4, ".tmp") == 0;
 }
 
 static DIR *open_dir(struct blockset *s)
@@ -196,8 +191,7 @@ static int remove_orphans(struct blockset *s, struct blockset_report *report, st
 		return error_set(err, -errno, "%s: %m", s->dir);
 	for (const struct dirent *e; (e = readdir(d));) {
 		struct block_id id;
-		bool is_tmp;
-		if (parse_name(e->d_name, &id, &is_tmp) ? is_listed(s, &id) : !is_tmp)
+		if (rebuild_parse_name(e->d_name, &id) ? is_listed(s, &id) : !is_temporary(e->d_name))
 			continue;
 		if (unlinkat(s->dir_fd, e->d_name, 0) == 0)
 			report->n_orphans++;
@@ -206,100 +200,17 @@ static int remove_orphans(struct blockset *s, struct blockset_report *report, st
 	return 0;
 }
 
-static int compare_replaced(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct block_id));
-}
-
-struct block_ids {
-	struct block_id *data;
-	uint32_t n, cap;
-};
-
-/* Lists a block by its name: one that cannot be read stays, and is told of as any that is listed. Of
- * one that only we cannot read, nobody knows what it replaces. */
-static int rebuild_block(struct blockset *s, const char *name, const struct block_id *id, struct block_ids *replaced,
-			 struct error *err)
-{
-	struct block_file f;
-	struct error why;
-	int r = vec_reserve(NULL, &s->manifest.blocks, 1);
-	if (r < 0)
-		return error_set(err, r, "no memory for the list of blocks");
-	s->manifest.blocks.data[s->manifest.blocks.n++] = *id;
-	r = block_file_open(&f, s->dir_fd, name, s->keys, &why);
-	if (is_whole(r) && err)
-		*err = why;
-	if (r < 0)
-		return is_whole(r) ? r : 0;
-	if (block_id_eq(&f.meta.id, id)) {
-		if (f.meta.last_seq > s->manifest.last_seq)
-			s->manifest.last_seq = f.meta.last_seq;
-		r = vec_reserve(NULL, replaced, f.meta.n_replaces);
-		for (uint32_t i = 0; r == 0 && i < f.meta.n_replaces; i++)
-			replaced->data[replaced->n++] = f.meta.replaces[i];
-	}
-	block_file_close(&f);
-	return r < 0 ? error_set(err, r, "no memory for the list of blocks") : 0;
-}
-
-static void leave_out_replaced(struct blockset *s, struct block_ids *replaced)
-{
-	uint32_t out = 0;
-	if (!replaced->n)
-		return;
-	qsort(replaced->data, replaced->n, sizeof(struct block_id), compare_replaced);
-	for (uint32_t i = 0; i < s->manifest.blocks.n; i++) {
-		struct block_id id = s->manifest.blocks.data[i];
-		if (!bsearch(&id, replaced->data, replaced->n, sizeof(id), compare_replaced))
-			s->manifest.blocks.data[out++] = id;
-	}
-	s->manifest.blocks.n = out;
-}
-
-/* All blocks but those that another one replaces. */
+/* All blocks but those that another one replaces; of a new store, none. */
 static int rebuild(struct blockset *s, struct blockset_report *report, struct error *err)
 {
-	struct block_ids replaced = { 0 };
-	DIR *d = open_dir(s);
-	if (!d)
-		return error_set(err, -errno, "%s: %m", s->dir);
-	int r = 0;
-	for (const struct dirent *e; r == 0 && (e = readdir(d));) {
-		struct block_id id;
-		bool is_tmp;
-		if (parse_name(e->d_name, &id, &is_tmp))
-			r = rebuild_block(s, e->d_name, &id, &replaced, err);
-	}
-	(void)closedir(d);
-	leave_out_replaced(s, &replaced);
-	vec_done(NULL, &replaced);
-	report->is_rebuilt = true;
-	return r;
-}
-
-static int new_identity(struct blockset *s, struct error *err)
-{
-	if (block_id_random(&s->manifest.store) < 0 ||
-	    getrandom(&s->manifest.key_seed, sizeof(s->manifest.key_seed), 0) != (ssize_t)sizeof(uint64_t))
-		return error_set(err, -EIO, "no random numbers: %m");
 	bool unsure;
-	return manifest_write(s->dir_fd, &s->manifest, &unsure, err);
-}
-
-/* Whether there is any block at all. */
-static bool has_blocks(struct blockset *s)
-{
-	DIR *d = open_dir(s);
-	bool any = false;
-	for (const struct dirent *e; d && !any && (e = readdir(d));) {
-		struct block_id id;
-		bool is_tmp;
-		any = parse_name(e->d_name, &id, &is_tmp);
-	}
-	if (d)
-		(void)closedir(d);
-	return any;
+	struct rebuild made;
+	int r = rebuild_manifest(s->dir_fd, s->keys, &made, err);
+	if (r == 0 && !report->is_rebuilt)
+		r = manifest_write(s->dir_fd, &made.manifest, &unsure, err);
+	report->is_seed_lost = report->is_rebuilt && made.manifest.blocks.n && !made.has_key_seed;
+	s->manifest = made.manifest;
+	return r;
 }
 
 static int open_all(struct blockset *s, struct blockset_report *report, struct error *err)
@@ -312,12 +223,10 @@ static int open_all(struct blockset *s, struct blockset_report *report, struct e
 		return r;
 	}
 	if (r < 0) {
-		bool is_new = r == -ENOENT && !has_blocks(s);
-		if (!is_new)
+		report->is_rebuilt = r != -ENOENT || rebuild_has_blocks(s->dir_fd);
+		if (report->is_rebuilt)
 			note(report, &why);
-		r = is_new ? 0 : rebuild(s, report, err);
-		if (r == 0)
-			r = new_identity(s, err);
+		r = rebuild(s, report, err);
 	}
 	for (uint32_t i = 0; r == 0 && i < s->manifest.blocks.n; i++)
 		r = open_listed(s, &s->manifest.blocks.data[i], report, err);
@@ -390,6 +299,19 @@ const uint64_t *blockset_kept(const struct blockset *s, uint32_t *ret_n)
 int blockset_dir(const struct blockset *s)
 {
 	return s->dir_fd;
+}
+
+int blockset_settle(struct blockset *s, const uint64_t *kept, uint32_t n_kept, struct error *err)
+{
+	bool unsure;
+	int r = vec_reserve(NULL, &s->manifest.kept, n_kept);
+	if (r < 0)
+		return error_set(err, r, "no memory for the list of blocks");
+	s->manifest.kept.n = 0;
+	for (uint32_t i = 0; i < n_kept; i++)
+		if (kept[i] <= s->manifest.last_seq)
+			s->manifest.kept.data[s->manifest.kept.n++] = kept[i];
+	return manifest_write(s->dir_fd, &s->manifest, &unsure, err);
 }
 
 /* ---- publishing ---- */
@@ -535,6 +457,21 @@ static int make_durable(struct blockset *s, const struct blockset_change *c, con
 	return r;
 }
 
+/* What was taken out of the list, and is read on, gets a name that a manifest made anew does not take up: what
+ * replaced it may itself be gone by then, or there may be nothing that did. On disk before anyone is told that it is
+ * out, and before what replaced it can be. A crash before that leaves blocks whose replacement names them. */
+static void retire_files(struct blockset *s, const struct blockset_change *c)
+{
+	for (uint32_t i = 0; i < c->n_removed; i++) {
+		char from[BLOCK_ID_HEX + 4], to[BLOCK_ID_HEX + 8];
+		block_file_name(&c->removed[i]->id, from);
+		temporary_name(&c->removed[i]->id, to);
+		(void)!renameat(s->dir_fd, from, s->dir_fd, to);
+	}
+	if (c->n_removed)
+		(void)fsync(s->dir_fd);
+}
+
 int blockset_publish(struct blockset *s, const struct blockset_change *c, struct blockset_pending *ret,
 		     struct error *err)
 {
@@ -556,6 +493,7 @@ int blockset_publish(struct blockset *s, const struct blockset_change *c, struct
 		free_new(added, c->n_added);
 		return r;
 	}
+	retire_files(s, c);
 	*ret = (struct blockset_pending){ c, added, next };
 	next = (struct manifest){ 0 };
 	return 0;
@@ -650,20 +588,32 @@ static size_t largest_section(const struct block_file *f)
 	return largest;
 }
 
+/* One that was replaced meanwhile has its other name. */
+static int open_held(struct blockset *s, const struct block *b, struct block_file *ret, struct error *err)
+{
+	char name[BLOCK_ID_HEX + 8];
+	block_file_name(&b->id, name);
+	int r = block_file_open(ret, s->dir_fd, name, s->keys, err);
+	if (r != -ENOENT)
+		return r;
+	temporary_name(&b->id, name);
+	return block_file_open(ret, s->dir_fd, name, s->keys, err);
+}
+
 static int plan(struct blockset *s, const struct block *b, size_t *ret, struct error *err)
 {
-	char name[BLOCK_ID_HEX + 4];
+	char id[BLOCK_ID_HEX];
 	struct block_file f;
-	block_file_name(&b->id, name);
-	int r = block_file_open(&f, s->dir_fd, name, s->keys, err);
+	int r = open_held(s, b, &f, err);
 	if (r < 0)
 		return r;
 	/* Growing arrays are half as large again at most. */
 	size_t size = tables_size(&f) / 2 * 3 + largest_section(&f);
 	block_file_close(&f);
+	block_id_format(&b->id, id);
 	if (size > s->cache_max)
 		return error_set(err, -ENOBUFS,
-				 "%s: its tables need %zu MiB, and all blocks have %zu MiB of --memory-limit", name,
+				 "%s.blk: its tables need %zu MiB, and all blocks have %zu MiB of --memory-limit", id,
 				 size >> 20, s->cache_max >> 20);
 	*ret = size;
 	return 0;
@@ -671,12 +621,16 @@ static int plan(struct blockset *s, const struct block *b, size_t *ret, struct e
 
 static int load(struct blockset *s, struct block *b, struct block_part **ret, struct error *err)
 {
-	char name[BLOCK_ID_HEX + 4];
+	char name[BLOCK_ID_HEX + 8];
 	struct block_part *part = calloc(1, sizeof(*part));
 	if (!part)
 		return -ENOMEM;
 	block_file_name(&b->id, name);
 	int r = block_part_load(part, s->dir_fd, name, s->keys, &b->budget, err);
+	if (r == -ENOENT) {
+		temporary_name(&b->id, name);
+		r = block_part_load(part, s->dir_fd, name, s->keys, &b->budget, err);
+	}
 	if (r < 0)
 		free(part);
 	else

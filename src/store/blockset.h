@@ -5,8 +5,8 @@
  *   blockset_list      the list of this moment, each block held
  *   blockset_load      a block's tables in memory: shared, kept for a while
  *
- * Blocks never change. One that was replaced leaves the list at once, its file
- * goes with the last holder. Loaded tables stay until their memory is needed;
+ * Blocks never change. One that was replaced leaves the list at once, and its file
+ * is <id>.tmp until it goes with the last holder. Loaded tables stay until their memory is needed;
  * whoever loads waits for that, so a thread must not hold one loaded block
  * while it loads another. Safe for any thread, but only one publishes. */
 #pragma once
@@ -40,7 +40,8 @@ struct blockset_report {
 	uint32_t n_damaged; /* listed, but they cannot be read; their files stay */
 	uint32_t n_missing; /* listed, but there is no file */
 	uint32_t n_orphans; /* never published: removed */
-	bool is_rebuilt;    /* the manifest was damaged, and made anew from the blocks */
+	bool is_rebuilt;    /* the manifest was damaged, and made anew from the blocks: blockset_settle() it */
+	bool is_seed_lost;  /* and no block says the seed of its keys' hashes */
 	struct error first; /* about the first of those */
 };
 
@@ -61,6 +62,10 @@ void blockset_close(struct blockset **s); /* for _cleanup_ */
 uint64_t blockset_last_seq(const struct blockset *s);
 uint64_t blockset_key_seed(const struct blockset *s);
 const uint64_t *blockset_kept(const struct blockset *s, uint32_t *ret_n);
+
+/* Writes a manifest that was made anew, with the records of the log at most blockset_last_seq() that no block holds.
+ * Until then the damaged one stays: nobody but the log knows those. */
+int blockset_settle(struct blockset *s, const uint64_t *kept, uint32_t n_kept, struct error *err) must_check;
 
 /* A file to write a block into; blockset_publish() gives it its name. The fd or negative errno. */
 int blockset_create(struct blockset *s, const struct block_id *id, struct error *err) must_check;

@@ -56,7 +56,7 @@ static int open_set(struct fixture *f, size_t cache)
 static void reopen(struct fixture *f)
 {
 	blockset_close(&f->set);
-	if (open_set(f, CACHE) < 0)
+	if (open_set(f, CACHE) < 0 || (f->report.is_rebuilt && blockset_settle(f->set, NULL, 0, &f->err) < 0))
 		fail_msg("%s", f->err.text);
 }
 
@@ -198,6 +198,16 @@ static void what_is_published_is_there_after_a_restart(void **state)
 	assert_int_equal(n_files(f), 2);
 }
 
+/* Its name while it is written, or still read; or the one it is published with. */
+static void to_temporary(const struct fixture *f, const struct block_id *id, bool to)
+{
+	char tmp[512];
+	const char *name = file_of(f, id);
+	(void)snprintf(tmp, sizeof(tmp), "%s", name);
+	memcpy(tmp + strlen(tmp) - 4, ".tmp", 5);
+	assert_int_equal(to ? rename(name, tmp) : rename(tmp, name), 0);
+}
+
 static void files_that_were_never_published_are_removed(void **state)
 {
 	struct fixture *f = *state;
@@ -205,10 +215,7 @@ static void files_that_were_never_published_are_removed(void **state)
 	add_block(f, 5, &kept);
 	make_block(f, 5, &lost);
 	make_block(f, 5, &renamed);
-	char tmp[512];
-	(void)snprintf(tmp, sizeof(tmp), "%s", file_of(f, &renamed.id));
-	memcpy(tmp + strlen(tmp) - 4, ".tmp", 5);
-	assert_int_equal(rename(tmp, file_of(f, &renamed.id)), 0);
+	to_temporary(f, &renamed.id, false);
 	assert_int_equal(n_files(f), 3);
 	reopen(f);
 	assert_int_equal(f->report.n_orphans, 2);
@@ -292,8 +299,9 @@ static void a_replaced_block_stays_for_those_who_hold_it(void **state)
 		blockset_unload(f->set, second[0]);
 	}
 	blockset_release(f->set, first, 1);
-	assert_int_equal(access(file_of(f, &old.id), F_OK), 0);
+	assert_int_equal(n_files(f), 2);
 	blockset_release(f->set, second, 1);
+	assert_int_equal(n_files(f), 1);
 	assert_int_equal(access(file_of(f, &old.id), F_OK), -1);
 	assert_int_equal(access(file_of(f, &new.id), F_OK), 0);
 	struct blockset_stats stats;
@@ -398,7 +406,7 @@ static void blocks_that_were_replaced_do_not_fill_the_memory_for_tables(void **s
 	assert_int_equal(n_files(f), 1);
 }
 
-static void change_byte(const char *path, off_t at)
+static void flip(const char *path, off_t at, uint8_t bits)
 {
 	uint8_t byte;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -407,9 +415,14 @@ static void change_byte(const char *path, off_t at)
 	assert_int_equal(fstat(fd, &st), 0);
 	at = at < 0 ? st.st_size + at : at;
 	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x10;
+	byte ^= bits;
 	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	assert_int_equal(close(fd), 0);
+}
+
+static void change_byte(const char *path, off_t at)
+{
+	flip(path, at, 0x10);
 }
 
 static void a_damaged_block_is_left_out_and_counted_and_stays(void **state)
@@ -505,13 +518,12 @@ static void a_damaged_manifest_is_made_anew_from_the_blocks(void **state)
 	merged = (struct block_meta){ .last_seq = 41, .n_replaces = 2, .replaces = { old[0].id, old[1].id } };
 	testblock_write(blockset_dir(f->set), &part, 1, RES_RAW, RES_RAW, &merged);
 	head_done(&h);
-	char tmp[512];
-	(void)snprintf(tmp, sizeof(tmp), "%s", file_of(f, &merged.id));
-	memcpy(tmp + strlen(tmp) - 4, ".tmp", 5);
-	assert_int_equal(rename(file_of(f, &merged.id), tmp), 0);
+	to_temporary(f, &merged.id, true);
 	assert_int_equal(publish(f, &merged, 1, list, n, 41), 0);
 	add_block(f, 3, &other);
-	/* As if the process had been killed: both old files are there. */
+	/* As if the process had been killed before they got their other name. */
+	for (int i = 0; i < 2; i++)
+		to_temporary(f, &old[i].id, false);
 	struct blockset *held = take_ptr(f->set);
 	change_byte(path_of(f, "manifest"), -5);
 	reopen(f);
@@ -530,6 +542,60 @@ static void a_damaged_manifest_is_made_anew_from_the_blocks(void **state)
 	reopen(f);
 	assert_true(f->report.is_rebuilt);
 	assert_int_equal(n_blocks(f, NULL), 2);
+}
+
+/* A question holds the first block of a line while those behind it are merged on, and one that was deleted; then
+ * the power goes, and the manifest with it. */
+static void what_is_only_held_any_more_does_not_come_back(void **state)
+{
+	struct fixture *f = *state;
+	struct block_meta line[3], deleted;
+	struct block **first, **list;
+	const struct part *p;
+	uint32_t n_first, n;
+	uint64_t profiles;
+	add_block(f, 7, &line[0]);
+	add_block(f, 9, &deleted);
+	assert_int_equal(blockset_list(f->set, &first, &n_first), 0);
+	for (int i = 1; i < 3; i++) {
+		assert_int_equal(blockset_list(f->set, &list, &n), 0);
+		struct block *old = find(list, n, &line[i - 1].id);
+		make_block(f, 7, &line[i]);
+		assert_int_equal(publish(f, &line[i], 1, &old, 1, 0), 0);
+		blockset_release(f->set, list, n);
+	}
+	struct block *gone = find(first, n_first, &deleted.id);
+	assert_int_equal(publish(f, NULL, 0, &gone, 1, 0), 0);
+	/* Whoever holds them reads them on, by their other names. */
+	for (uint32_t i = 0; i < n_first; i++) {
+		assert_int_equal(blockset_load(f->set, first[i], &p, &f->err), 0);
+		blockset_unload(f->set, first[i]);
+	}
+	struct blockset *held = take_ptr(f->set);
+	change_byte(path_of(f, "manifest"), -5);
+	reopen(f);
+	assert_true(f->report.is_rebuilt);
+	assert_int_equal(n_blocks(f, &profiles), 1);
+	assert_int_equal(profiles, 7);
+	assert_int_equal(n_files(f), 1);
+	blockset_release(held, first, n_first);
+	blockset_close(&held);
+	assert_int_equal(n_files(f), 1);
+}
+
+/* Whatever bit it is, of the version, too: a server that does not start for it would be worse than the damage. */
+static void a_manifest_with_another_bit_in_its_first_line_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct block_meta meta;
+	add_block(f, 5, &meta);
+	for (off_t bit = 0; bit < 8 * (off_t)strlen("wick-manifest 1\n"); bit++) {
+		flip(path_of(f, "manifest"), bit / 8, (uint8_t)(1 << bit % 8));
+		reopen(f);
+		assert_true(f->report.is_rebuilt);
+		assert_string_equal(f->report.first.text, "the manifest is damaged");
+		assert_int_equal(n_blocks(f, NULL), 1);
+	}
 }
 
 /* What cannot be read today was not never published. */
@@ -679,6 +745,8 @@ int main(void)
 		CASE(damage_that_only_reading_finds_is_counted_once),
 		CASE(a_block_of_another_name_is_not_taken_for_it),
 		CASE(a_damaged_manifest_is_made_anew_from_the_blocks),
+		CASE(what_is_only_held_any_more_does_not_come_back),
+		CASE(a_manifest_with_another_bit_in_its_first_line_is_made_anew),
 		CASE(making_the_manifest_anew_removes_no_block_that_cannot_be_read),
 		CASE(keys_that_cannot_be_read_are_counted),
 		CASE(readers_see_each_list_whole_while_blocks_are_replaced),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/folder.h"
 
+#include "store/rebuild.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +34,9 @@ static int open_part(int dir, const char *name, int *ret)
 	return *ret < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int folder_open(struct folder *ret, const char *dir, const struct keyring *keys, struct error *err)
+static int open_it(struct folder *ret, const char *dir, const struct keyring *keys, bool makes_anew, struct error *err)
 {
-	*ret = (struct folder){ .dir = dir, .keys = keys, .blocks_fd = -1, .wal_fd = -1 };
+	*ret = (struct folder){ .dir = dir, .keys = keys, .blocks_fd = -1, .wal_fd = -1, .makes_anew = makes_anew };
 	_cleanup_(close_fd)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -49,6 +51,16 @@ int folder_open(struct folder *ret, const char *dir, const struct keyring *keys,
 	return folder_read_manifest(ret, err);
 }
 
+int folder_open(struct folder *ret, const char *dir, const struct keyring *keys, struct error *err)
+{
+	return open_it(ret, dir, keys, false, err);
+}
+
+int folder_open_damaged(struct folder *ret, const char *dir, const struct keyring *keys, struct error *err)
+{
+	return open_it(ret, dir, keys, true, err);
+}
+
 void folder_close(struct folder *f)
 {
 	close_fd(&f->blocks_fd);
@@ -56,11 +68,25 @@ void folder_close(struct folder *f)
 	manifest_done(&f->manifest);
 }
 
+static int make_anew(struct folder *f, struct manifest *ret, struct error *err)
+{
+	struct rebuild made;
+	int r = rebuild_manifest(f->blocks_fd, f->keys, &made, err);
+	*ret = made.manifest;
+	f->is_seed_lost = made.manifest.blocks.n && !made.has_key_seed;
+	return r;
+}
+
 int folder_read_manifest(struct folder *f, struct error *err)
 {
 	struct manifest next = { 0 };
 	int r = f->blocks_fd < 0 ? -ENOENT : manifest_read(f->blocks_fd, &next, err);
+	bool is_lost = r == -EBADMSG || (r == -ENOENT && f->blocks_fd >= 0 && rebuild_has_blocks(f->blocks_fd));
+	f->is_anew = f->makes_anew && is_lost;
+	if (f->is_anew)
+		r = make_anew(f, &next, err);
 	if (r < 0 && r != -ENOENT) {
+		manifest_done(&next);
 		error_prefix(err, "%s/blocks", f->dir);
 		return r;
 	}

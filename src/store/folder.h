@@ -17,7 +17,9 @@ struct folder {
 	const char *dir; /* borrowed */
 	const struct keyring *keys;
 	int blocks_fd, wal_fd;
-	struct manifest manifest; /* empty: there is none */
+	struct manifest manifest;   /* empty: there is none */
+	bool makes_anew;	    /* the caller's: a manifest that is lost is made anew, in memory only */
+	bool is_anew, is_seed_lost; /* it was; no block says the seed of its keys' hashes */
 };
 
 /* The folder a server has without --data: $STATE_DIRECTORY, /var/lib/wick, ~/.local/share/wick. */
@@ -25,6 +27,8 @@ struct folder {
 int folder_default(char out[static FOLDER_PATH_SIZE], struct error *err) must_check;
 
 /* -ENOENT: no store is there. `ret` wants folder_close() in any case. */
+int folder_open_damaged(struct folder *ret, const char *dir, const struct keyring *keys, struct error *err) must_check;
+/* The same, but -EBADMSG: the manifest is damaged. */
 int folder_open(struct folder *ret, const char *dir, const struct keyring *keys, struct error *err) must_check;
 void folder_close(struct folder *f);
 

@@ -37,7 +37,6 @@ void head_done(struct head *h)
 	}
 	vec_done(b, &h->series);
 	vec_done(b, &h->keys);
-	vec_done(b, &h->starts);
 	part_index_done(&h->index);
 	label_guard_done(&h->labels);
 	known_stacks_done(&h->known);
@@ -189,13 +188,14 @@ static int pack_times(const struct intake_profile *ip, uint32_t t, const struct 
 
 /* Packs the first n rows of `j`, which are folded in place. */
 static int chunk_pack(struct head *h, const struct intake_profile *ip, uint32_t t, struct mapping_job *j, uint32_t n,
-		      struct head_chunk *ret)
+		      bool is_first, struct head_chunk *ret)
 {
 	n = rows_fold(j->rows, n);
 	struct head_chunk c = { .chunk = { .from_ms = ip->from_ms,
 					   .duration_ms = duration_of(ip),
 					   .n_rows = n,
 					   .n_profiles = 1,
+					   .n_first = is_first,
 					   .scale = rows_scale(j->rows, n),
 					   .total = rows_total(j->rows, n) } };
 	struct buf column[N_ROW_COLUMNS] = { buf_of(UINT32_MAX), buf_of(UINT32_MAX), buf_of(UINT32_MAX) };
@@ -234,7 +234,7 @@ static int stage_type(struct head *h, const struct intake_profile *ip, uint32_t 
 	struct head_chunk *chunk = &s->chunk[s->n_chunks].chunk;
 	int r = vec_reserve(&h->budget, &h->series.data[series].chunks, h->series.data[series].n_staged + 1);
 	if (r == 0)
-		r = chunk_pack(h, ip, t, j, n, chunk);
+		r = chunk_pack(h, ip, t, j, n, s->n_chunks == 0, chunk);
 	if (r < 0)
 		return r;
 	h->series.data[series].n_staged++;
@@ -297,8 +297,6 @@ int head_prepare(struct head *h, const struct intake *in, const struct intake_pr
 	int r = stage_series(h, in, ip, s, err);
 	if (r == 0)
 		r = vec_reserve(&h->budget, &h->keys, h->n_staged + 1);
-	if (r == 0)
-		r = vec_reserve(&h->budget, &h->starts, h->n_staged + 1);
 	if (r < 0) {
 		for (uint32_t i = 0; i < s->n_chunks; i++) {
 			h->series.data[s->chunk[i].series].n_staged--;
@@ -330,7 +328,6 @@ void head_publish(struct head *h, struct staged *s)
 		h->keys.data[h->keys.n++] = s->key.row;
 	if (s->seq > h->last_seq)
 		h->last_seq = s->seq;
-	h->starts.data[h->starts.n++] = s->from_ms;
 	p->n_profiles++;
 	if (p->oldest_ms == 0 || s->from_ms < p->oldest_ms)
 		p->oldest_ms = s->from_ms;

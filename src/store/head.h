@@ -38,7 +38,6 @@ struct head {
 	VEC(struct head_series) series; /* n as part.series.n */
 	uint32_t n_staged;
 	VEC(struct key_row) keys; /* of the profiles */
-	VEC(int64_t) starts;	  /* of each profile, however many types it has */
 	struct part_index index;
 	struct label_guard labels;
 	struct known_stacks known;

@@ -33,6 +33,7 @@ void page_writer_done(struct page_writer *p)
 static void write_heads(struct page_writer *p)
 {
 	struct columns *c = &p->columns;
+	bool all_first = true;
 	columns_reset(c);
 	for (uint32_t i = 0; i < p->chunks.n; i++) {
 		const struct chunk *k = &p->chunks.data[i];
@@ -42,9 +43,12 @@ static void write_heads(struct page_writer *p)
 		columns_u(c, 3, (uint64_t)k->scale);
 		columns_z(c, 4, k->total);
 		columns_u(c, 5, k->n_profiles);
+		all_first = all_first && k->n_first == k->n_profiles;
 	}
+	for (uint32_t i = 0; !all_first && i < p->chunks.n; i++)
+		columns_u(c, 6, p->chunks.data[i].n_first);
 	p->piece[PIECE_HEADS].n = 0;
-	columns_write(c, 6, &p->piece[PIECE_HEADS]);
+	columns_write(c, 7, &p->piece[PIECE_HEADS]);
 }
 
 static void write_rows(struct page_writer *p)

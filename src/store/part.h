@@ -35,9 +35,10 @@ struct chunk {
 	uint32_t duration_ms;
 	uint32_t n_rows;
 	uint64_t n_profiles;
-	int64_t scale;	/* of the values */
-	int64_t total;	/* of all values */
-	bool has_times; /* of some samples; as far as known before scan_times() */
+	uint64_t n_first; /* those of which this is the first type: over all series, each profile counts once */
+	int64_t scale;	  /* of the values */
+	int64_t total;	  /* of all values */
+	bool has_times;	  /* of some samples; as far as known before scan_times() */
 };
 
 /* One past its last ms; an instant counts as 1 ms. */

@@ -11,6 +11,7 @@
 struct replay {
 	struct store *store;
 	uint64_t last_seq;	     /* blocks hold records up to here */
+	bool is_rebuilt;	     /* the manifest is: which of those no block holds is not known */
 	bool is_alone;		     /* one thread, in order: may write blocks */
 	struct store_replay *report; /* head_lock */
 	struct error *err;
@@ -30,14 +31,19 @@ static bool is_kept(const struct replay *p, uint64_t seq)
 	return false;
 }
 
+/* In a block, as far as is known without decoding it. */
+static bool is_in_block(const struct replay *p, uint64_t seq)
+{
+	return seq <= p->last_seq && !p->is_rebuilt && !is_kept(p, seq);
+}
+
 /* 1 and a record of its own, 0 at the end or after a failure. */
 static int take_record(struct replay *p, struct buf *bytes, struct wal_record *ret)
 {
 	struct wal_record record;
 	(void)pthread_mutex_lock(&p->wal_lock);
 	int r = 0;
-	while (p->result == 0 && (r = wal_next(p->store->wal, &record, p->err)) == 1 && record.seq <= p->last_seq &&
-	       !is_kept(p, record.seq))
+	while (p->result == 0 && (r = wal_next(p->store->wal, &record, p->err)) == 1 && is_in_block(p, record.seq))
 		p->report->n_in_blocks++;
 	if (r == 1) {
 		int e = wal_record_copy(&record, bytes, ret);
@@ -127,6 +133,21 @@ static int keep_record(struct replay *p, uint64_t seq)
 			   : r;
 }
 
+/* What becomes of a record; `profile` NULL: it cannot be read. With head_lock. */
+static int settle(struct replay *p, const struct wal_record *record, struct intake_profile *profile)
+{
+	int r = 0;
+	/* Of those up to last_seq, what can be read, or has a key that a block holds, was written to a block. */
+	if (p->is_rebuilt && record->seq <= p->last_seq &&
+	    (profile || keys_state(&p->store->keys, record->intake.key) == KEY_STORED))
+		p->report->n_in_blocks++;
+	else
+		r = profile ? apply(p, record, profile) : keep_record(p, record->seq);
+	if (profile)
+		intake_profile_done(profile);
+	return r;
+}
+
 static void *replay_thread(void *arg)
 {
 	struct replay *p = arg;
@@ -142,12 +163,7 @@ static void *replay_thread(void *arg)
 		struct intake_profile profile;
 		int r = intake_decode(&record.intake, record.body, &limits, &budget, &profile, NULL);
 		(void)pthread_mutex_lock(&p->head_lock);
-		if (r < 0) {
-			r = keep_record(p, record.seq);
-		} else {
-			r = apply(p, &record, &profile);
-			intake_profile_done(&profile);
-		}
+		r = settle(p, &record, r == 0 ? &profile : NULL);
 		(void)pthread_mutex_unlock(&p->head_lock);
 		if (r < 0)
 			stop(p, r);
@@ -161,6 +177,7 @@ static int run_once(struct store *s, const char *dir, unsigned n_threads, struct
 	struct replay p = {
 		.store = s,
 		.last_seq = blockset_last_seq(s->blocks),
+		.is_rebuilt = report->blocks.is_rebuilt,
 		.is_alone = n_threads == 1,
 		.report = report,
 		.err = err,
@@ -213,6 +230,10 @@ int replay_run(struct store *s, const char *dir, struct store_replay *ret, struc
 	if (r < 0)
 		return r;
 	s->active->head.budget.max = s->options.head_memory / 2;
+	if (ret->blocks.is_rebuilt)
+		r = blockset_settle(s->blocks, s->kept.data, s->kept.n, err);
+	if (r < 0)
+		return r;
 	/* Segments that blocks hold, if a crash came before they went. */
 	(void)!wal_drop(s->wal, blockset_last_seq(s->blocks), s->kept.data, s->kept.n, NULL);
 	return 0;

@@ -126,10 +126,10 @@ static int open_blocks(struct store *s, struct store_replay *replay, struct erro
 	const struct guard_limits limits = { s->options.max_series, s->options.max_values };
 	guard_init(&s->guard, &limits, blockset_key_seed(s->blocks), GUARD_SHARE(s->options.head_memory));
 	replay->n_keys_lost = store_load_keys(s);
-	/* A manifest made anew has another seed: no key is the same. */
+	/* Another seed: no key is the same. */
 	struct blockset_stats stats;
 	blockset_get_stats(s->blocks, &stats);
-	if (replay->blocks.is_rebuilt)
+	if (replay->blocks.is_seed_lost)
 		replay->n_keys_lost = stats.n_blocks;
 	return 0;
 }

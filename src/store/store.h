@@ -98,10 +98,9 @@ int store_flush(struct store *s, struct error *err) must_check;
 int store_tidy(struct store *s, int64_t now_ms, bool *ret_more, struct error *err) must_check;
 
 /* Takes profiles out of all that was stored before the call: those of chosen series
- * that start in [from, to), and where only sums are left, those that have such in
- * them. Files are written anew without them and without names that only they
- * had; views taken before see them as long as they are held, and the log until
- * its segments go, which is at once. Waits until it is done. One at a time: -EBUSY. */
+ * that start in [from, to), and where only sums are left, those of steps that the range meets. Files are written anew
+ * without them and without names that only they had; views taken before see them as long as they are held, and the log
+ * until its segments go, which is at once. Waits until it is done. One at a time: -EBUSY. */
 struct store_erasure {
 	struct erasure what;
 	uint64_t n_profiles, n_blocks; /* of which something was taken */

@@ -2,7 +2,8 @@
 /* What a disk that fails, and a process that dies, may cost: nothing that was
  * acknowledged. Every call that writes fails once, one after the other, in a
  * life of a store with all that it does: log, blocks, merges; and at every one
- * of them the process ends. Then the store is opened again.
+ * of them the process ends. Then the store is opened again. Some lives seal what they write, and delete
+ * some of it at their end: what was deleted is gone, and nothing else.
  *
  * Upload i has the value 2^i: the sum tells which there are, and how often. */
 #include "unit.h"
@@ -21,6 +22,7 @@
 #define DAY_MS	  INT64_C(86400000)
 #define T0_MS	  (19675 * DAY_MS) /* a day that is over */
 #define ENDED	  99
+#define ERASED	  INT64_C(0x16) /* uploads 1, 2 and 4: of the first day, they start before the fifth */
 
 /* ---- the disk ---- */
 
@@ -122,10 +124,15 @@ int __wrap_openat64(int dir, const char *name, int flags, ...)
 struct life {
 	struct teststore t;
 	_Atomic int64_t *acked; /* shared with a child */
+	_Atomic int64_t *maybe; /* too: being deleted, so that each may be there or not */
 	uint64_t n_merges;
 };
 
-static const struct store_options options = {
+/* Sealed lives, which end with a deletion. */
+static struct keyring *keys;
+static int calls_before_erasure;
+
+static struct store_options options = {
 	.memory_limit = 64 << 20,
 	.head_memory = 16 << 20,
 	.tables_memory = 16 << 20,
@@ -154,7 +161,7 @@ static void check_reading(struct life *l)
 	bool was_on = fault.is_on;
 	fault.is_on = false;
 	assert_int_equal(teststore_total(l->t.store, &total), 0);
-	if (total != *l->acked)
+	if ((total | *l->maybe) != (*l->acked | *l->maybe))
 		fail_msg("call %d: %#jx is shown, %#jx was acknowledged", fault.at, (uintmax_t)total,
 			 (uintmax_t)*l->acked);
 	fault.is_on = was_on;
@@ -170,6 +177,29 @@ static void tidy(struct life *l)
 	for (int i = 0; more && i < 20; i++)
 		if (store_tidy(l->t.store, later, &more, NULL) < 0)
 			break;
+	check_reading(l);
+}
+
+static int choose_all(void *arg, const struct part *p, uint32_t series)
+{
+	(void)arg;
+	(void)p;
+	(void)series;
+	return 1;
+}
+
+static void erase(struct life *l)
+{
+	struct store_erasure e = { .what = { choose_all, NULL, T0_MS, T0_MS + 5 * 60000 } };
+	calls_before_erasure = fault.n_calls;
+	*l->maybe = ERASED & *l->acked;
+	int64_t chosen = *l->maybe;
+	int r = store_erase(l->t.store, &e, NULL);
+	if (r == 0) {
+		*l->acked &= ~ERASED;
+		*l->maybe = 0;
+		assert_int_equal(e.n_profiles, __builtin_popcountll((unsigned long long)chosen));
+	}
 	check_reading(l);
 }
 
@@ -190,6 +220,8 @@ static void live(struct life *l)
 			if (i % 6 == 5)
 				tidy(l);
 		}
+		if (keys)
+			erase(l);
 		store_get_status(l->t.store, &status);
 		l->n_merges = status.keeping.n_compactions;
 		store_close(&l->t.store);
@@ -213,8 +245,8 @@ static void check_after(struct life *l, bool more)
 		fail_msg("call %d: %s", fault.at, l->t.err.text);
 	assert_true(now_ns() - start < INT64_C(5000000000));
 	assert_int_equal(teststore_total(l->t.store, &total), 0);
-	int64_t acked = *l->acked;
-	if ((total & acked) != acked || (more ? total > ALL : total != acked))
+	int64_t maybe = *l->maybe, acked = *l->acked & ~maybe;
+	if ((total & acked) != acked || (more ? total > ALL : (total & ~maybe) != acked))
 		fail_msg("call %d, how %d: %#jx is there, %#jx was acknowledged", fault.at, fault.how, (uintmax_t)total,
 			 (uintmax_t)acked);
 	assert_int_equal(l->t.replay.log.n_damaged + l->t.replay.blocks.n_damaged + l->t.replay.blocks.n_missing, 0);
@@ -229,31 +261,35 @@ static void check_after(struct life *l, bool more)
 		char key[16];
 		(void)snprintf(key, sizeof(key), "key-%u", i);
 		int r = teststore_upload(l->t.store, i, key, T0_MS, INT64_C(1) << i, NULL);
-		assert_int_equal(r, total >> i & 1);
+		if (!keys || !(ERASED >> i & 1))
+			assert_int_equal(r, total >> i & 1);
 	}
+	/* Of what was deleted, the key may be known still. */
+	int64_t either = keys ? ERASED : 0;
 	assert_int_equal(store_flush(l->t.store, NULL), 0);
 	assert_int_equal(teststore_total(l->t.store, &total), 0);
-	assert_int_equal(total, ALL);
+	assert_int_equal(total | either, ALL);
 	store_close(&l->t.store);
 	if (teststore_open(&l->t, &options) < 0)
 		fail_msg("call %d: %s", fault.at, l->t.err.text);
 	assert_int_equal(teststore_total(l->t.store, &total), 0);
-	assert_int_equal(total, ALL);
+	assert_int_equal(total | either, ALL);
 	assert_int_equal(l->t.replay.blocks.n_orphans, 0);
 }
 
 static void life_init(struct life *l)
 {
 	teststore_make(&l->t);
-	l->acked = mmap(NULL, sizeof(*l->acked), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	l->acked = mmap(NULL, 2 * sizeof(*l->acked), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(l->acked != MAP_FAILED);
-	*l->acked = 0;
+	l->maybe = l->acked + 1;
+	*l->acked = *l->maybe = 0;
 }
 
 static void life_done(struct life *l)
 {
 	teststore_remove(&l->t);
-	(void)munmap(l->acked, sizeof(*l->acked));
+	(void)munmap(l->acked, 2 * sizeof(*l->acked));
 }
 
 /* How many calls there are. */
@@ -264,7 +300,7 @@ static int calls_of_a_life(void)
 	fault.n = 0;
 	life_init(&l);
 	live(&l);
-	assert_int_equal(*l.acked, ALL);
+	assert_int_equal(*l.acked, keys ? ALL & ~ERASED : ALL);
 	assert_true(l.n_merges > 1);
 	int n = fault.n_calls;
 	check_after(&l, false);
@@ -273,21 +309,25 @@ static int calls_of_a_life(void)
 	return n;
 }
 
+static void fail_at(int at, enum how how, int n, unsigned *lost)
+{
+	struct life l = { 0 };
+	life_init(&l);
+	fault.at = at;
+	fault.n = n;
+	fault.how = how;
+	live(&l);
+	*lost += *l.acked != ALL;
+	check_after(&l, false);
+	life_done(&l);
+}
+
 static void fail_each(enum how how, int n)
 {
 	int calls = calls_of_a_life();
 	unsigned lost = 0;
-	for (int at = 1; at <= calls; at++) {
-		struct life l = { 0 };
-		life_init(&l);
-		fault.at = at;
-		fault.n = n;
-		fault.how = how;
-		live(&l);
-		lost += *l.acked != ALL;
-		check_after(&l, false);
-		life_done(&l);
-	}
+	for (int at = 1; at <= calls; at++)
+		fail_at(at, how, n, &lost);
 	print_message("# %d calls, %u of them cost an upload its acknowledgement\n", calls, lost);
 	assert_true(lost > 0);
 }
@@ -316,28 +356,33 @@ static void writes_that_end_half_way_cost_nothing_that_was_acknowledged(void **s
 	fail_each(FAIL_HALF, 2);
 }
 
+/* Whether it ended there. */
+static bool end_at(int at, enum how how)
+{
+	struct life l = { 0 };
+	int status = 0;
+	life_init(&l);
+	fault.at = at;
+	fault.n = 1;
+	fault.how = how;
+	(void)fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		live(&l);
+		_exit(0);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == ENDED || WEXITSTATUS(status) == 0));
+	check_after(&l, true);
+	life_done(&l);
+	return WEXITSTATUS(status) == ENDED;
+}
+
 static void end_at_each(enum how how)
 {
 	int calls = calls_of_a_life(), ended = 0;
-	for (int at = 1; at <= calls; at++) {
-		struct life l = { 0 };
-		int status = 0;
-		life_init(&l);
-		fault.at = at;
-		fault.n = 1;
-		fault.how = how;
-		(void)fflush(NULL);
-		pid_t pid = fork();
-		if (pid == 0) {
-			live(&l);
-			_exit(0);
-		}
-		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
-		assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == ENDED || WEXITSTATUS(status) == 0));
-		ended += WEXITSTATUS(status) == ENDED;
-		check_after(&l, true);
-		life_done(&l);
-	}
+	for (int at = 1; at <= calls; at++)
+		ended += end_at(at, how);
 	assert_true(how == END ? ended == calls : ended > 0);
 	print_message("# ended at %d of %d calls\n", ended, calls);
 }
@@ -354,6 +399,31 @@ static void a_process_that_ends_within_a_write_loses_nothing_that_was_acknowledg
 	end_at_each(END_HALF);
 }
 
+/* Each third call of the deletion, and some of those before. */
+static int next_sample(int at)
+{
+	return at + (at > calls_before_erasure ? 3 : 13);
+}
+
+static void sealed_lives_that_delete_lose_nothing_else(void **state)
+{
+	(void)state;
+	static const char text[] = "2026-a 0101010101010101010101010101010101010101010101010101010101010101\n";
+	unsigned lost = 0, n = 0;
+	assert_int_equal(keyring_parse(slice_str(text), &keys, NULL), 0);
+	options.keys = keys;
+	int calls = calls_of_a_life(), before = calls_before_erasure;
+	assert_true(calls > before + 10);
+	for (int at = 1; at <= calls; calls_before_erasure = before, at = next_sample(at), n++) {
+		fail_at(at, FAIL_EIO, 1, &lost);
+		fail_at(at, FAIL_EIO, INT32_MAX, &lost);
+		assert_true(end_at(at, END));
+	}
+	print_message("# %u of %d calls, %d before the deletion\n", n, calls, before);
+	options.keys = NULL;
+	keyring_free(&keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +433,7 @@ int main(void)
 		cmocka_unit_test(writes_that_end_half_way_cost_nothing_that_was_acknowledged),
 		cmocka_unit_test(a_process_that_ends_at_any_call_loses_nothing_that_was_acknowledged),
 		cmocka_unit_test(a_process_that_ends_within_a_write_loses_nothing_that_was_acknowledged),
+		cmocka_unit_test(sealed_lives_that_delete_lose_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

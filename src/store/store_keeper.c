@@ -59,6 +59,7 @@ static int write_file(struct store *s, const struct part *const *parts, uint32_t
 	int r = block_id_random(&meta->id);
 	if (r < 0)
 		return error_set(err, r, "no random numbers");
+	meta->key_seed = blockset_key_seed(s->blocks);
 	_cleanup_(close_fd)
 	int fd = blockset_create(s->blocks, &meta->id, err);
 	if (fd < 0)
@@ -67,14 +68,6 @@ static int write_file(struct store *s, const struct part *const *parts, uint32_t
 	if (r < 0)
 		blockset_discard(s->blocks, &meta->id);
 	return r;
-}
-
-static uint64_t profiles_within(const struct head *h, int64_t from_ms, int64_t to_ms)
-{
-	uint64_t n = 0;
-	for (uint32_t i = 0; i < h->starts.n; i++)
-		n += h->starts.data[i] >= from_ms && h->starts.data[i] < to_ms;
-	return n;
 }
 
 static int write_step(struct flush *f, uint32_t i, struct error *err)
@@ -99,7 +92,6 @@ static int write_step(struct flush *f, uint32_t i, struct error *err)
 		.last_seq = f->head->last_seq,
 		.arrived_from_ms = f->head->arrived_from_ms,
 		.arrived_to_ms = f->head->arrived_to_ms,
-		.n_profiles = profiles_within(f->head, o.from_ms, o.to_ms),
 	};
 	int r = write_file(f->store, &part, 1, &o, meta, &f->report, err);
 	f->n_written += r == 0;
@@ -247,7 +239,6 @@ static void describe(const struct compaction *c, struct block_meta *meta)
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct block *b = c->block[i];
 		meta->replaces[meta->n_replaces++] = b->id;
-		meta->n_profiles += b->n_profiles;
 		meta->level = b->level + 1 > meta->level ? b->level + 1 : meta->level;
 		meta->last_seq = b->last_seq > meta->last_seq ? b->last_seq : meta->last_seq;
 		if (b->arrived_from_ms < meta->arrived_from_ms)
@@ -322,8 +313,9 @@ static void count_compaction(struct store *s, const struct compaction *c, int re
 	(void)pthread_mutex_unlock(&s->queue_lock);
 }
 
+/* *ret_profiles: how many what comes of it has. */
 static int merge(struct store *s, const struct compaction *c, const struct erasure *erasure, int64_t now_ms,
-		 struct build_report *ret, struct error *err)
+		 uint64_t *ret_profiles, struct build_report *ret, struct error *err)
 {
 	_cleanup_(merging_done)
 	struct merging m = {
@@ -335,6 +327,7 @@ static int merge(struct store *s, const struct compaction *c, const struct erasu
 	};
 	struct block_meta meta;
 	describe(c, &meta);
+	*ret_profiles = 0;
 	int r = load_parts(&m, err);
 	if (r == 0)
 		r = build_merged(&m, &meta, ret, err);
@@ -348,15 +341,17 @@ static int merge(struct store *s, const struct compaction *c, const struct erasu
 	bool is_hopeless = r == -ENODATA || r == -E2BIG || (r == -ENOBUFS && c->n == 1);
 	for (uint32_t i = 0; is_hopeless && i < c->n; i++)
 		c->block[i]->is_bad = true;
+	*ret_profiles = r == 0 ? meta.n_profiles : 0;
 	return r == 0 ? publish(s, c, &meta, err) : r;
 }
 
 static int carry_out(struct store *s, const struct compaction *c, int64_t now_ms, struct error *err)
 {
 	struct build_report report = { 0 };
+	uint64_t n_profiles;
 	int64_t start = clock_mono_ns();
 	bool goes = c->why == COMPACT_EXPIRE || c->why == COMPACT_EVICT;
-	int r = goes ? publish(s, c, NULL, err) : merge(s, c, NULL, now_ms, &report, err);
+	int r = goes ? publish(s, c, NULL, err) : merge(s, c, NULL, now_ms, &n_profiles, &report, err);
 	count_compaction(s, c, r, clock_mono_ns() - start, report.n_damaged);
 	return r;
 }
@@ -422,11 +417,15 @@ static int erase_from(struct store *s, struct block *b, struct store_erasure *e,
 		.zstd_level = FLUSH_LEVEL,
 	};
 	struct build_report report = { 0 };
+	uint64_t n_left;
 	int r = is_touched(s, b, &e->what, err);
-	if (r == 1)
-		r = merge(s, &plan, &e->what, clock_wall_ns() / 1000000, &report, err);
-	e->n_profiles += report.n_erased;
-	e->n_blocks += report.n_erased > 0;
+	if (r <= 0)
+		return r;
+	r = merge(s, &plan, &e->what, clock_wall_ns() / 1000000, &n_left, &report, err);
+	if (r == 0 && n_left < b->n_profiles) {
+		e->n_profiles += b->n_profiles - n_left;
+		e->n_blocks++;
+	}
 	return r;
 }
 

@@ -2,12 +2,14 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "format/pprof.h"
 #include "store/scan.h"
-#include "store/store.h"
+#include "store/store_state.h"
 #include "store/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -56,12 +58,20 @@ static void open_it(struct fixture *f)
 		fail_msg("%s", err.text);
 }
 
+#define START_MS INT64_C(1700000000000)
+
+/* What comes: up to 3 types, and when it starts. */
+static unsigned n_types = 1;
+static int64_t start_ms = START_MS;
+
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/wick-store-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	fail_sync = 0;
+	n_types = 1;
+	start_ms = START_MS;
 	open_it(f);
 	*state = f;
 	return 0;
@@ -113,18 +123,20 @@ static void upload_init(struct upload *u, unsigned n, const char *key)
 	char name[16];
 	struct frame_id frame;
 	struct node_id node = { 0 };
-	int64_t value = n + 1;
+	int64_t value[3] = { n + 1, n + 1, n + 1 };
+	static const char *const types[] = { "cpu", "alloc", "lock" };
 	(void)snprintf(name, sizeof(name), "f%u", n);
 	(void)snprintf(u->key, sizeof(u->key), "%s", key);
 	assert_int_equal(profile_init(&p, NULL), 0);
-	assert_int_equal(profile_add_type(&p, slice_str("cpu"), slice_str("nanoseconds")), 0);
+	for (unsigned i = 0; i < n_types; i++)
+		assert_int_equal(profile_add_type(&p, slice_str(types[i]), slice_str("nanoseconds")), 0);
 	const char *stack[] = { "main", name };
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(dict_named_frame(&p.dict, slice_str(stack[i]), FRAME_USER, &frame), 0);
 		assert_int_equal(dict_node(&p.dict, node, frame, &node), 0);
 	}
-	assert_int_equal(profile_add_sample(&p, node, (struct labels_id){ 0 }, &value), 0);
-	p.time_ns = INT64_C(1700000000000000000);
+	assert_int_equal(profile_add_sample(&p, node, (struct labels_id){ 0 }, value), 0);
+	p.time_ns = start_ms * 1000000;
 	p.duration_ns = 10000000000;
 	assert_int_equal(pprof_encode(&p, &u->body), 0);
 	profile_done(&p);
@@ -385,6 +397,101 @@ static void what_is_deleted_is_in_no_file(void **state)
 	assert_int_equal(total(f), 10);
 }
 
+static int flip_bits(const struct fixture *f, const char *name, off_t at, uint8_t bits)
+{
+	char path[128];
+	uint8_t byte;
+	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool ok = fd >= 0 && pread(fd, &byte, 1, at) == 1;
+	byte ^= bits;
+	ok = ok && pwrite(fd, &byte, 1, at) == 1;
+	close_fd(&fd);
+	return ok ? 0 : -EIO;
+}
+
+/* Whatever the manifest alone knew is found again, or said to be lost. */
+static void a_lost_manifest_costs_no_key_and_no_record_of_the_log(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options o = options_of(f);
+	uint32_t n;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(upload(f, i, i % 2 ? "odd" : "even"), i > 1);
+	assert_int_equal(upload(f, 4, ""), 0);
+	store_close(&f->store);
+	/* Nothing can be decoded with so little: all stays in the log, and behind it more is written to a block. */
+	o.decode_memory = 1;
+	assert_int_equal(store_open(&o, &f->store, &f->replay, NULL), 0);
+	assert_int_equal(f->replay.n_undecodable, 3);
+	assert_int_equal(upload(f, 5, "late"), 0);
+	assert_int_equal(store_flush(f->store, NULL), 0);
+	uint64_t seed = blockset_key_seed(f->store->blocks);
+	store_close(&f->store);
+	assert_int_equal(flip_bits(f, "blocks/manifest", 14, 1), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_open(&o, &f->store, &f->replay, NULL), 0);
+		assert_true(f->replay.blocks.is_rebuilt == (i == 0) && !f->replay.blocks.is_seed_lost);
+		assert_int_equal(f->replay.n_undecodable, 3);
+		assert_int_equal(f->replay.n_keys_lost, 0);
+		(void)blockset_kept(f->store->blocks, &n);
+		assert_int_equal(n, 3);
+		assert_true(blockset_key_seed(f->store->blocks) == seed);
+		assert_int_equal(upload(f, 5, "late"), 1);
+		store_close(&f->store);
+	}
+	open_it(f);
+	assert_int_equal(f->replay.n_undecodable, 0);
+	assert_int_equal(total(f), 1 + 2 + 5 + 6);
+	assert_int_equal(upload(f, 0, "even"), 1);
+}
+
+static uint64_t n_profiles(struct fixture *f)
+{
+	struct store_status status;
+	store_get_status(f->store, &status);
+	return status.n_profiles;
+}
+
+/* Nine profiles, of three types or of one, several at the very same time. */
+static void upload_nine(struct fixture *f)
+{
+	for (unsigned i = 0; i < 9; i++) {
+		n_types = i == 1 || i == 4 ? 1 : 3;
+		start_ms = START_MS + (i < 5 ? 0 : 600000);
+		assert_int_equal(upload(f, i, ""), 0);
+		if (i == 6)
+			assert_int_equal(store_flush(f->store, NULL), 0);
+	}
+	assert_int_equal(store_flush(f->store, NULL), 0);
+}
+
+static void a_deletion_counts_each_profile_once(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { "" };
+	for (int is_thin = 0; is_thin < 2; is_thin++) {
+		upload_nine(f);
+		assert_int_equal(n_profiles(f), 9);
+		/* All of it becomes one block; later its single profiles go. */
+		for (bool more = is_thin; more;)
+			assert_int_equal(store_tidy(f->store, now_ms() + 3600000, &more, NULL), 0);
+		for (bool more = is_thin; more;)
+			assert_int_equal(store_tidy(f->store, now_ms() + INT64_C(35) * 86400000, &more, NULL), 0);
+		assert_int_equal(n_profiles(f), 9);
+		struct store_erasure early = { .what = { is_service, "api", START_MS, START_MS + 60000 } };
+		assert_int_equal(store_erase(f->store, &early, &err), 0);
+		assert_int_equal(early.n_profiles, 5);
+		assert_int_equal(n_profiles(f), 4);
+		reopen(f);
+		assert_int_equal(n_profiles(f), 4);
+		struct store_erasure rest = { .what = { is_service, "api", 0, INTAKE_TIME_MAX_MS } };
+		assert_int_equal(store_erase(f->store, &rest, &err), 0);
+		assert_int_equal(rest.n_profiles, 4);
+		assert_int_equal(n_profiles(f), 0);
+	}
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -396,6 +503,8 @@ int main(void)
 		CASE(limits_refuse_and_name_themselves),
 		CASE(flushed_and_merged_profiles_are_all_there_once),
 		CASE(what_is_deleted_is_in_no_file),
+		CASE(a_deletion_counts_each_profile_once),
+		CASE(a_lost_manifest_costs_no_key_and_no_record_of_the_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

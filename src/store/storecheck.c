@@ -297,6 +297,14 @@ static int check_blocks(struct storecheck *c, struct error *err)
 {
 	struct block_ids done = { 0 }, before = { 0 };
 	int r = folder_read_manifest(c->folder, err);
+	if (r == 0 && c->folder->is_anew)
+		report(c, "blocks/manifest", 0,
+		       c->folder->is_seed_lost
+			       ? "it is damaged or lost: a server makes it anew from the blocks at its start, but "
+				 "idempotency "
+				 "keys are lost: profiles that are sent again may be stored twice"
+			       : "it is damaged or lost: a server makes it anew from the blocks at its start, with the "
+				 "idempotency keys");
 	for (int i = 0; r == 0; i++) {
 		r = copy_list(&c->folder->manifest, &before);
 		if (r == 0)

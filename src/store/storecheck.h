@@ -4,6 +4,8 @@
  *   blocks   header, tables, each section and piece of a page: hash, seal, contents; each row and observation
  *   log      each record: hash, seal, body decoded
  *
+ * A manifest that is damaged, or lost, is damage, and the blocks are those that a server would make it anew from.
+ *
  * A block that goes meanwhile was merged: what took its place is looked at instead. What stands behind the
  * last record of the last segment is a write under way or a torn one, and no damage. */
 #pragma once

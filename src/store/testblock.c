@@ -94,6 +94,8 @@ void testblock_fill(struct head *h, uint32_t seed, unsigned n, int64_t from_ms, 
 	}
 }
 
+const struct master_key *testblock_seal_with;
+
 void testblock_write(int dir, const struct part *const *parts, uint32_t n, enum resolution finest,
 		     enum resolution coarsest, struct block_meta *meta)
 {
@@ -105,6 +107,7 @@ void testblock_write(int dir, const struct part *const *parts, uint32_t n, enum 
 		.finest = finest,
 		.coarsest = coarsest,
 		.zstd_level = 1,
+		.seal_with = testblock_seal_with,
 		.budget = &budget,
 	};
 	struct error err = { "" };

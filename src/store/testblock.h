@@ -16,6 +16,9 @@
  * at from_ms + i * step_ms. The same for the same seed. */
 void testblock_fill(struct head *h, uint32_t seed, unsigned n, int64_t from_ms, int64_t step_ms);
 
+/* Blocks are sealed with it; NULL, as at first: they are not. */
+extern const struct master_key *testblock_seal_with;
+
 /* A block of the parts as file <id>.blk of the folder. Ids, level and times of arrival are the caller's to set
  * in `meta`; a zero id gets one. */
 void testblock_write(int dir, const struct part *const *parts, uint32_t n, enum resolution finest,

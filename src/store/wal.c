@@ -34,6 +34,7 @@ struct wal {
 	uint64_t closed_bytes; /* of the segments before the one written */
 	struct wal_report report;
 	const struct keyring *keys;
+	const struct master_key *writer; /* of the segment being written; keys may get another one meanwhile */
 
 	/* Reading: segments.data[reading] */
 	uint32_t reading;
@@ -158,15 +159,20 @@ static int reader_start(struct wal *w, struct error *err)
 	return 0;
 }
 
+static void choose_writer(struct wal *w)
+{
+	w->writer = w->keys ? keyring_writer(w->keys) : NULL;
+}
+
 static const char *writer_key_id(const struct wal *w)
 {
-	return w->keys ? keyring_writer(w->keys)->id : "";
+	return w->writer ? w->writer->id : "";
 }
 
 static int take_writer_key(struct wal *w, uint64_t salt, struct error *err)
 {
 	sealing_key_done(&w->key);
-	return w->keys ? wal_segment_key(keyring_writer(w->keys), salt, &w->key, err) : 0;
+	return w->writer ? wal_segment_key(w->writer, salt, &w->key, err) : 0;
 }
 
 /* What stands behind the last good record of the last segment was never
@@ -183,6 +189,7 @@ static int adopt_last(struct wal *w, struct segment *s, int fd, struct error *er
 		return r;
 	}
 	s->size = end;
+	choose_writer(w);
 	if (!has_header || reader->n_damaged || end >= w->segment_size ||
 	    strcmp(reader->key_id, writer_key_id(w)) != 0) {
 		w->closed_bytes += end;
@@ -327,6 +334,7 @@ static int segment_open_next(struct wal *w, struct error *err)
 		return error_set(err, -EIO, "no random numbers: %m");
 	char name[64];
 	segment_name(&s, name);
+	choose_writer(w);
 	int r = vec_reserve(NULL, &w->segments, 1);
 	if (r == 0)
 		r = take_writer_key(w, s.salt, NULL);

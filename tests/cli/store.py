@@ -169,6 +169,15 @@ def check_tells_lost_blocks_from_merged_ones():
         os.rename(os.path.join(data, "blocks", gone), os.path.join(data, "gone"))
         said, _ = wick("store", "check", "--data", data, status=1)
         assert gone in said and "not there" in said and "damaged 1" in said, said
+        told = json.loads(wick("store", "check", "--json", "--data", data, status=1)[0])
+        assert told["damaged"] == 1 and told["blocks"] == len(blocks(data)), told
+        assert [(p["file"], p["offset"]) for p in told["places"]] == [("blocks/" + gone, 0)] and "not there" in told["places"][0]["what"]
+        os.rename(os.path.join(data, "gone"), os.path.join(data, "blocks", gone))
+        # Whatever the damage, it says what a start would do, and looks at the blocks all the same.
+        flip(os.path.join(data, "blocks", "manifest"), 20)
+        told = json.loads(wick("store", "check", "--json", "--data", data, status=1)[0])
+        assert told["damaged"] == 1 and told["blocks"] == len(blocks(data)), told
+        assert told["places"][0]["file"] == "blocks/manifest" and "with the idempotency keys" in told["places"][0]["what"], told
 
 
 # ---- backup and restore --------------------------------------------------------
