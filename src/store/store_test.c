@@ -400,7 +400,7 @@ static void what_is_deleted_is_in_no_file(void **state)
 static int flip_bits(const struct fixture *f, const char *name, off_t at, uint8_t bits)
 {
 	char path[128];
-	uint8_t byte;
+	uint8_t byte = 0;
 	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	bool ok = fd >= 0 && pread(fd, &byte, 1, at) == 1;
