@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -299,7 +300,9 @@ int keyring_load(const char *path, struct keyring **ret, struct error *err)
 
 const struct master_key *keyring_writer(const struct keyring *k)
 {
-	return &k->key[k->writer];
+	/* gcc 12 reads an _Atomic that is an index as if it were none. */
+	uint32_t i = atomic_load(&k->writer);
+	return &k->key[i];
 }
 
 const struct master_key *keyring_at(const struct keyring *k, uint32_t i)
